@@ -5,7 +5,7 @@ export function parseJson<S extends z.ZodMiniType>(schema: S, text: string): z.o
 	try {
 		return schema.safeParse(JSON.parse(withoutMark(text))).data;
 	} catch {
-		// HTML, or a torn text. The message of the parser quotes the text, which may hold a token.
+		// HTML or torn text. The parser's message quotes the text, which may contain a token.
 		return undefined;
 	}
 }
@@ -17,7 +17,7 @@ export function textFrom(bytes: Uint8Array): string {
 	return new TextDecoder(mark === "254,255" ? "utf-16be" : "utf-8").decode(bytes);
 }
 
-/** The text without the byte order mark with which some programs begin a file or an answer. */
+/** Removes the byte order mark with which some programs start a file or an answer. */
 export function withoutMark(text: string): string {
 	return text.startsWith("\uFEFF") ? text.slice(1) : text;
 }

@@ -4,19 +4,19 @@ import { hostname, uptime } from "node:os";
 import type { Processes, ProcessMark } from "../core/ports.ts";
 import { codeOf } from "./files/errors.ts";
 
-/** A process that is known by its id alone counts as running for no longer than this: ids are given away again. */
+/** A process known only by its pid counts as running for at most this long, since pids are reused. */
 const WATCHED_MS = 2 * 60_000;
 const LONGEST_BELIEF_MS = 24 * 60 * 60_000;
-/** Positions in `/proc/<pid>/stat` behind the name, which ends with the last bracket: state and start time. */
+/** Positions in `/proc/<pid>/stat` after the name, which ends with the last bracket: state and start time. */
 const STATE_FIELD = 0;
 const STARTED_FIELD = 19;
 
-/** Tells processes apart, and whether they run, by more than their id, which the system gives away again. */
+/** Identifies processes, and finds out whether they run, by more than the pid, which the system reuses. */
 export function createProcesses(now: () => number): Processes {
 	let own: ProcessMark | undefined;
 	const firstSeen = new Map<string, number>();
 
-	/** The fate by the id alone. The running time of this process counts as well as the clock, which may be set. */
+	/** Returns the fate by the pid alone. Considers this process's running time besides the clock, which may be set. */
 	const byIdAlone = ({ pid }: ProcessMark, since: number) => {
 		if (!isThere(pid)) return "gone";
 		const key = `${pid} ${since}`;
@@ -36,7 +36,7 @@ export function createProcesses(now: () => number): Processes {
 			if (mark.machine !== machineId()) return "unknown";
 			if (mark.started === undefined) return byIdAlone(mark, since);
 			const status = statusOf(mark.pid);
-			// The process may belong to another user, and be hidden.
+			// The process may be hidden because it belongs to another user.
 			if (!status) return isThere(mark.pid) ? "unknown" : "gone";
 			return status.isRunning && status.started === mark.started ? "running" : "gone";
 		},
@@ -46,8 +46,8 @@ export function createProcesses(now: () => number): Processes {
 let machine: string | undefined;
 
 /**
- * Names the scope in which a process id is unique: until the machine restarts, and within one container. On systems
- * other than Linux it is the name of the machine.
+ * Names the scope in which a pid is unique: one container, until the machine restarts. Outside Linux it is the name of
+ * the machine.
  */
 function machineId(): string {
 	machine ??= createHash("sha256").update(placeOf()).digest("hex").slice(0, 12);
@@ -64,13 +64,13 @@ function placeOf(): string {
 	}
 }
 
-/** State and start of a process on Linux; undefined if there is no such process, or on another system. */
+/** Reads the state and start of a process on Linux; undefined if it does not exist, or on another system. */
 function statusOf(pid: number): { readonly started: string; readonly isRunning: boolean } | undefined {
 	try {
 		const text = readFileSync(`/proc/${pid}/stat`, "utf8");
 		const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
 		const [state = "", started] = [fields[STATE_FIELD], fields[STARTED_FIELD]];
-		// A process that has ended stays as a zombie until its parent has read its result.
+		// An ended process stays as a zombie until its parent has read its result.
 		return started === undefined ? undefined : { started, isRunning: !"ZXx".includes(state) };
 	} catch {
 		return undefined;

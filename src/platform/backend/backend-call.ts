@@ -3,22 +3,22 @@ import type { WorkspaceId } from "../../core/ids.ts";
 import { refusalToSendTokens, withoutSlash } from "./token-url.ts";
 import { type Unreached, unreachedWords, whyUnreached } from "./unreached.ts";
 
-/** Whose request it is, and beside which base URL of the model. */
+/** Whose request it is, and the base URL of the model. */
 export interface BackendCall {
 	readonly baseUrl: string;
 	readonly access: string;
 	readonly workspaceId: WorkspaceId;
 }
 
-/** What a call asks for. */
+/** What a call requests. */
 export interface BackendAsk {
-	/** The path below the base, as `wham/usage`. */
+	/** The path below the base, such as `wham/usage`. */
 	readonly path: string;
-	/** The service in a sentence, as `the usage service`. */
+	/** The service in a sentence, such as `the usage service`. */
 	readonly service: string;
-	/** Sent beside the usual ones. */
+	/** Headers besides the usual ones. */
 	readonly headers?: Readonly<Record<string, string>>;
-	/** Sent as JSON, by POST; without it the call is a GET. */
+	/** Sent as JSON by POST. Without it the call is a GET. */
 	readonly body?: Readonly<Record<string, string>>;
 }
 
@@ -34,8 +34,8 @@ export class UnansweredError extends Error {
 }
 
 /**
- * Calls an endpoint of the backend with a token: over https or to a loopback address only, past no proxy that could
- * read it, and never to where a redirect points. Throws an {@link UnansweredError} where there is no answer.
+ * Calls an endpoint of the backend with a token: only over https or to a loopback address, never through a proxy that
+ * could read it, and never following a redirect. Throws {@link UnansweredError} if there is no answer.
  */
 export async function callBackend(
 	{ baseUrl, access, workspaceId }: BackendCall,
@@ -62,7 +62,7 @@ export async function callBackend(
 	try {
 		return await fetch(backendUrl(baseUrl, path), { ...sent, redirect: "error", signal });
 	} catch (error) {
-		// The message may quote a header, and with it the token.
+		// The error's message may quote a header, and with it the token.
 		const why = whyUnreached(error);
 		throw new UnansweredError(wordsOf(why, service), why.maybeSent);
 	}
@@ -73,7 +73,7 @@ function wordsOf(why: Unreached, service: string): string {
 	return isPlain ? `${service} cannot be reached` : unreachedWords(why, service);
 }
 
-/** `<base>/<path>`, for a base that may already name the responses endpoint. */
+/** Returns `<base>/<path>`. The base may already name the responses endpoint. */
 export function backendUrl(baseUrl: string, path: string): string {
 	return `${withoutSlash(baseUrl).replace(/\/codex(\/responses)?$/, "")}/${path}`;
 }

@@ -4,15 +4,15 @@ import { lazily } from "../lazily.ts";
 import { lenient } from "../lenient.ts";
 import { identityOf, tokenTimes, writtenTokenSchema } from "./jwt.ts";
 
-/** The members of a token answer. Each is read by itself, so that an odd one loses only itself. */
+/** The fields of a token answer. Each is read by itself, so that a malformed one spoils only itself. */
 export interface Grant {
 	readonly access: string | undefined;
 	readonly refresh: string | undefined;
-	/** Lifetime as the answer states it, ms; undefined if it makes no sense. */
+	/** Lifetime as stated by the answer, ms; undefined if it makes no sense. */
 	readonly lifetimeMs: number | undefined;
 }
 
-/** Lifetime of an access token if neither the token nor its answer states one. */
+/** Lifetime of an access token if neither the token nor the answer states one. */
 const DEFAULT_LIFETIME_MS = 60 * 60_000;
 /** A longer lifetime is a mistake, such as a point in time instead of a length. */
 const LONGEST_LIFETIME_S = 366 * 24 * 60 * 60;
@@ -30,12 +30,12 @@ const grantSchema = lazily(() => {
 const recordSchema = z.record(z.string(), z.unknown());
 const contentSchema = z.union([recordSchema, z.array(z.unknown())]);
 
-/** Gateways put objects and lists around the answer of the service. Nothing deeper than this is looked into. */
+/** Gateways wrap the service's answer in objects and lists. Nothing deeper than this is read. */
 const DEEPEST = 4;
-/** So many objects of an answer are looked at. */
+/** Maximum number of objects of an answer that are read. */
 const MOST_OBJECTS = 100;
 
-/** Reads the body of a token answer, also one that was cut off; undefined if it is no JSON. */
+/** Reads the body of a token answer, even one that was cut off; undefined if it is not JSON. */
 export function grantIn(body: string): Grant | undefined {
 	const content = parseJson(contentSchema, body);
 	const places = content === undefined ? wholeMembersOf(body) : objectsIn(content, DEEPEST).slice(0, MOST_OBJECTS);
@@ -50,7 +50,7 @@ export function grantIn(body: string): Grant | undefined {
 	};
 }
 
-/** The objects in it, an outer one before those within. */
+/** Returns the objects in it, outer ones before inner ones. */
 function objectsIn(content: unknown, depth: number): Readonly<Record<string, unknown>>[] {
 	if (typeof content !== "object" || content === null || depth < 0) return [];
 	const record = Array.isArray(content) ? undefined : recordSchema.safeParse(content).data;
@@ -58,28 +58,30 @@ function objectsIn(content: unknown, depth: number): Readonly<Record<string, unk
 	return [...(record ? [record] : []), ...within.flatMap((each) => objectsIn(each, depth - 1))];
 }
 
-/** A token that stands in its quotes from the first to the last, as no token does at which an answer was cut off. */
+/** Matches a token that is complete within its quotes. A token at which an answer was cut off is not. */
 const WHOLE_TOKEN = /"(access_token|refresh_token)"\s{0,9}:\s{0,9}"([^"\\]*)"/g;
 
-/** The tokens that are whole in JSON that is not: their exchange has spent the former ones. */
+/** Reads complete tokens from JSON that was cut off: the exchange has spent the former ones. */
 function wholeMembersOf(body: string): Readonly<Record<string, unknown>>[] {
 	if (!/^\s*[{[]/.test(withoutMark(body))) return [];
 	return [...body.matchAll(WHOLE_TOKEN)].flatMap(([, name, token]) => (name === undefined ? [] : [{ [name]: token }]));
 }
 
-/** The expiry of an access token, epoch ms: by its own claims, else by its answer, else by default. */
+/** Returns the expiry of an access token, epoch ms: from its own claims, else from the answer, else by default. */
 export function endOfGrant(access: string, { lifetimeMs }: Grant, now: number): number {
 	return tokenTimes(access).expiresAt ?? now + (lifetimeMs ?? DEFAULT_LIFETIME_MS);
 }
 
-/** Can Codex be used with this access token? pi reads the workspace from it. */
+/** True if Codex can be used with this access token. pi reads the workspace from it. */
 export function isUsable(access: string | undefined): access is string {
 	return access !== undefined && identityOf(access) !== undefined;
 }
 
 const codeSchema = lazily(() => z.string().check(z.trim(), z.toLowerCase(), z.regex(/^[\w.-]{1,80}$/)));
 
-/** Every code in a refusal, lower-cased, the most telling place first; none if the body is no JSON object. */
+/**
+ * Returns every code in a refusal, lower-cased, the most specific place first; none if the body is not a JSON object.
+ */
 export function codesIn(body: string): string[] {
 	const content = parseJson(recordSchema, body) ?? {};
 	const { error, detail, code } = content;
@@ -97,7 +99,7 @@ export function codesIn(body: string): string[] {
 	return places.flatMap((each) => codeSchema().safeParse(each).data ?? []);
 }
 
-/** Is the body a JSON object? Then the service itself answered, and not a proxy. */
+/** True if the body is a JSON object. Then the service itself answered, and not a proxy. */
 export function isSpoken(body: string): boolean {
 	return parseJson(recordSchema, body) !== undefined;
 }

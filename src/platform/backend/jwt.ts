@@ -6,17 +6,17 @@ import type { AccountId, WorkspaceId } from "../../core/ids.ts";
 import { parseJson } from "../json.ts";
 import { lenient } from "../lenient.ts";
 
-/** The user and workspace of an access token, from its claims. Nothing is verified: the backend does that. */
+/** The user and workspace of an access token, from its claims. Nothing is verified, since the backend does that. */
 export interface Identity {
-	/** The id of an account that was first seen with this token. */
+	/** The id of an account that was first identified by this token. */
 	readonly id: AccountId;
 	readonly workspaceId: WorkspaceId;
 	readonly userId: string | undefined;
 	readonly email: string | undefined;
 	readonly plan: string | undefined;
-	/** The user claims in it. */
+	/** The user claims of the token. */
 	readonly claims: readonly UserClaim[];
-	/** The ids of an account that was first seen with any one of these claims. */
+	/** The ids of an account that was first identified by any one of these claims. */
 	readonly ids: readonly AccountId[];
 }
 
@@ -26,19 +26,19 @@ export interface TokenTimes {
 	readonly expiresAt: number | undefined;
 }
 
-/** A token that can stand in a header. Any other value would be quoted in an error message of the runtime. */
+/** A token that may be put into a header. The runtime would quote any other value in an error message. */
 export const tokenSchema = z.string().check(z.regex(/^[\x21-\x7e]+$/));
 
-/** A token as services and other programs write it, sometimes with blanks around it. */
+/** A token as services and other programs write it, sometimes surrounded by blanks. */
 export const writtenTokenSchema = z.pipe(z.string().check(z.trim()), tokenSchema);
 
-/** The id of a workspace, which must be able to stand in a header. */
+/** The id of a workspace. It must be valid in a header. */
 export const workspaceIdSchema = tokenSchema;
 
 const text = lenient(z.string().check(z.minLength(1)));
-/** A text that is only shown. */
+/** Text for display only. */
 const shown = lenient(z.pipe(z.string().check(z.minLength(1)), z.transform(printable)));
-/** A later time is in milliseconds, or another mistake. */
+/** Larger values are milliseconds, or another mistake. */
 const LAST_SECOND = 100_000_000_000;
 const seconds = lenient(
 	z.pipe(
@@ -67,9 +67,9 @@ const claimsSchema = z.object({
 type Claims = z.output<typeof claimsSchema>;
 
 /**
- * Reads the identity in an access token. Undefined if the token is no JWT or has no workspace: pi reads the workspace
- * there, and cannot use such a token. `workspaceIdHint` is the workspace stored beside it, which still tells whose it
- * is.
+ * Reads the identity in an access token. Undefined if the token is not a JWT or has no workspace, since pi reads the
+ * workspace there and cannot use such a token. `workspaceIdHint` is the workspace stored beside it, which still shows
+ * whose token it is.
  */
 export function identityOf(accessToken: string, workspaceIdHint?: string): Identity | undefined {
 	const claims = claimsOf(accessToken);
@@ -101,7 +101,7 @@ function idOf(user: string, workspaceId: WorkspaceId): AccountId {
 	return createHash("sha256").update(`${user}\n${workspaceId}`).digest("hex").slice(0, 12);
 }
 
-/** Issue and expiry times of an access token. */
+/** Returns the issue and expiry times of an access token. */
 export function tokenTimes(accessToken: string): TokenTimes {
 	const claims = claimsOf(accessToken);
 	return {
@@ -110,12 +110,12 @@ export function tokenTimes(accessToken: string): TokenTimes {
 	};
 }
 
-/** First 16 hex digits of a token's sha256, which tell two tokens apart and reveal neither. */
+/** Returns the first 16 hex digits of a token's sha256. They distinguish two tokens and reveal neither. */
 export function fingerprint(token: string): string {
 	return createHash("sha256").update(token).digest("hex").slice(0, 16);
 }
 
-/** The payload of a signed JWT: the second of three parts. pi takes no token with more or fewer of them. */
+/** Matches the payload of a signed JWT: the second of three parts. pi accepts no token with more or fewer parts. */
 const PAYLOAD = /^[^.]*\.([\w+/-]+={0,2})\.[^.]*$/;
 
 function claimsOf(accessToken: string): Claims | undefined {

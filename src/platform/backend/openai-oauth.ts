@@ -10,7 +10,7 @@ export const CLIENT_ID = "app_EMoamEEZ73f0CkXaXp7hrann";
 /** The issuer, unless `PI_MULTICODEX_AUTH_URL` names another. */
 export const DEFAULT_ISSUER = "https://auth.openai.com";
 
-/** Codes with which no second try helps (from Codex, codex-lb and public reports). */
+/** Codes after which trying again is useless (from Codex, codex-lb and public reports). */
 const SIGN_IN_AGAIN = new Set([
 	"refresh_token_expired",
 	"refresh_token_reused",
@@ -33,7 +33,7 @@ const SIGN_IN_AGAIN = new Set([
 ]);
 const ACCOUNT_CLOSED = new Set(["account_deactivated", "account_suspended", "account_deleted"]);
 
-/** Codes that say nothing about the token, whatever their status. */
+/** Codes that say nothing about the token, whatever the status. */
 const PASSING = new Set([
 	"unsupported_country_region_territory",
 	"temporarily_unavailable",
@@ -42,16 +42,16 @@ const PASSING = new Set([
 	"slow_down",
 ]);
 
-/** Time-out of an exchange, counted in ticks of the running process: a sleep of the machine does not count. */
+/** Time-out of an exchange, counted in ticks of the running process, so that a sleep of the machine does not count. */
 const TICK_MS = 250;
 const EXCHANGE_TICKS = 120;
 
-/** Tokens and error pages are far shorter. Of a longer answer the beginning is read. */
+/** Tokens and error pages are far shorter. Only this much of a longer answer is read. */
 const LONGEST_ANSWER_BYTES = 262_144;
 
 const WITHOUT_TOKEN = "the sign-in service gave an answer without a token";
 
-/** Creates the client of the OAuth issuer at `issuer`; throws if tokens must not be sent there. */
+/** Creates the client of the OAuth issuer at `issuer`. Throws if tokens must not be sent there. */
 export function createOAuthClient(issuer: string, now: () => number): OAuthClient {
 	return {
 		refresh: async (refreshToken) => {
@@ -71,7 +71,7 @@ export function createOAuthClient(issuer: string, now: () => number): OAuthClien
 					signal: timeout.signal,
 				});
 				const came = await readBody(response, LONGEST_ANSWER_BYTES, timeout.signal);
-				// An answer that was cut off behind its access token is good enough.
+				// An answer cut off after its access token is good enough.
 				const grant = grantIn(came.text);
 				const tokens = grant && tokensOf(grant, response.ok, refreshToken, now());
 				if (tokens) return tokens;
@@ -88,8 +88,8 @@ export function createOAuthClient(issuer: string, now: () => number): OAuthClien
 }
 
 /**
- * Reads the tokens of an answer; undefined without any. The former refresh token is spent by such an answer, so neither
- * the status nor another member of it decides over an access token that can be used.
+ * Reads the tokens of an answer; undefined without any. Such an answer has spent the former refresh token, so neither
+ * the status nor another field decides whether a usable access token counts.
  */
 function tokensOf(grant: Grant, isOk: boolean, refreshToken: string, now: number): RefreshOutcome | undefined {
 	const { access, refresh } = grant;
@@ -115,8 +115,7 @@ function outcomeOf({ ok, status }: Response, body: string): RefreshOutcome {
 	const over = codes.find((code) => SIGN_IN_AGAIN.has(code));
 	if (over) return { kind: "refused", code: over, closed: false };
 	if (ok) return { kind: "unknown", reason };
-	// An unknown code may quote anything, the token included, so it is not passed on. It may be that of a gateway
-	// between.
+	// An unknown code may quote anything, even the token, so it is not passed on. It may come from a gateway in between.
 	const mayBeFinal = (status === 400 || status === 401) && isSpoken(body);
 	return { kind: "unavailable", reason, ...(mayBeFinal ? { mayBeFinal } : {}) };
 }

@@ -1,4 +1,4 @@
-/** A refused request's body is read up to here, and waited for no longer than this. */
+/** Limits for reading the body of a refused request. */
 const LONGEST_REFUSAL_BYTES = 65_536;
 const REFUSAL_WAIT_MS = 2000;
 
@@ -7,14 +7,14 @@ export interface BodyText {
 	readonly text: string;
 	/** False if the limit, the signal or a broken connection cut it off. */
 	readonly isWhole: boolean;
-	/** The error of a connection that broke in mid-body. */
+	/** The error of a connection that broke while the body was read. */
 	readonly broken?: { readonly by: unknown };
 }
 
 /**
- * Reads at most `limit` bytes of a body, until `signal` fires. Never rejects: of a connection that breaks it gives what
- * had arrived, and the error. The signal given to `fetch` is not enough: once the answer has begun, its tie to the body
- * can be collected as garbage, and an answer without an end would be waited for without an end.
+ * Reads at most `limit` bytes of a body, until `signal` fires. Never rejects: if the connection breaks, returns what
+ * had arrived, and the error. The signal given to `fetch` is not enough: once the answer has started, its tie to the
+ * body may be garbage-collected, and an endless answer would be awaited forever.
  */
 export async function readBody(response: Response, limit: number, signal: AbortSignal): Promise<BodyText> {
 	const reader = response.body?.getReader();
@@ -27,7 +27,7 @@ export async function readBody(response: Response, limit: number, signal: AbortS
 	try {
 		while (!signal.aborted) {
 			const { done, value } = await reader.read();
-			// A body that was cancelled is done, too.
+			// A cancelled body is done too.
 			if (done) return { text: text + decoder.decode(), isWhole: !signal.aborted };
 			text += decoder.decode(value.subarray(0, remaining), { stream: true });
 			remaining -= value.byteLength;
@@ -38,14 +38,14 @@ export async function readBody(response: Response, limit: number, signal: AbortS
 		return { text, isWhole: false, broken: { by: error } };
 	} finally {
 		signal.removeEventListener("abort", stop);
-		// The rest of the body is not wanted; cancelling lets go of the connection.
+		// The rest of the body is not needed. Cancelling releases the connection.
 		stop();
 	}
 }
 
 /**
- * Reads a body as text; empty if it has more than `limit` bytes: no endpoint of ours answers so much, and half a
- * document is none. Rejects on abort, and where the connection breaks.
+ * Reads a body as text; empty if it has more than `limit` bytes. None of these endpoints answers that much, and half a
+ * document is useless. Rejects on abort, and if the connection breaks.
  */
 export async function readText(response: Response, signal: AbortSignal, limit: number): Promise<string> {
 	const { text, isWhole, broken } = await readBody(response, limit, signal);
@@ -55,7 +55,8 @@ export async function readText(response: Response, signal: AbortSignal, limit: n
 }
 
 /**
- * Reads the beginning of a refused request's body. Undefined if the connection broke: status and headers are enough.
+ * Reads the beginning of a refused request's body. Undefined if the connection broke, since status and headers are
+ * enough.
  */
 export async function readRefusal(response: Response): Promise<string | undefined> {
 	const body = await readBody(response, LONGEST_REFUSAL_BYTES, AbortSignal.timeout(REFUSAL_WAIT_MS));

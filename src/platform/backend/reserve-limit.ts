@@ -4,12 +4,15 @@ const RESERVE_ID = "base_model_inference";
 const WIRE_MODEL = "gpt-reserve";
 const RESERVE_IDS: ReadonlySet<string> = new Set([RESERVE_ID, "gpt_reserve"]);
 
-/** Is this the id or the name of the limit of the reserve model, written with underscores or dashes? */
+/** True for the id or name of the reserve model's limit, written with underscores or dashes. */
 export function isReserveLimit(idOrName: string | undefined): boolean {
 	return RESERVE_IDS.has((idOrName ?? "").toLowerCase().replaceAll(/[-\s]/g, "_"));
 }
 
-/** The reserve model as one limit tells of it. Its name is the model to ask for, unless it is written for people. */
+/**
+ * Returns the reserve model that a limit describes. The limit's name is the model to request, unless it is written for
+ * people.
+ */
 export function reserveModelFrom(limit: {
 	readonly name: string | undefined;
 	readonly visibleModel: string | undefined;

@@ -11,22 +11,22 @@ import { readText } from "./read-body.ts";
 const LIST = { path: "wham/rate-limit-reset-credits", service: "the service of reset credits" };
 const CONSUME = { ...LIST, path: `${LIST.path}/consume` };
 const LIST_TIMEOUT_MS = 15_000;
-/** An answer that is not waited for leaves open whether the credit is spent. */
+/** After a time-out it is unknown whether the credit is spent. */
 const CONSUME_TIMEOUT_MS = 30_000;
-/** An answer of the backend has a few KiB. */
+/** An answer of the backend is a few KiB. */
 const LONGEST_ANSWER_BYTES = 1_048_576;
-/** So many credits of a list are read: an account has a handful. */
+/** Maximum number of credits read from a list. An account has a handful. */
 const MOST_CREDITS = 100;
 const ID = /^[\x21-\x7e]{1,200}$/;
-/** Times further away cannot be true. */
+/** Times further ahead are implausible. */
 const FURTHEST_MS = 10 * 366 * 24 * 60 * 60_000;
-/** The only kind of credit that resets the windows of an account. */
+/** The only kind of credit that resets an account's windows. */
 const RESET_TYPE = "codex_rate_limits";
 const AVAILABLE = "available";
 
 const CODES = ["reset", "already_redeemed", "nothing_to_reset", "no_credit"] as const;
 
-/** The endpoints of reset credits beside a model's base URL. `now` is epoch ms. */
+/** Creates the client for the reset credit endpoints next to a model's base URL. `now` returns epoch ms. */
 export function createResetCreditsApi(now: () => number): ResetCreditsApi {
 	return {
 		list: async (call, signal) => {
@@ -57,7 +57,9 @@ export function createResetCreditsApi(now: () => number): ResetCreditsApi {
 	};
 }
 
-/** Reads a list of credits, each by itself, so that an odd one loses only itself; undefined if it is no list. */
+/**
+ * Reads a list of credits, each by itself, so that a malformed one spoils only itself; undefined if it is not a list.
+ */
 export function creditsIn(text: string, now: number): readonly ResetCredit[] | undefined {
 	const schemas = schemasOf();
 	const entries = parseJson(schemas.list, text)?.credits.slice(0, MOST_CREDITS);
@@ -78,26 +80,26 @@ function answerOf({ ok, status, headers }: Response, text: string, now: number):
 	if (known) return { kind: known };
 	if (ok) return { kind: "unknown", reason: `${CONSUME.service} gave an answer of another shape` };
 	const reason = `${CONSUME.service} ${refusalWords(status)}`;
-	// A server at fault may have carried the call out all the same.
+	// A failing server may still have carried out the call.
 	if (status >= 500 || status === 408) return { kind: "unknown", reason };
 	const retryAfterMs = retryAfterOf(Object.fromEntries(headers), now);
 	return { kind: "refused", status, reason, ...(retryAfterMs !== undefined && { retryAfterMs }) };
 }
 
-/** No number of a status: the words may end a turn, where the host looks for numbers. */
+/** Contains no status number: the text may end a turn, where the host looks for numbers. */
 function refusalWords(status: number): string {
 	if (status === 401) return "refused the sign-in of the account";
 	if (status === 429) return "asks to slow down";
 	return status >= 500 || status === 408 ? "has an error of its own" : "refused the call";
 }
 
-/** An ISO time, or seconds or milliseconds since 1970, as epoch ms; undefined if it cannot be true. */
+/** Reads an ISO time, or seconds or milliseconds since 1970, as epoch ms; undefined if implausible. */
 function timeIn(value: unknown, now: number): number | undefined {
 	const at = typeof value === "string" && value.includes("-") ? Date.parse(value) : epochMs(value);
 	return Number.isFinite(at) && Math.abs(at - now) <= FURTHEST_MS ? at : undefined;
 }
 
-/** Seconds since 1970 are smaller than this until the year 5138, milliseconds larger since 1973. */
+/** Seconds since 1970 stay below this until the year 5138, and milliseconds have been above it since 1973. */
 const LEAST_MS = 100_000_000_000;
 
 function epochMs(value: unknown): number {

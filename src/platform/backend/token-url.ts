@@ -3,19 +3,18 @@ const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 
 const HTTP_PORT = 80;
 
-/** The places that name the proxies of this process. */
+/** The environment of this process that names proxies. */
 export interface ProxySource {
 	readonly env: Readonly<Record<string, string | undefined>>;
-	/** Agents of bun read more variables than those of Node. */
+	/** bun reads more proxy variables than Node. */
 	readonly isBun: boolean;
 }
 
 const OF_THIS_PROCESS: ProxySource = { env: process.env, isBun: "bun" in process.versions };
 
 /**
- * Says why a token must not be sent to `url`, and names the setting that the URL came from; undefined if it may be
- * sent. Tokens travel over https, or to a loopback address past every proxy. Never quotes the URL, which may hold a
- * password.
+ * Returns why a token must not be sent to `url`, naming the setting that the URL came from; undefined if it may. Tokens
+ * travel over https, or to a loopback address without any proxy. Never quotes the URL, which may contain a password.
  */
 export function refusalToSendTokens(url: string, setting: string, proxies = OF_THIS_PROCESS): string | undefined {
 	const parsed = URL.canParse(url) ? new URL(url) : undefined;
@@ -29,7 +28,7 @@ export function refusalToSendTokens(url: string, setting: string, proxies = OF_T
 	}
 	const variable = isPlain ? proxyFor(parsed, proxies) : undefined;
 	if (variable === undefined) return undefined;
-	// Newer hosts put their setting into that variable.
+	// Newer hosts copy their setting into that variable.
 	const name = variable === "HTTP_PROXY" ? "HTTP_PROXY (or httpProxy in settings.json)" : variable;
 	return (
 		`${setting} uses plain http, and ${name} would carry it to a proxy: a Codex sign-in is never sent in the clear. ` +
@@ -38,8 +37,8 @@ export function refusalToSendTokens(url: string, setting: string, proxies = OF_T
 }
 
 /**
- * The host of `url` if it is on another machine and is not the host of `usual`: every token due for renewal is sent
- * there. Without user name or password.
+ * Returns the host of `url` if it is on another machine and differs from the host of `usual`: every token due for
+ * renewal is sent there. Without user name or password.
  */
 export function unusualHost(url: string, usual: string): string | undefined {
 	if (!URL.canParse(url)) return undefined;
@@ -47,14 +46,14 @@ export function unusualHost(url: string, usual: string): string | undefined {
 	return LOOPBACK.test(hostname) || host === new URL(usual).host ? undefined : host;
 }
 
-/** A base URL to which a path can be added. */
+/** Removes trailing slashes, so that a path can be added. */
 export function withoutSlash(url: string): string {
 	let end = url.length;
 	while (url[end - 1] === "/") end -= 1;
 	return url.slice(0, end);
 }
 
-/** The variable whose proxy gets plain http to `url`; undefined if the connection is direct. */
+/** Returns the variable whose proxy handles plain http to `url`; undefined if the connection is direct. */
 function proxyFor(url: URL, { env, isBun }: ProxySource): string | undefined {
 	const variable = isBun ? firstSet(env, ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]) : variableOfNode(env);
 	if (variable === undefined || isPastProxies(url, env.no_proxy ?? env.NO_PROXY ?? "")) return undefined;
@@ -72,8 +71,8 @@ function variableOfNode(env: ProxySource["env"]): string | undefined {
 }
 
 /**
- * Does `NO_PROXY` cover `url`? The strictest reading of all undici versions that hosts may bring: older ones want IPv6
- * addresses in brackets.
+ * True if `NO_PROXY` covers `url`, by the strictest reading of all undici versions that hosts may bring. Older ones
+ * need brackets around IPv6 addresses.
  */
 function isPastProxies(url: URL, noProxy: string): boolean {
 	if (noProxy === "*") return true;
@@ -85,7 +84,7 @@ function isPastProxies(url: URL, noProxy: string): boolean {
 		.some((entry) => {
 			const [, named = entry, onPort] = /^(.+):(\d+)$/.exec(entry) ?? [];
 			if (onPort !== undefined && Number(onPort) !== 0 && Number(onPort) !== port) return false;
-			// Older versions: a name covers itself only, and a name with a leading dot every host that ends in it.
+			// In older versions a name covers only itself, and a name with a leading dot covers every host that ends in it.
 			return url.hostname === named || (/^\*?\./.test(named) && url.hostname.endsWith(named.replace("*", "")));
 		});
 }

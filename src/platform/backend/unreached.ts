@@ -7,13 +7,13 @@ export interface Unreached {
 	 * `unconnected`: no connection at all. `unanswered`: any later failure.
 	 */
 	readonly kind: "certificate" | "tls" | "proxy" | "unconnected" | "unanswered";
-	/** One of the codes below, which quote nothing; undefined for any other code. */
+	/** One of the codes below, which reveal nothing; undefined for any other code. */
 	readonly code: string | undefined;
 	/** False if nothing of the request has left this machine. */
 	readonly maybeSent: boolean;
 }
 
-/** Codes of Node and OpenSSL for a certificate that they do not accept. */
+/** Codes of Node and OpenSSL for a certificate that they reject. */
 const CERTIFICATE = new Set([
 	"CERT_CHAIN_TOO_LONG",
 	"CERT_HAS_EXPIRED",
@@ -47,7 +47,7 @@ const CERTIFICATE = new Set([
 	"UNKNOWN_CERTIFICATE_VERIFICATION_ERROR",
 ]);
 
-/** Codes of a connection that failed; the last two are bun's. */
+/** Codes of a failed connection. The last two are bun's. */
 const UNCONNECTED = new Set([
 	"EAI_AGAIN",
 	"EAI_FAIL",
@@ -64,10 +64,10 @@ const UNCONNECTED = new Set([
 	"FailedToOpenSocket",
 ]);
 
-/** System calls before anything is sent, whatever the code of their error. */
+/** System calls that happen before anything is sent, whatever their error code. */
 const BEFORE_SENDING = new Set(["connect", "getaddrinfo", "queryA", "queryAaaa"]);
 
-/** Reasons of OpenSSL for a failed handshake. Other `ERR_SSL_` codes may come in the middle of an answer. */
+/** OpenSSL's reasons for a failed handshake. Other `ERR_SSL_` codes may occur in the middle of an answer. */
 const HANDSHAKE_REASONS = [
 	"WRONG_VERSION_NUMBER",
 	"WRONG_SSL_VERSION",
@@ -86,7 +86,7 @@ const HANDSHAKE_REASONS = [
 	"CERTIFICATE_VERIFY_FAILED",
 	"TLSV1_UNRECOGNIZED_NAME",
 ];
-/** Alerts of the other side about the handshake; OpenSSL puts the name of its protocol before each. */
+/** Alerts of the other side about the handshake. OpenSSL puts the name of its protocol before each. */
 const HANDSHAKE_ALERTS = [
 	"HANDSHAKE_FAILURE",
 	"PROTOCOL_VERSION",
@@ -102,19 +102,19 @@ const HANDSHAKE = new RegExp(
 	`^ERR_SSL_(?:${HANDSHAKE_REASONS.join("|")}|[\\w/]*ALERT_(?:${HANDSHAKE_ALERTS.join("|")}))$`,
 );
 
-/** A chain of causes is followed to this depth. */
+/** How deep a chain of causes is followed. */
 const DEEPEST = 8;
 
-/** Finds out why a call of `fetch` rejected, from the codes of the error and of its causes. */
+/** Finds out why a call of `fetch` rejected, from the codes of the error and its causes. */
 export function whyUnreached(error: unknown): Unreached {
 	const roots = rootsOf(error, DEEPEST).map(kindOf);
 	const certificate = roots.find(({ kind }) => kind === "certificate");
 	if (certificate) return certificate;
-	// Several addresses were tried: the request may have reached one of them.
+	// Several addresses were tried, and the request may have reached one of them.
 	return roots.find(({ maybeSent }) => maybeSent) ?? roots[0] ?? unanswered;
 }
 
-/** The end of a sentence about `service`, such as `the sign-in service`; quotes nothing of the request. */
+/** Returns the end of a sentence about `service`, such as `the sign-in service`. Quotes nothing of the request. */
 export function unreachedWords({ kind, code }: Unreached, service: string): string {
 	const named = code === undefined ? "" : ` (${code})`;
 	switch (kind) {
@@ -136,7 +136,7 @@ export function unreachedWords({ kind, code }: Unreached, service: string): stri
 
 const unanswered: Unreached = { kind: "unanswered", code: undefined, maybeSent: true };
 
-/** The innermost errors, along every cause and every part of an `AggregateError`. */
+/** Returns the innermost errors, following every cause and every part of an `AggregateError`. */
 function rootsOf(error: unknown, depth: number): Error[] {
 	if (!(error instanceof Error)) return [];
 	const parts: readonly unknown[] = error instanceof AggregateError ? error.errors : [error.cause];
@@ -153,7 +153,7 @@ function kindOf(error: Error): Unreached {
 	if (UNCONNECTED.has(code)) return never("unconnected", code);
 	if (HANDSHAKE.test(code)) return never("tls", code);
 	if ("syscall" in error && BEFORE_SENDING.has(String(error.syscall))) return never("unconnected", undefined);
-	// These have no code of their own: Node's TLS, undici's tunnel through a proxy, and fetch's list of ports.
+	// These errors have no code: Node's TLS, undici's tunnel through a proxy, and fetch's list of blocked ports.
 	if (/before secure TLS connection was established/.test(error.message)) return never("tls", undefined);
 	if (/when HTTP Tunneling/.test(error.message)) return never("proxy", undefined);
 	return error.message === "bad port" ? never("unconnected", undefined) : unanswered;

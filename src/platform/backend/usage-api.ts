@@ -8,23 +8,23 @@ import { readText } from "./read-body.ts";
 import { isReserveLimit, reserveModelFrom } from "./reserve-limit.ts";
 import { resetIn, usageFromBody } from "./usage-body.ts";
 
-/** Says that the client can use a reserve model. */
+/** Tells the backend that the client can use a reserve model. */
 const RESERVE_HEADER = "x-openai-codex-luna-reserve";
 
 const USAGE = { path: "wham/usage", service: "the usage service" };
 const TIMEOUT_MS = 15_000;
-/** An answer of the backend has a few KiB. */
+/** An answer of the backend is a few KiB. */
 const LONGEST_ANSWER_BYTES = 1_048_576;
 
-/** Ids of the general limit; any other id is a limit of some models only. */
+/** Ids of the general limit. Any other id is a limit of certain models. */
 const GENERAL_LIMITS = new Set(["codex", "premium"]);
 
-/** The usage endpoint beside a model's base URL: `<base>/wham/usage`. */
+/** Creates the client for the usage endpoint next to a model's base URL: `<base>/wham/usage`. */
 export function createUsageApi(now: () => number): UsageApi {
 	return {
 		fetch: async (request, signal) => {
 			const { withReserveModel } = request;
-			// An answer is as old as its request: a refusal meanwhile is newer.
+			// An answer is as old as its request: a refusal in between is newer.
 			const askedAt = now();
 			const bounded = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]);
 			const headers = withReserveModel ? { [RESERVE_HEADER]: "1" } : {};
@@ -41,24 +41,24 @@ export function createUsageApi(now: () => number): UsageApi {
 	};
 }
 
-/** `<base>/wham/usage`, for a base that may already name the responses endpoint. */
+/** Returns `<base>/wham/usage`. The base may already name the responses endpoint. */
 export function usageUrl(baseUrl: string): string {
 	return backendUrl(baseUrl, USAGE.path);
 }
 
 /** Usage in the `x-codex-*` headers of a response. */
 export interface HeaderUsage {
-	/** Undefined without a window of the general limit and without any other limit. */
+	/** Undefined without a window of the general limit or of any other limit. */
 	readonly snapshot: UsageSnapshot | undefined;
-	/** The limit that governs this request, unless it is the general one. */
+	/** The limit that applies to this request, unless it is the general one. */
 	readonly activeLimit: string | undefined;
-	/** The windows of the limit that governs. */
+	/** The windows of the limit that applies. */
 	readonly activeWindows: readonly UsageWindow[];
 }
 
 const WINDOW_HEADER = /^x-(.+)-(?:primary|secondary)-(?:used-percent|window-minutes|reset-at|reset-after-seconds)$/;
 
-/** Reads the usage headers of a Codex response; names must be lower-cased. `now` is epoch ms. */
+/** Reads the usage headers of a Codex response. Names must be lower-cased. `now` is epoch ms. */
 export function usageFromHeaders(headers: Readonly<Record<string, string>>, now: number): HeaderUsage {
 	const families = new Set<string>();
 	for (const name of Object.keys(headers)) {
@@ -72,7 +72,7 @@ export function usageFromHeaders(headers: Readonly<Record<string, string>>, now:
 		if (id === undefined || id === "codex" || windows.length === 0 || isReserveFamily(headers, family)) continue;
 		found.push([id, { name: boundedWord(headers[`x-${family}-limit-name`]), windows }]);
 	}
-	// Not by assignment: an id may be the name of an inherited member.
+	// Not by assignment, since an id may be the name of an inherited member.
 	const limits: Readonly<Record<string, MeteredLimit>> = Object.fromEntries(found.slice(0, MOST_LIMITS));
 	const windows = familyWindows(headers, "codex", now);
 	const activeId = boundedWord(headers["x-codex-active-limit"]?.toLowerCase().replaceAll("-", "_"));
@@ -102,7 +102,7 @@ function isReserveFamily(headers: Readonly<Record<string, string>>, family: stri
 	return isReserveLimit(family) || isReserveLimit(headers[`x-${family}-limit-name`]);
 }
 
-/** Headers may not tell which model it stands for; the endpoint does. */
+/** Headers may not say which model the reserve stands for. The endpoint does. */
 function reserveModelOf(
 	headers: Readonly<Record<string, string>>,
 	families: ReadonlySet<string>,

@@ -7,13 +7,13 @@ import { lazily } from "../lazily.ts";
 import { lenient } from "../lenient.ts";
 import { isReserveLimit, reserveModelFrom } from "./reserve-limit.ts";
 
-/** Budgets have a reset and no length; all that were seen are of a calendar month. */
+/** Budgets have a reset but no length. All seen so far cover a calendar month. */
 const MONTH_MINUTES = 43_200;
 
-/** At most so many entries are read to find {@link MOST_LIMITS} good limits. */
+/** Maximum number of entries read to find {@link MOST_LIMITS} valid limits. */
 const MOST_ENTRIES = 4 * MOST_LIMITS;
 
-/** A flag, as a boolean, a number or a text. */
+/** A flag as a boolean, a number or a text. */
 const FLAGS: ReadonlyMap<string, boolean> = new Map([
 	["true", true],
 	["1", true],
@@ -21,7 +21,7 @@ const FLAGS: ReadonlyMap<string, boolean> = new Map([
 	["0", false],
 ]);
 
-/** Each part of an answer is read by itself, so that an odd one loses only itself. */
+/** Each part of an answer is read by itself, so that a malformed one spoils only itself. */
 const schemas = lazily(() => {
 	const anything = z.optional(z.unknown());
 	const read = <T>(how: (value: unknown) => T) => z.pipe(anything, z.transform(how));
@@ -85,7 +85,7 @@ type Body = z.output<ReturnType<typeof schemas>["body"]>;
 
 /**
  * Reads an answer of the usage endpoint; undefined if none of it could be read. Times are epoch ms. `asksForReserve`:
- * the request asked for the reserve model, which is left out else.
+ * the request asked for the reserve model; otherwise it is left out.
  */
 export function usageFromBody(text: string, askedAt: number, asksForReserve = false): UsageSnapshot | undefined {
 	const body = parseJson(schemas().body, text);
@@ -100,7 +100,7 @@ export function usageFromBody(text: string, askedAt: number, asksForReserve = fa
 	const credits = creditsOf(body);
 	const isGeneralOdd = !general && parseJson(schemas().oddLimit, text) !== undefined;
 	const isEmpty = body.plan_type === undefined && limits.length === 0 && budgets.length === 0 && !credits;
-	// An answer without a limit is valid, but one of which nothing could be read says nothing about limits either.
+	// An answer without a limit is valid, but one that is unreadable says nothing about limits either.
 	if (isGeneralOdd && isEmpty) return undefined;
 	const isReached = reachedType(body) === "rate_limit_reached" && general?.allowed !== true;
 	return {
@@ -109,7 +109,7 @@ export function usageFromBody(text: string, askedAt: number, asksForReserve = fa
 		plan: body.plan_type,
 		windows,
 		...(budgets.length > 0 && { budgets }),
-		// Not by assignment: an id may be the name of an inherited member.
+		// Not by assignment, since an id may be the name of an inherited member.
 		limits: Object.fromEntries(limits),
 		credits,
 		limitReached: general?.limit_reached === true || general?.allowed === false || isReached,
@@ -147,7 +147,7 @@ function isOfReserve({ metered_feature, limit_id, limit_name }: Entry): boolean 
 	return [metered_feature, limit_id, limit_name].some(isReserveLimit);
 }
 
-/** Of several entries, the one that tells which model it stands for. */
+/** Returns, of several entries, the one that says which model it stands for. */
 function reserveModelOf(entries: readonly Entry[], askedAt: number): ReserveModel | undefined {
 	const models = entries.filter(isOfReserve).map(({ limit_name, normal_model_slug, rate_limit }) =>
 		reserveModelFrom({
@@ -184,7 +184,7 @@ function usedOf({ used_percent, remaining_percent, used, remaining, limit }: Non
 	return ways.map(boundedPercent).find((percent) => percent !== undefined);
 }
 
-/** A number of things; undefined if it cannot be one. */
+/** Returns a count; undefined if the value cannot be one. */
 function countOf(value: number | undefined): number | undefined {
 	return Number.isSafeInteger(value) ? amount(value) : undefined;
 }
@@ -208,7 +208,7 @@ function reachedType(body: Body): string {
 	return body.rate_limit_reached_type?.type ?? "";
 }
 
-/** Credits whose own limit is reached, or that the workspace has used up, do not count. */
+/** Credits do not count if their own limit is reached or the workspace has used them up. */
 function creditsOf(body: Body): Credits | undefined {
 	const { has_credits, unlimited, balance, overage_limit_reached } = body.credits ?? {};
 	if (has_credits === undefined && unlimited === undefined) return undefined;
@@ -221,7 +221,7 @@ function creditsOf(body: Body): Credits | undefined {
 	};
 }
 
-/** A reset, epoch ms: a point in time, else seconds from now on. */
+/** Reads a reset, epoch ms: a point in time, or else seconds from now. */
 export function resetIn(at: unknown, afterSeconds: unknown, now: number): number | undefined {
 	const reset = boundedReset(timeOf(at), now);
 	if (reset !== undefined) return reset;

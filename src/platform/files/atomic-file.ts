@@ -5,17 +5,17 @@ import { basename, dirname, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { codeOf, isMissing } from "./errors.ts";
 
-/** A temporary file beside its target, proved writable before anything irreversible happens. */
+/** A temporary file beside its target. It proves that writing works before anything irreversible happens. */
 export interface StagedFile {
 	/** Writes `content` durably into the temporary file. */
 	write(content: string): Promise<void>;
 	/**
-	 * Renames the temporary file over the target and returns the stats of the new file; the stage is used up then.
-	 * `isStillOurs` is called right before the rename; if it says no, nothing changes and the result is undefined. After
-	 * that, and after an error, the stage can be written and committed again.
+	 * Renames the temporary file over the target and returns the stats of the new file. The stage is used up then.
+	 * `isStillOurs` is called right before the rename; if it returns false, nothing changes and the result is undefined.
+	 * After that, or after an error, the stage can be written and committed again.
 	 */
 	commit(isStillOurs?: () => boolean): Promise<BigIntStats | undefined>;
-	/** Removes the temporary file; harmless after `commit`. */
+	/** Removes the temporary file. Harmless after `commit`. */
 	discard(): Promise<void>;
 }
 
@@ -25,29 +25,29 @@ const LEFTOVER_MS = 60_000;
 const RENAME_RETRY_CODES = new Set(["EPERM", "EBUSY", "EACCES"]);
 
 /**
- * Opens a temporary file beside `target` (a real path: resolve links first) and reserves `bytes` in it. Throws the
- * error of the file system: a full or read-only disk is found here, before a single-use token is spent.
+ * Opens a temporary file beside `target` (a real path: resolve links first) and reserves `bytes` in it. Throws the file
+ * system's error, so that a full or read-only disk is detected before a single-use token is spent.
  */
 export async function stageFile(target: string, options: { bytes: number; mode: number }): Promise<StagedFile> {
 	const temporary = `${target}.${process.pid}-${randomBytes(4).toString("hex")}.tmp`;
 	const handle = await create(temporary, options.mode);
 	let current: FileHandle | undefined = handle;
 	let isCommitted = false;
-	/** How long the file has been at most: what is longer than its content is cut off. */
+	/** The largest size that the file has had. Whatever exceeds its content is cut off. */
 	let longest = options.bytes;
 	const discard = async () => {
 		await current?.close().catch(() => undefined);
 		current = undefined;
 		if (!isCommitted) await rm(temporary, { force: true });
 	};
-	/** A file is renamed only while it is closed, so another try opens it again. */
+	/** The file must be closed for the rename, so another try opens it again. */
 	const opened = async () => {
 		current ??= await open(temporary, "r+");
 		return current;
 	};
 	try {
 		await sweepLeftovers(target);
-		// The umask may have removed bits that the target has.
+		// The umask may have removed mode bits that the target has.
 		await handle.chmod(options.mode);
 		if (options.bytes > 0) {
 			await writeAll(handle, Buffer.alloc(options.bytes, " "));
@@ -79,7 +79,7 @@ export async function stageFile(target: string, options: { bytes: number; mode: 
 
 /**
  * Replaces `target` with `content` in one step: temporary file, fsync, rename. Resolves to the stats of the new file.
- * `isStillOurs` is called right before the rename; if it says no, nothing changes and the result is undefined.
+ * `isStillOurs` is called right before the rename; if it returns false, nothing changes and the result is undefined.
  */
 export async function writeAtomically(
 	target: string,
@@ -96,7 +96,7 @@ export async function writeAtomically(
 	}
 }
 
-/** Creates a file, and its folder where there is none yet. */
+/** Creates a file, and its folder if that does not exist yet. */
 async function create(path: string, mode: number): Promise<FileHandle> {
 	try {
 		return await open(path, "wx", mode);
@@ -107,14 +107,14 @@ async function create(path: string, mode: number): Promise<FileHandle> {
 	}
 }
 
-/** When this process has looked last for what killed processes left beside a file. */
+/** When this process last looked for files that killed processes left behind, by target. */
 const sweptAt = new Map<string, number>();
 
-/** Removes temporary files that killed processes left beside `target`: they may hold tokens. */
+/** Removes temporary files that killed processes left beside `target`. They may hold tokens. */
 async function sweepLeftovers(target: string): Promise<void> {
 	const now = performance.now();
 	const last = sweptAt.get(target);
-	// What is younger than that stays anyway.
+	// Younger files would be kept anyway.
 	if (last !== undefined && now - last < LEFTOVER_MS) return;
 	sweptAt.set(target, now);
 	const directory = dirname(target);
@@ -123,13 +123,13 @@ async function sweepLeftovers(target: string): Promise<void> {
 	}
 }
 
-/** Names of the temporary files in `directory` whose writers have ended. `isWanted` gets the name of the target. */
+/** Lists temporary files in `directory` whose writers have ended. `isWanted` gets the name of the target. */
 export async function leftoversIn(directory: string, isWanted: (target: string) => boolean): Promise<string[]> {
 	const found: string[] = [];
 	for (const name of await readdir(directory)) {
 		const [, target = "", pid] = /^(.+)\.(\d+)-[0-9a-f]{8}\.tmp$/.exec(name) ?? [];
 		if (pid === undefined || !isWanted(target) || isAlive(Number(pid))) continue;
-		// A process in another container looks as if it had ended, so a file must also be older than any write takes.
+		// A process in another container looks as if it had ended. A file must therefore also be older than any write.
 		const age = await stat(join(directory, name)).then(
 			({ mtimeMs }) => Date.now() - mtimeMs,
 			() => 0,
@@ -154,7 +154,7 @@ async function fill(handle: FileHandle, bytes: Buffer, formerLength: number): Pr
 	await handle.sync();
 }
 
-/** Writes all bytes: one call of `write` may take a part of them, and reports that only by its count. */
+/** Writes all bytes. A single call of `write` may write only part of them, and its count is the only sign of that. */
 async function writeAll(handle: FileHandle, bytes: Buffer): Promise<void> {
 	for (let at = 0; at < bytes.length; ) {
 		const { bytesWritten } = await handle.write(bytes, at, bytes.length - at, at);
@@ -163,8 +163,9 @@ async function writeAll(handle: FileHandle, bytes: Buffer): Promise<void> {
 }
 
 /**
- * Renames in the same tick as `isStillOurs` says yes. An asynchronous rename waits for a free thread, behind every sync
- * of a slow disk, and what another process wrote meanwhile would be lost. False if it says no.
+ * Renames in the same tick in which `isStillOurs` returns true. An asynchronous rename waits for a free thread, behind
+ * every sync of a slow disk, and would overwrite what another process writes meanwhile. Returns false if `isStillOurs`
+ * does.
  */
 async function renamePatiently(from: string, to: string, isStillOurs: () => boolean): Promise<boolean> {
 	const deadline = performance.now() + RENAME_PATIENCE_MS;
@@ -182,8 +183,8 @@ async function renamePatiently(from: string, to: string, isStillOurs: () => bool
 }
 
 /**
- * Makes the rename durable where the file system can. The content is in place already, so an error here does not fail
- * the write: SMB and some FUSE file systems cannot sync a directory, and not every directory may be opened.
+ * Makes the rename durable if the file system can. The content is already in place, so an error here does not fail the
+ * write: SMB and some FUSE file systems cannot sync a directory, and not every directory may be opened.
  */
 async function syncDirectory(path: string): Promise<void> {
 	if (process.platform === "win32") return;

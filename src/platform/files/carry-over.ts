@@ -1,33 +1,33 @@
 import { ownValue } from "../../core/own-value.ts";
 
 /**
- * Decides over a value that changed on both sides since it was `before`: `mine` here, `theirs` in the file. Undefined
- * for a member that is not there, or is to go.
+ * Decides about a value that changed on both sides since it was `before`: `mine` here, `theirs` in the file. Undefined
+ * stands for a member that is missing, or that is to be removed.
  */
 export type Resolve = (key: string, mine: unknown, theirs: unknown, before: unknown) => unknown;
 
-/** How a difference is applied where the file has changed, too. */
+/** How a difference is applied if the file has changed too. */
 export interface Conflicts {
 	readonly resolve: Resolve;
-	/** The members have a meaning as a whole only: parts of two of them would make a third. */
+	/** The members only make sense together. Parts of two of them would make a third. */
 	readonly areWhole?: boolean;
-	/** How it is applied within a member, by the name of that. */
+	/** How conflicts are resolved within a member, by its name. */
 	readonly within?: Readonly<Record<string, Conflicts>>;
 }
 
 type Group = Record<string, unknown>;
 
-/** A value that is nested deeper is copied as a whole. */
+/** Values nested deeper than this are copied as a whole. */
 const DEEPEST = 12;
 
 /**
  * Applies the difference between `base` and `mine` to `theirs`: member by member, and row by row for lists of rows with
- * an `id`. Members and rows that are the same in `base` and `mine` stay as they are in `theirs`.
+ * an `id`. Members and rows that are equal in `base` and `mine` stay as they are in `theirs`.
  */
 export function carryOver(base: Group, mine: Group, theirs: Group, conflicts: Conflicts, depth = 0): void {
 	const { resolve, areWhole = false, within = {} } = conflicts;
 	for (const key of new Set([...Object.keys(base), ...Object.keys(mine)])) {
-		// An assignment would change the prototype of the object. No member of ours has this name.
+		// An assignment would change the prototype of the object. None of our members has this name.
 		if (key === "__proto__") continue;
 		const [before, after, now] = [own(base, key), own(mine, key), own(theirs, key)];
 		if (depth < DEEPEST && isGroup(after) && isGroup(now) && !areWhole) {
@@ -49,7 +49,7 @@ interface Row extends Group {
 	readonly id: string;
 }
 
-/** The rows of `theirs` with the rows that `mine` has added, changed or removed since `base`. */
+/** Returns the rows of `theirs`, plus what `mine` has added, changed or removed since `base`. */
 function rowsOf(base: readonly unknown[], mine: readonly unknown[], theirs: readonly unknown[], resolve: Resolve) {
 	const [before, after] = [byId(base), byId(mine)];
 	const known = byId(theirs);
@@ -92,12 +92,12 @@ function isSame(a: unknown, b: unknown): boolean {
 	try {
 		return JSON.stringify(a) === JSON.stringify(b);
 	} catch {
-		// Nested too deeply for JSON. Values of ours never are, so this one came from the file and is unchanged.
+		// Nested too deeply for JSON. Our own values never are, so this one came from the file and is unchanged.
 		return true;
 	}
 }
 
-/** A copy, so that a later change of the draft does not change the pending difference. */
+/** Copies a value, so that later changes of the draft do not change the pending difference. */
 function copy(value: unknown): unknown {
 	return structuredClone(value);
 }

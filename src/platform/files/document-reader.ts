@@ -12,7 +12,7 @@ import {
 	unreadableFor,
 } from "./shared-document.ts";
 
-/** Thrown where a change is tried through {@link openDocumentReader}. */
+/** Thrown on any attempt to change a document opened by {@link openDocumentReader}. */
 class ReadOnlyError extends Error {
 	readonly code = "EREADER";
 	constructor(name: string) {
@@ -22,8 +22,8 @@ class ReadOnlyError extends Error {
 }
 
 /**
- * Opens a shared document for a program that changes nothing: no lock is taken, a broken file is not moved away, and
- * one of an older version is read as it would be after a write. Each problem is reported once; a change is refused.
+ * Opens a shared document for a program that changes nothing. It takes no lock, leaves a broken file in place, and
+ * reads an older version as it would be after a write. Reports each problem once, and refuses changes.
  */
 export function openDocumentReader<S extends z.ZodMiniType<Record<string, unknown>>>(
 	options: SharedDocumentOptions<S>,
@@ -48,7 +48,7 @@ export function openDocumentReader<S extends z.ZodMiniType<Record<string, unknow
 			if (current === signature && current !== undefined) return value;
 			const found = readNow(path);
 			if ("why" in found) {
-				// The present value stays, and the file is read again next time.
+				// Keep the present value, and read the file again next time.
 				if (!PASSING_CODES.has(codeOf(found.why) ?? "")) {
 					report({ kind: "unreadable", text: unreadableFor(name, found.why) });
 				}

@@ -1,12 +1,12 @@
 import { watch } from "node:fs";
 import { basename, dirname } from "node:path";
 
-/** One write causes several events: those within this time count as one. */
+/** One write causes several events. Those within this time count as one. */
 const SETTLE_MS = 150;
 
 /**
- * Calls `listener` soon after one of the files was written. It is never called if the system reports no changes
- * (network drives, a limit of watches). Returns a function that ends the watch, which does not keep the process alive.
+ * Calls `listener` soon after one of the files was written; never, if the system reports no changes (network drives, a
+ * limit of watches). Returns a function that ends the watch. The watch does not keep the process alive.
  */
 export function followFiles(paths: readonly string[], listener: () => void): () => void {
 	let timer: NodeJS.Timeout | undefined;
@@ -34,7 +34,7 @@ function startWatching(folder: string, onEvent: (event: string, name: string | n
 		watcher.on("error", () => watcher.close());
 		return watcher;
 	} catch {
-		// Missing, or beyond the number of watches that the system allows: screens are refreshed by the minute then.
+		// The file is missing, or the system allows no more watches. Screens then refresh every minute.
 		return undefined;
 	}
 }

@@ -1,19 +1,19 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
 
-/** Another process may rename the file between our look at it and our write. */
+/** Another process may rename the file between our check and our write. */
 const TRIES = 3;
 
-/** Writes what has been collected, one write after the other, so that lines stay in order. */
+/** Writes what was collected, one write at a time, so that lines stay in order. */
 export interface WriteBehind {
-	/** Writes now, after a write that is under way. */
+	/** Writes now, after any write in progress. */
 	flush(): Promise<void>;
-	/** Waits for a write that is under way, and begins none. */
+	/** Waits for a write in progress, without starting one. */
 	ended(): Promise<void>;
-	/** Writes within `ms` unless a write is due already. The process does not stay alive for it. */
+	/** Writes within `ms`, unless a write is already due. Does not keep the process alive. */
 	soon(ms: number): void;
 }
 
-/** Creates it over `write`. What rejects behind, where no caller waits for it, goes to `onFailure`. */
+/** Creates it for `write`. If a background write rejects, `onFailure` gets the error, since no caller waits for it. */
 export function createWriteBehind(write: () => Promise<void>, onFailure: (error: unknown) => void): WriteBehind {
 	let writing: Promise<void> | undefined;
 	let timer: NodeJS.Timeout | undefined;
@@ -39,9 +39,9 @@ export function createWriteBehind(write: () => Promise<void>, onFailure: (error:
 }
 
 /**
- * Appends `batch`, which is whole lines, to the file at `target` (a real path), which only its owner may read. Many
- * processes may do so at once. Before that `makeRoom` gets the size of the file as it is; true says that it has put
- * another file in its place. Nothing is written to what is no regular file. Throws the error of the file system.
+ * Appends `batch`, which consists of whole lines, to the file at `target` (a real path). Only its owner may read the
+ * file. Many processes may append at once. First calls `makeRoom` with the present size; if that returns true, it has
+ * put another file in place. Writes to nothing but a regular file. Throws the file system's error.
  */
 export async function appendLines(
 	target: string,
@@ -60,11 +60,11 @@ export async function appendLines(
 			const held = await handle.stat();
 			if (!held.isFile()) return;
 			if (held.size > 0 && (await makeRoom(held.size))) continue;
-			// Another process has renamed it since it was opened: the next round begins a new file.
+			// Another process has renamed the file since it was opened. The next round starts a new file.
 			if ((await inodeOf(target)) !== held.ino) continue;
-			// A line that a full disk has cut off must not swallow our first line.
+			// A line that a full disk has cut off must not run into our first line.
 			const text = (await endsInALine(handle, held.size)) ? batch : `\n${batch}`;
-			// One write at the end of the file keeps the lines of several processes whole.
+			// A single write at the end of the file keeps the lines of several processes whole.
 			await handle.write(text);
 			return;
 		} finally {
@@ -73,7 +73,7 @@ export async function appendLines(
 	}
 }
 
-/** The inode of a file; undefined if there is none, or if it cannot be looked at. */
+/** Returns the inode of a file; undefined if it does not exist or cannot be checked. */
 export function inodeOf(path: string): Promise<number | undefined> {
 	return stat(path).then(
 		({ ino }) => ino,

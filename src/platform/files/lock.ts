@@ -7,7 +7,7 @@ import { raceAbort } from "../../core/abort.ts";
 import type { Busy } from "../../core/ports.ts";
 import { codeOf, isMissing } from "./errors.ts";
 
-/** Thrown when a lock was not had in time; the holder is alive. */
+/** Thrown if a lock was not acquired in time because its holder is alive. */
 export class LockBusyError extends Error {
 	readonly code = "ELOCKED";
 	constructor(path: string) {
@@ -24,28 +24,28 @@ export interface LockOptions {
 }
 
 /**
- * pi's synchronous start-up lock takes a lock for stale 10 s after its last touch, whatever the holder asked for.
+ * pi's synchronous start-up lock treats a lock as stale 10 s after its last touch, whatever the holder asked for.
  * Touching it every 2 s (proper-lockfile's lower bound is 1 s) keeps it ours during a slow exchange.
  */
 const TOUCH_MS = 2000;
-/** Default age from which a lock counts as left behind; pi's own figure. */
+/** Default age at which a lock counts as left behind. pi uses the same. */
 export const STALE_MS = 10_000;
-/** Every holder makes a folder. Anything else in its place gets this long, in case it is still being made. */
+/** Every holder creates a folder. Anything else at its path gets this long, in case it is still being created. */
 const STRANGE_MS = 2000;
 const NEVER_MS = Number.MAX_SAFE_INTEGER;
 const FIRST_RETRY_MS = 20;
 const LONGEST_RETRY_MS = 1000;
 /**
- * Anything in the place of a lock that is no folder is removed this often. If it comes back each time, another program
- * makes it, and the lock is waited for.
+ * How often something other than a folder is removed from a lock's path. If it returns each time, another program
+ * creates it, and we wait for the lock.
  */
 const MOST_CLEARINGS = 3;
 
 /**
- * Runs `work` while holding `<path>.lock`, in pi's own convention (proper-lockfile, `realpath: false`).
- * Throws {@link LockBusyError} when the lock is not had within `waitMs`, the abort reason when `signal` fires first,
- * and whatever the file system says when the lock cannot be made at all. A lock that others take for stale, typically
- * after the machine slept, does not end `work`: it must look at the file again before it replaces it.
+ * Runs `work` while holding `<path>.lock`, by pi's own convention (proper-lockfile, `realpath: false`). Throws {@link
+ * LockBusyError} if the lock is not acquired within `waitMs`, the abort reason if `signal` fires first, and the file
+ * system's error if the lock cannot be created at all. If other processes take the lock for stale, typically after the
+ * machine slept, `work` still continues: it must check the file again before replacing it.
  */
 export async function withLock<T>(path: string, options: LockOptions, work: () => T | Promise<T>): Promise<T> {
 	const deadline = performance.now() + options.waitMs;
@@ -55,7 +55,7 @@ export async function withLock<T>(path: string, options: LockOptions, work: () =
 		try {
 			return await work();
 		} finally {
-			// A lock that was taken from us is no longer ours to release.
+			// If the lock was taken from us, it is no longer ours to release.
 			await release().catch(() => undefined);
 		}
 	} finally {
@@ -63,7 +63,7 @@ export async function withLock<T>(path: string, options: LockOptions, work: () =
 	}
 }
 
-/** Runs `work` as {@link withLock} does, but answers `busy` if the lock is not had in time. */
+/** Runs `work` as {@link withLock} does, but returns `busy` if the lock is not acquired in time. */
 export async function withLockUnlessBusy<T>(
 	path: string,
 	options: LockOptions,
@@ -77,20 +77,20 @@ export async function withLockUnlessBusy<T>(
 	try {
 		return await withLock(path, options, held);
 	} catch (error) {
-		// `work` may take other locks; that one of them is busy is an error of its own.
+		// `work` may take other locks. If one of those is busy, that is its own error.
 		if (!isHeld && error instanceof LockBusyError) return "busy";
 		throw error;
 	}
 }
 
 declare global {
-	/** The last turn at each lock, for every copy of this module: pi may load one for each session. */
+	/** The last turn at each lock, shared by every copy of this module: pi may load one per session. */
 	var multicodexLockTurns: Map<string, Promise<void>> | undefined;
 }
 
 /**
- * Waits until no other work of this process has the lock. That one is at work as long as the process is, so its lock is
- * never stale, however a clock that was set makes it look. Resolves to a function that ends the turn.
+ * Waits until no other work of this process holds the lock. That work lasts as long as the process, so its lock is
+ * never stale, whatever a changed clock suggests. Resolves to a function that ends the turn.
  */
 async function takeTurn(path: string, deadline: number, signal: AbortSignal | undefined): Promise<() => void> {
 	globalThis.multicodexLockTurns ??= new Map();
@@ -98,7 +98,7 @@ async function takeTurn(path: string, deadline: number, signal: AbortSignal | un
 	const key = resolve(path);
 	const before = turns.get(key);
 	const { promise, resolve: endTurn } = withResolvers();
-	// A turn that is given up lets the next one wait for those before it all the same.
+	// If a turn is given up, the next one still waits for all earlier ones.
 	const last = Promise.all([before, promise]).then(() => {
 		if (turns.get(key) === last) turns.delete(key);
 	});
@@ -114,7 +114,7 @@ async function takeTurn(path: string, deadline: number, signal: AbortSignal | un
 		endTurn();
 		throw error;
 	} finally {
-		// Its timer would keep the process alive.
+		// This timer would keep the process alive.
 		isTooLate.catch(() => undefined);
 		giveUp.abort();
 	}
@@ -129,7 +129,7 @@ function withResolvers(): { readonly promise: Promise<void>; readonly resolve: (
 }
 
 async function acquire(path: string, deadline: number, options: LockOptions): Promise<() => Promise<void>> {
-	// Evaluated with the first lock, which is taken after a request has left. The bundle holds it in the same file.
+	// Imported with the first lock, which is taken after a request was sent. The bundle has it in the same file.
 	const { default: lockfile } = await import("proper-lockfile");
 	let clearings = 0;
 	for (let pause = FIRST_RETRY_MS; ; pause = Math.min(pause * 2, LONGEST_RETRY_MS)) {
@@ -138,7 +138,8 @@ async function acquire(path: string, deadline: number, options: LockOptions): Pr
 		try {
 			return await lockfile.lock(path, {
 				realpath: false,
-				// It clears a lock in two steps, and of several processes the second one would clear that of the first.
+				// proper-lockfile removes a stale lock in two steps. With several processes, the second would remove the new
+				// lock of the first.
 				stale: NEVER_MS,
 				update: TOUCH_MS,
 				retries: 0,
@@ -160,8 +161,8 @@ async function acquire(path: string, deadline: number, options: LockOptions): Pr
 }
 
 /**
- * True where another process has the lock: it was there before, or has cleared ours before it was dated, as one does
- * whose clock differs. What is no folder answers in many ways, and is none of these.
+ * True if another process has the lock: either it was there before, or a process with a differing clock removed ours
+ * before it was dated. If the path is no folder, errors vary and mean neither.
  */
 function isTaken(error: unknown): boolean {
 	if (codeOf(error) === "ELOCKED") return true;
@@ -169,7 +170,7 @@ function isTaken(error: unknown): boolean {
 	return isMissing(error) && !isOfFolder;
 }
 
-/** What lies where a lock belongs. Only an empty folder is one. */
+/** What is found at the path of a lock. Only an empty folder is a lock. */
 export type LockShape = "folder" | "full-folder" | "other";
 
 interface LookedAt {
@@ -177,9 +178,9 @@ interface LookedAt {
 	readonly stats: Stats;
 }
 
-/** A look at the path of a lock; undefined where nothing is. */
+/** Checks the path of a lock; undefined if nothing is there. */
 export async function lookAtLock(lock: string): Promise<LookedAt | undefined> {
-	// A link is not followed: no holder makes one.
+	// Do not follow a link: no holder creates one.
 	const stats = await lstat(lock).catch(() => undefined);
 	if (!stats) return undefined;
 	if (!stats.isDirectory()) return { shape: "other", stats };
@@ -187,22 +188,24 @@ export async function lookAtLock(lock: string): Promise<LookedAt | undefined> {
 	return { shape: names.length > 0 ? "full-folder" : "folder", stats };
 }
 
-/** True for a lock without a live holder. `ageMs` counts from its last touch; it is negative for a date ahead. */
+/**
+ * True for a lock without a live holder. `ageMs` counts from its last touch, and is negative for a date in the future.
+ */
 export function isLeftBehind(shape: LockShape, ageMs: number, staleMs: number): boolean {
 	return Math.abs(ageMs) > (shape === "other" ? STRANGE_MS : staleMs);
 }
 
 /**
- * Takes away what lies at the path of a lock and is none of a live holder: one that was not touched for `staleMs`, one
- * that is dated ahead by more than that, and what is no folder; with `isForced` all that is no empty folder. A folder
- * with something in it is kept under another name. False where it stays; throws what the file system says.
+ * Removes what is at the path of a lock and belongs to no live holder: a lock not touched for `staleMs`, a lock dated
+ * further ahead than that, and anything but a folder. With `isForced`, also anything but an empty folder. A folder with
+ * content is kept under another name. Returns false if it stays; throws the file system's error.
  */
 export async function clearLock(lock: string, staleMs: number, isForced = false): Promise<boolean> {
 	const isLeft = ({ shape, stats }: LookedAt) =>
 		(isForced && shape !== "folder") || isLeftBehind(shape, Date.now() - stats.mtimeMs, staleMs);
 	const seen = await lookAtLock(lock);
 	if (!seen || !isLeft(seen)) return false;
-	// One process at a time, which looks again: what another one saw before may be the next holder's own lock by now.
+	// One process at a time, which checks again: what another one saw before may be the next holder's lock by now.
 	const turn = `${lock}.clearing`;
 	if (!(await beginClearing(turn, staleMs))) return false;
 	try {
@@ -214,7 +217,10 @@ export async function clearLock(lock: string, staleMs: number, isForced = false)
 	}
 }
 
-/** False while another process clears. What a process left that was killed meanwhile is taken away for the next try. */
+/**
+ * Returns false while another process is removing the lock. Cleans up after one that was killed meanwhile, for the next
+ * try.
+ */
 async function beginClearing(turn: string, staleMs: number): Promise<boolean> {
 	try {
 		await mkdir(turn);
@@ -237,7 +243,7 @@ async function takeAway(lock: string, found: Stats): Promise<boolean> {
 	}
 	const taken = await lstat(aside);
 	if (taken.ino !== found.ino || taken.mtimeMs !== found.mtimeMs) {
-		// Its holder was alive after all, and another one has the lock.
+		// The holder was alive after all, and another one has the lock.
 		await rename(aside, lock);
 		return false;
 	}

@@ -5,19 +5,19 @@ import { LockBusyError, type LockOptions, withLock } from "./lock.ts";
 import { readText } from "./regular-file.ts";
 import { signatureOf } from "./shared-document.ts";
 
-/** The temporary file reserves this much beyond the present size, for longer content. */
+/** Reserved in the temporary file beyond the present size, for longer content. */
 const SPARE_BYTES = 8192;
 
-/** How often the file is read again because another program wrote between our look and our lock. */
+/** How often the file is read again because another program wrote between our read and our lock. */
 const TRIES = 5;
 
 const TORN = Symbol("torn");
 const TORN_PAUSE_MS = 20;
 
 /**
- * Changes one of pi's own files. Links stay links; the mode stays, and everything that `change` leaves alone. pi's lock
- * is held for a rename only, because pi's start gives up waiting for it after 200 ms, unless others write all the time.
- * `change` returns undefined if there is nothing to do. Resolves to false if nothing was written.
+ * Changes one of pi's own files. Keeps links, the mode, and everything that `change` leaves alone. Holds pi's lock only
+ * for a rename, since pi's start waits for it for just 200 ms; longer only if others keep writing. `change` returns
+ * undefined if there is nothing to do. Resolves to false if nothing was written.
  */
 export async function changePiFile(
 	path: string,
@@ -45,7 +45,7 @@ export async function changePiFile(
 			await staged.discard();
 		}
 	}
-	// Another program was quicker each time. Now the lock is held over the read, too.
+	// Another program was faster each time. Now hold the lock while reading too.
 	return withLock(path, lock, async () => {
 		const staged = await stageBeside(path);
 		try {
@@ -57,9 +57,9 @@ export async function changePiFile(
 }
 
 /**
- * Replaces the file by what `change` makes of it, through `staged`, while its lock is held. A process that was stopped
- * has lost that lock: what another program wrote since the look at the file is looked at again, and never overwritten.
- * Resolves to false if `change` returns undefined; rejects if another program writes each time.
+ * Replaces the file with the result of `change`, through `staged`, while its lock is held. A suspended process has lost
+ * that lock, so what another program wrote since is read again and never overwritten. Resolves to false if `change`
+ * returns undefined. Rejects if another program writes each time.
  */
 export async function rewrite(
 	path: string,
@@ -76,7 +76,9 @@ export async function rewrite(
 	throw new LockBusyError(path);
 }
 
-/** Applies `change` to the bytes. pi writes in place, so `change` may throw over half a file, which is read again. */
+/**
+ * Applies `change` to the bytes. pi writes in place, so `change` may throw on half a file, which is then read again.
+ */
 function changed(bytes: string, change: (bytes: string) => string | undefined): string | undefined | typeof TORN {
 	try {
 		return change(bytes);
@@ -85,7 +87,7 @@ function changed(bytes: string, change: (bytes: string) => string | undefined): 
 	}
 }
 
-/** Stages a file beside the real one, so that a link stays a link; size and mode are those of the file. */
+/** Stages a file beside the real one, so that a link stays a link. Uses the file's size and mode. */
 export async function stageBeside(path: string): Promise<StagedFile> {
 	const target = await realpath(path);
 	const { size, mode } = await stat(target);

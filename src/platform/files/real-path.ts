@@ -2,12 +2,12 @@ import { mkdir, readlink, realpath, stat } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
 import { codeOf, isMissing } from "./errors.ts";
 
-/** What is wrong with a link that the system calls `ELOOP`. */
+/** What is wrong with a link for which the system reports `ELOOP`. */
 export const LOOPING = "it is a link that leads back to itself";
 
-/** The path of one of our files leads to where no file can be. */
+/** The path of one of our files leads to a place where no file can be. */
 export class DeadPathError extends Error {
-	/** What the system says of a file in such a place. */
+	/** The code that the system reports for such a file. */
 	readonly code: string;
 	/** The reason, without the name of the file. */
 	readonly reason: string;
@@ -20,10 +20,10 @@ export class DeadPathError extends Error {
 }
 
 /**
- * Resolves the real path of one of our files, and creates its folder if need be: a link stays a link, and all processes
- * lock the same path. Resolves to the path itself if there is no file yet. Throws {@link DeadPathError} where a link
- * leads into a folder that is not there. It may be on a disk that is away, and a folder in its place would hide what is
- * written from all who use that disk. With `isFolderGiven` the folder of `path` itself may be such a one.
+ * Resolves the real path of one of our files, so that a link stays a link and all processes lock the same path. Creates
+ * its folder if necessary. Resolves to the path itself if the file does not exist yet. Throws {@link DeadPathError} if
+ * a link leads into a missing folder: it may be on a disk that is not mounted, and a new folder there would hide what
+ * is written from everyone who uses that disk. With `isFolderGiven` the folder of `path` may itself be such a folder.
  */
 export async function realTarget(path: string, isFolderGiven = false): Promise<string> {
 	try {
@@ -41,7 +41,7 @@ export async function realTarget(path: string, isFolderGiven = false): Promise<s
 	throw new DeadPathError(path, target === path ? missing : `it is a link to ${target}, and ${missing}`, "ENOTDIR");
 }
 
-/** Resolves the same path, and creates nothing. */
+/** Resolves the same path without creating anything. */
 export async function whereIs(path: string): Promise<string> {
 	return realpath(path).catch((error) => {
 		if (isMissing(error)) return endOfLink(path);
@@ -49,7 +49,9 @@ export async function whereIs(path: string): Promise<string> {
 	});
 }
 
-/** The target of a link to a missing file, which is created there. `realpath` has refused loops before. */
+/**
+ * Returns the target of a link to a missing file, where the file is then created. `realpath` has already refused loops.
+ */
 async function endOfLink(path: string): Promise<string> {
 	const next = await readlink(path).catch(() => undefined);
 	if (next === undefined) return path;

@@ -2,13 +2,13 @@ import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats, st
 import { open, stat } from "node:fs/promises";
 import { textFrom } from "../json.ts";
 
-/** The largest file that is read. Our files and those of pi have a few kilobytes. */
+/** The largest file that is read. Our files and pi's are a few kilobytes. */
 export const MOST_BYTES = 64 * 1024 * 1024;
 
-/** Without this, opening a pipe waits until another program writes into it. Windows has neither. */
+/** Without this flag, opening a pipe waits for a writer. Windows has neither. */
 const READ_ONLY = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
-/** Thrown for a path of a folder, a pipe, a socket or a device, and for a file that is far too large. */
+/** Thrown for a folder, a pipe, a socket or a device, and for a file that is far too large. */
 export class NotReadableError extends Error {
 	readonly code: "ENOTREGULAR" | "EFBIG";
 	constructor(path: string, code: "ENOTREGULAR" | "EFBIG") {
@@ -18,13 +18,13 @@ export class NotReadableError extends Error {
 	}
 }
 
-/** Reads a text file of any system synchronously. Throws {@link NotReadableError}, or the error of the file system. */
+/** Reads a text file of any system synchronously. Throws {@link NotReadableError}, or the file system's error. */
 export function readTextNow(path: string): string {
-	// Before it is opened: opening some devices has a side effect.
+	// Check before opening: opening some devices has a side effect.
 	assertReadable(path, statSync(path));
 	const file = openSync(path, READ_ONLY);
 	try {
-		// Another file may have taken its place meanwhile.
+		// Another file may have replaced it meanwhile.
 		assertReadable(path, fstatSync(file));
 		return textFrom(readFileSync(file));
 	} finally {
@@ -32,7 +32,7 @@ export function readTextNow(path: string): string {
 	}
 }
 
-/** Reads a text file of any system. Rejects with {@link NotReadableError}, or with the error of the file system. */
+/** Reads a text file of any system. Rejects with {@link NotReadableError}, or with the file system's error. */
 export async function readText(path: string): Promise<string> {
 	assertReadable(path, await stat(path));
 	const handle = await open(path, READ_ONLY);

@@ -10,81 +10,91 @@ import { DeadPathError, LOOPING, realTarget } from "./real-path.ts";
 import { NotReadableError, readTextNow } from "./regular-file.ts";
 import { type Change, createWriteQueue, type WriteBatch } from "./write-queue.ts";
 
-/** A JSON file of ours that many processes share. */
+/** One of our JSON files, which many processes share. */
 export interface SharedDocument<T> {
 	/**
-	 * The newest content: the file with the pending changes of this process. Synchronous; one stat if nothing changed.
+	 * Returns the newest content: the file plus the pending changes of this process. Synchronous; costs one stat if
+	 * nothing changed.
 	 */
 	read(): T;
 	/**
-	 * Applies `change` in memory at once, and to the freshly read file under its lock. Resolves when the change is
-	 * durable. Rejects when it could not be written: memory keeps the change, and it is retried after a while and with
-	 * the next write. `change` may run several times and must touch only what it owns. `isNewest`: the draft is the file
-	 * as it is under the lock, without the change; any other draft may have the change already.
+	 * Applies `change` to memory at once, and to the freshly read file under its lock. Resolves when the change is
+	 * durable. Rejects if it could not be written: memory keeps the change, which is retried after a while and with the
+	 * next write. `change` may run several times and must touch only what it owns. `isNewest`: the draft is the file
+	 * under the lock, without the change; any other draft may already contain the change.
 	 */
 	update(change: (draft: T, isNewest: boolean) => void): Promise<void>;
-	/** Works as `update` does, for a change whose outcome a person sees: one that cannot be written is undone. */
+	/**
+	 * Does the same as `update`, for a change whose outcome is shown to a person: if it cannot be written, it is undone.
+	 */
 	updateOrRollBack(change: (draft: T) => void): Promise<void>;
-	/** Works as `update` does, but writes a second later, with other changes. Failures are reported, not thrown. */
+	/**
+	 * Does the same as `update`, but writes a second later, together with other changes. Failures are reported, not
+	 * thrown.
+	 */
 	updateDebounced(change: (draft: T) => void): void;
 	/** Writes all pending changes, including those of a failed write. Never rejects. */
 	flush(): Promise<void>;
 }
 
-/** The schema of a document, which is an object. */
+/** The schema of a document. It must describe an object. */
 type JsonSchema = z.ZodMiniType<Record<string, unknown>>;
 
-/** The format of a file of ours. */
+/** The format of one of our files. */
 export interface DocumentFormat<S extends JsonSchema> {
 	readonly schema: S;
 	/** Newest version this code understands; files with a larger `version` are never written. */
 	readonly version: number;
 	/**
-	 * Turns older versions into today's shape, before the schema is applied. May throw; then the file counts as corrupt.
+	 * Converts older versions to the present shape, before the schema is applied. If it throws, the file counts as
+	 * corrupt.
 	 */
 	readonly migrate?: (raw: unknown) => unknown;
 }
 
-/** The parts of a shared document. */
+/** The options of a shared document. */
 export interface SharedDocumentOptions<S extends JsonSchema> extends DocumentFormat<S> {
 	readonly path: string;
 	readonly empty: () => z.output<S>;
 	/**
-	 * Decides over a value that another process has changed since this one could not write its change. By default ours
-	 * wins.
+	 * Resolves a conflict with a value that another process changed before this one could write its change. By default
+	 * our change wins.
 	 */
 	readonly conflicts?: Conflicts;
-	/** Called with the former bytes before a migrated file is first overwritten. */
+	/** Called with the old bytes before a migrated file is first overwritten. */
 	readonly beforeMigration?: (bytes: string) => Promise<void>;
-	/** Its folder is where a link leads, and is not created. */
+	/** A link leads to its folder, which is therefore not created. */
 	readonly isFolderGiven?: boolean;
-	/** Nothing in it is precious: that its lock is busy is reported only when it is so at the next try, too. */
+	/** Losing its content does no harm. A busy lock is reported only if it is still busy at the next try. */
 	readonly isDisposable?: boolean;
-	/** Called once per problem; never receives content. */
+	/** Called once per problem. Never receives content. */
 	readonly onProblem: (problem: { kind: ProblemKind; text: string }) => void;
 }
 
 type ProblemKind = "corrupt" | "newer" | "unwritable" | "unreadable";
 
-/** A file that was read. */
+/** The result of reading a file. */
 export type Reading<T> =
 	| { readonly kind: "ok"; readonly value: T; readonly bytes: string; readonly migrated: boolean }
 	| { readonly kind: "corrupt" | "newer" };
 type Loaded<T> = Reading<T> | { readonly kind: "none" };
 
 const LOCK_WAIT_MS = 10_000;
-/** The signature of no file: the next look reads the file again. */
+/** A signature that no file has, so that the next read reads the file again. */
 const FORGOTTEN = "forgotten";
 const COALESCE_MS = 1000;
 const LONGEST_RETRY_MS = 30_000;
-/** pi waits for a flush when it ends, so a flush waits no longer for a lock. */
+/** pi waits for a flush when it ends, so a flush waits no longer than this for a lock. */
 const FLUSH_WAIT_MS = 3000;
-/** Errors that pass by themselves. */
+/** Error codes that pass by themselves. */
 export const PASSING_CODES: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "EAGAIN", "EBUSY", "EINTR", "EIO"]);
-/** If this process is stopped in mid-write, another one takes the lock for stale and writes: then ours starts anew. */
+/**
+ * If this process is suspended during a write, another one may take its lock for stale and write. Ours then starts
+ * again.
+ */
 const TRIES_AGAINST_INTRUDERS = 3;
 
-/** Opens a shared document. Nothing is read or written until it is used. */
+/** Opens a shared document. Reads and writes nothing until it is used. */
 export function openSharedDocument<S extends JsonSchema>(
 	options: SharedDocumentOptions<S>,
 ): SharedDocument<z.output<S>> {
@@ -94,14 +104,14 @@ export function openSharedDocument<S extends JsonSchema>(
 	/** Signature of the file that `value` was read from; undefined without a file. */
 	let signature: string | undefined;
 	let value: T = options.empty();
-	/** The bytes that `value` was read from; undefined if they were no document of ours. */
+	/** The bytes that `value` was read from; undefined if they were not a document of ours. */
 	let readFrom: string | undefined;
 	let writing: Promise<void> | undefined;
 	let timer: NodeJS.Timeout | undefined;
 	let retryMs = COALESCE_MS;
-	/** Writes in a row that did not get the lock. */
+	/** Number of writes in a row that did not get the lock. */
 	let busyInARow = 0;
-	/** The file belongs to a newer version: no write is retried by itself. */
+	/** The file belongs to a newer version, so no write is retried automatically. */
 	let isNewer = false;
 	/** Ends the wait for the lock early. */
 	let impatience = new AbortController();
@@ -113,12 +123,12 @@ export function openSharedDocument<S extends JsonSchema>(
 		options.onProblem({ kind, text });
 	};
 
-	/** The document as last read, without any change of ours. */
+	/** Returns the document as last read, without any change of ours. */
 	const pristine = (): T => {
 		const loaded = readFrom === undefined ? undefined : readDocument(readFrom, options);
 		return loaded?.kind === "ok" ? loaded.value : options.empty();
 	};
-	/** Changes that `value` has, and the file does not have yet. */
+	/** Changes that `value` contains but the file does not yet. */
 	const queue = createWriteQueue<T>(pristine, options.conflicts);
 
 	const adopt = (next: T) => {
@@ -131,7 +141,7 @@ export function openSharedDocument<S extends JsonSchema>(
 		if (current === signature && current !== undefined) return value;
 		const found = readNow(path);
 		if ("why" in found) {
-			// The present value stays, and the file is read again next time.
+			// Keep the present value, and read the file again next time.
 			if (!PASSING_CODES.has(codeOf(found.why) ?? "")) reportUnreadable(found.why);
 			return value;
 		}
@@ -152,8 +162,8 @@ export function openSharedDocument<S extends JsonSchema>(
 	const reportUnreadable = (why: unknown) => report("unreadable", unreadableFor(name, why), reasonOf(why));
 
 	/**
-	 * Reads the file under the lock, and moves a broken one out of the way. Undefined if another process has replaced it
-	 * since it had the signature `seen`.
+	 * Reads the file under the lock, and moves a broken one out of the way. Returns undefined if another process has
+	 * replaced the file since it had the signature `seen`.
 	 */
 	const loadForWriting = async (target: string, seen: string | undefined): Promise<Loaded<T> | undefined> => {
 		const found = readNow(target);
@@ -170,7 +180,10 @@ export function openSharedDocument<S extends JsonSchema>(
 		return loaded;
 	};
 
-	/** Reads, changes and replaces the file under the lock. False if another process wrote although we held the lock. */
+	/**
+	 * Reads, changes and replaces the file under the lock. Returns false if another process wrote although we held the
+	 * lock.
+	 */
 	const writeOnce = async (batch: WriteBatch<T>): Promise<boolean> => {
 		const target = await realTarget(path, options.isFolderGiven);
 		return withLock(target, { waitMs: LOCK_WAIT_MS, signal: impatience.signal }, async () => {
@@ -181,7 +194,7 @@ export function openSharedDocument<S extends JsonSchema>(
 				reportNewer();
 				throw new NewerVersionError(name);
 			}
-			// A broken one was moved out of the way.
+			// The broken file was moved out of the way.
 			if (loaded.kind === "corrupt") current = undefined;
 			const next: T = loaded.kind === "ok" ? loaded.value : options.empty();
 			batch.applyTo(next);
@@ -193,7 +206,8 @@ export function openSharedDocument<S extends JsonSchema>(
 				if (!written) return false;
 				current = signatureFrom(written);
 			}
-			// The signature of what was written, not of the file by now: a program without the lock may have replaced it.
+			// Keep the signature of what was written, not of the present file: a program without the lock may have replaced
+			// it.
 			signature = current;
 			readFrom = hasNothingToKeep ? undefined : bytes;
 			batch.written();
@@ -214,7 +228,7 @@ export function openSharedDocument<S extends JsonSchema>(
 			batch.settle();
 		} catch (error) {
 			if (batch.failed(error).isRolledBack) {
-				// Read again without the changes that were dropped.
+				// Read again, without the changes that were dropped.
 				signature = FORGOTTEN;
 				read();
 			}
@@ -222,7 +236,7 @@ export function openSharedDocument<S extends JsonSchema>(
 			busyInARow = error instanceof LockBusyError ? busyInARow + 1 : 0;
 			if (isNewer || queue.length === 0) return;
 			const reason = reasonOf(error);
-			// A file that cannot be read cannot be written either: that is one problem, reported once.
+			// A file that cannot be read cannot be written either. Report that as one problem.
 			if (busyInARow !== 1 || options.isDisposable !== true) {
 				report("unwritable", `${name} cannot be written (${reason}); changes are kept in memory.`, reason);
 			}
@@ -235,17 +249,18 @@ export function openSharedDocument<S extends JsonSchema>(
 		stopTimer();
 		writing ??= (async () => {
 			try {
-				// All changes of this tick go into one write.
+				// Put all changes of this tick into one write.
 				await Promise.resolve();
 				do await writeBatch();
 				while (queue.hasWaiting());
 			} catch (error) {
-				// A change of ours that cannot be made to the newest file. Most callers do not wait, and pi would end with it.
+				// One of our changes cannot be applied to the newest file. Most callers do not wait, and an unhandled rejection
+				// would end pi.
 				report("unwritable", `${name} cannot be written (${reasonOf(error)}); changes are kept in memory.`, "defect");
 				retryMs = LONGEST_RETRY_MS;
 				writeIn(retryMs);
 			} finally {
-				// In the same tick as the last look at the queue, so that no change falls in between.
+				// In the same tick as the last check of the queue, so that no change is missed in between.
 				writing = undefined;
 				if (queue.length === 0) stopTimer();
 				else if (!isNewer) writeIn(COALESCE_MS);
@@ -298,11 +313,11 @@ export function openSharedDocument<S extends JsonSchema>(
 	};
 }
 
-/** Opens one in a folder to which a link of the person leads: that is not created. */
+/** Opens a document in a folder that a person's link leads to. The folder is not created. */
 export const openInGivenFolder: typeof openSharedDocument = (options) =>
 	openSharedDocument({ ...options, isFolderGiven: true });
 
-/** Reads the bytes of a file of ours. Never throws. */
+/** Reads the bytes of one of our files. Never throws. */
 export function readDocument<S extends JsonSchema>(bytes: string, format: DocumentFormat<S>): Reading<z.output<S>> {
 	try {
 		const raw: unknown = JSON.parse(withoutMark(bytes));
@@ -310,14 +325,14 @@ export function readDocument<S extends JsonSchema>(bytes: string, format: Docume
 		const migrated = format.migrate?.(raw) ?? raw;
 		return { kind: "ok", value: format.schema.parse(migrated), bytes, migrated: migrated !== raw };
 	} catch {
-		// Errors of JSON and schemas quote the content, which may be a token: only the kind is passed on.
+		// Errors of JSON and schemas quote content, which may be a token. Pass on only the kind.
 		return { kind: "corrupt" };
 	}
 }
 
 /**
- * Renames a broken file, beside `path`, and returns its new path. The caller holds its lock, which others may have
- * taken for stale: a file without the signature `seen` is one that they have written, and stays.
+ * Renames a broken file, beside `path`, and returns its new path. The caller holds the lock, but others may have taken
+ * it for stale: a file without the signature `seen` was written by them, and stays.
  */
 export function quarantine(target: string, path: string, seen: string | undefined): string | undefined {
 	const kept = `${path}.corrupt-${Date.now()}`;
@@ -326,7 +341,7 @@ export function quarantine(target: string, path: string, seen: string | undefine
 	return kept;
 }
 
-/** The file belongs to a newer version of us; it is never written. */
+/** The file belongs to a newer version of pi-multicodex and is never written. */
 class NewerVersionError extends Error {
 	readonly code = "ENEWER";
 	constructor(name: string) {
@@ -335,14 +350,14 @@ class NewerVersionError extends Error {
 	}
 }
 
-/** The version in a document, which may be a text; 0 without one. */
+/** Returns the version in a document, which may be text; 0 without one. */
 export function versionOf(raw: unknown): number {
 	const version = typeof raw === "object" && raw !== null && "version" in raw ? raw.version : undefined;
 	if (typeof version === "string") return /^\d+$/.test(version) ? Number(version) : 0;
 	return typeof version === "number" ? version : 0;
 }
 
-/** The bytes of a file, which are undefined without a file; else why it cannot be read. */
+/** Returns the bytes of a file, undefined if it does not exist; otherwise why it cannot be read. */
 export function readNow(path: string): { readonly bytes: string | undefined } | { readonly why: unknown } {
 	try {
 		return { bytes: readTextNow(path) };
@@ -352,14 +367,14 @@ export function readNow(path: string): { readonly bytes: string | undefined } | 
 	}
 }
 
-/** Identifies the content of a file as far as a stat can; undefined without a file. */
+/** Returns a signature of a file's content, as far as a stat can tell; undefined without a file. */
 export function signatureOf(path: string): string | undefined {
 	try {
-		// An error for each file that is not there yet would cost more than all looks at those that are.
+		// Avoid an error for each missing file: it would cost more than all checks of existing ones.
 		const found = statSync(path, { bigint: true, throwIfNoEntry: false });
 		return found && signatureFrom(found);
 	} catch {
-		// Unreachable: there is nothing to read either way.
+		// Unreachable. There is nothing to read either way.
 		return undefined;
 	}
 }
@@ -368,17 +383,17 @@ function signatureFrom({ ino, size, mtimeNs }: BigIntStats): string {
 	return `${ino}:${size}:${mtimeNs}`;
 }
 
-/** Says that a file is of a newer version. */
+/** Returns the message for a file of a newer version. */
 export function newerThanUs(name: string): string {
 	return `${name} was written by a newer pi-multicodex and is left as it is. Update this one.`;
 }
 
-/** Says that a file cannot be read. */
+/** Returns the message for a file that cannot be read. */
 export function unreadableFor(name: string, why: unknown): string {
 	return `${name} cannot be read (${reasonOf(why)}) and is left as it is.`;
 }
 
-/** Why a file of ours cannot be read or written, in a word or two. */
+/** Returns why one of our files cannot be read or written, in a word or two. */
 export function reasonOf(error: unknown): string {
 	if (error instanceof LockBusyError) return "locked by another process";
 	if (error instanceof DeadPathError) return error.reason;

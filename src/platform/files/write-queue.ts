@@ -1,64 +1,63 @@
 import { type Conflicts, carryOver } from "./carry-over.ts";
 
-/** So many changes in a row that no caller waits for are replaced by one, unless more than that stand before them. */
+/** This many changes in a row, for which no caller waits, are merged into one, unless more changes precede them. */
 const MOST_IN_A_ROW = 16;
 
 /** Changes a draft of the document in place. `isNewest`: the draft is the file as it is under the lock. */
 export type Change<T> = (draft: T, isNewest: boolean) => void;
 
-/** A change that is not in the file yet. */
+/** A change that the file does not have yet. */
 export interface PendingChange<T> {
 	readonly change: Change<T>;
-	/** Called once, after the first write that was to carry the change, with the error if that failed. */
+	/** Called once, after the first write that included the change, with the error if that failed. */
 	readonly settle?: ((error?: unknown) => void) | undefined;
-	/** A change that a person asked for: dropped if it cannot be written, instead of tried again. */
+	/** True for a change that a person asked for: if it cannot be written, it is dropped instead of retried. */
 	readonly isRolledBack?: boolean;
 }
 
-/** The changes of one process that are not in the file yet, in order. Knows no file, no lock and no timer. */
+/** The changes of one process that the file does not have yet, in order. Knows nothing of files, locks or timers. */
 export interface WriteQueue<T> {
-	/** How many changes are applied again to a file that was read anew. */
+	/** Number of changes that are applied again when the file is read anew. */
 	readonly length: number;
-	/** Does a caller wait for a write? */
+	/** True if a caller waits for a write. */
 	hasWaiting(): boolean;
 	add(change: PendingChange<T>): void;
-	/** Applies everything that is pending to `draft`, which was read anew. */
+	/** Applies everything pending to `draft`, which was read anew. */
 	applyTo(draft: T): void;
-	/** Takes all pending changes for one write, which must end in `written` or `failed`. */
+	/** Takes all pending changes for one write, which must end with `written` or `failed`. */
 	take(): WriteBatch<T>;
 }
 
-/** The changes that one write carries. They stay pending until the write has succeeded. */
+/** The changes in one write. They stay pending until the write has succeeded. */
 export interface WriteBatch<T> {
 	readonly isEmpty: boolean;
 	/** Applies the changes to the file as it is under the lock. */
 	applyTo(draft: T): void;
-	/** The file has the changes: they are pending no more. */
+	/** The file has the changes, so they are no longer pending. */
 	written(): void;
-	/** Lets the callers know that the changes are durable. */
+	/** Tells the callers that the changes are durable. */
 	settle(): void;
 	/**
-	 * Lets the callers know that the write failed. Changes that are rolled back are dropped, which the result tells; the
-	 * others become one change, so that a file that cannot be written for days costs no more with each change.
+	 * Tells the callers that the write failed. Changes to roll back are dropped, and the result says so. The others are
+	 * merged into one change, so that further changes cost no more while a file cannot be written for days.
 	 */
 	failed(error: unknown): { readonly isRolledBack: boolean };
 }
 
 /**
- * Creates a queue. `pristine` gives a fresh copy of the document as last read, without any pending change. What
- * replaces several changes holds one value before and one after for each key (account, pin, lease) and is applied by
- * {@link carryOver}: what another process writes to other keys stays, and `conflicts` decides over a key that both
- * changed.
+ * Creates a queue. `pristine` returns a fresh copy of the document as last read, without pending changes. Merged
+ * changes hold one value before and one after per key (account, pin, lease) and are applied by {@link carryOver}: what
+ * another process writes to other keys stays, and `conflicts` decides about keys that both changed.
  */
 export function createWriteQueue<T extends Record<string, unknown>>(
 	pristine: () => T,
 	conflicts: Conflicts = { resolve: (_key, mine) => mine },
 ): WriteQueue<T> {
 	let pending: readonly PendingChange<T>[] = [];
-	/** Changes that a write carries at this moment: they stay as they are. */
+	/** Changes in the write in progress. They must stay as they are. */
 	let inFlight: readonly PendingChange<T>[] = [];
 
-	/** Puts one change in the place of `run`, which must be adjacent. */
+	/** Replaces `run`, whose changes must be adjacent, by one change. */
 	const combine = (run: readonly PendingChange<T>[]) => {
 		const [first] = run;
 		if (first === undefined || run.length < 2) return;
@@ -76,7 +75,7 @@ export function createWriteQueue<T extends Record<string, unknown>>(
 		];
 	};
 
-	/** The latest changes that no caller waits for and no write carries. */
+	/** Returns the latest changes that no caller waits for and that are not in a write. */
 	const lastRun = () => {
 		const end = pending.findLastIndex((each) => each.settle || each.isRolledBack || inFlight.includes(each));
 		return pending.slice(end + 1);
@@ -90,7 +89,7 @@ export function createWriteQueue<T extends Record<string, unknown>>(
 		add: (change) => {
 			pending = [...pending, change];
 			const run = lastRun();
-			// Those before it are applied anew each time, so there must not be many more of them.
+			// All changes before it are applied again each time, so it must not be outnumbered much.
 			if (run.length > Math.max(MOST_IN_A_ROW, pending.length - run.length)) combine(run);
 		},
 		applyTo: (draft) => {
@@ -117,7 +116,7 @@ export function createWriteQueue<T extends Record<string, unknown>>(
 					const kept = tried.flatMap(({ change, isRolledBack }) => (isRolledBack ? [] : [{ change }]));
 					pending = [...kept, ...withoutBatch()];
 					inFlight = [];
-					// First: no change, whatever it does, may leave a caller waiting.
+					// Settle first: no change, whatever it does, may leave a caller waiting.
 					for (const { settle } of batch) settle?.(error);
 					combine(kept);
 					return { isRolledBack: tried.some(({ isRolledBack }) => isRolledBack) };
@@ -128,8 +127,8 @@ export function createWriteQueue<T extends Record<string, unknown>>(
 }
 
 /**
- * A change that carries over what `mine` has changed since `base`. It is made in a function of its own so that it keeps
- * these two alone alive: a closure of the queue would keep the change before it as well, and that the one before it.
+ * Returns a change that carries over what `mine` has changed since `base`. A function of its own, so that it keeps only
+ * these two alive: a closure in the queue would also keep the change before it, and that one the change before.
  */
 function difference<T extends Record<string, unknown>>(base: T, mine: T, conflicts: Conflicts): (draft: T) => void {
 	return (draft) => carryOver(base, mine, draft, conflicts);

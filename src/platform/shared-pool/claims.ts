@@ -5,18 +5,18 @@ import { bytea } from "./rows.ts";
 import { nowOf, onlyRow, type Statements, tellOf } from "./statements.ts";
 import type { PoolDatabase, SharedClaiming } from "./types.ts";
 
-/** A claim without an outcome keeps the token from others for so long, whatever else holds. */
+/** How long a claim without an outcome keeps other processes from the token, in any case. */
 const CLAIM_MS = 60_000;
-/** In so much of the end of the access token's life another process may try a token that was claimed. */
+/** Another process may try a claimed token only this close to the expiry of the access token, ms. */
 const LAST_MS = 600_000;
-/** How soon to ask again where a claim was in the way a moment ago. */
+/** How soon to ask again after a recent claim was in the way. */
 const SOON_MS = 1000;
-/** Claims that have ended are kept for so long. */
+/** How long ended claims are kept. */
 const KEPT = "90 days";
-/** Why a token that was exchanged is never sent again. */
+/** Why an exchanged token is never sent again. */
 const EXCHANGED = "exchanged";
 
-/** The statements on the claims to refresh tokens. */
+/** Creates the statements on claims to refresh tokens. */
 export function createClaimStatements(on: Statements): Pick<PoolDatabase, "claim" | "settle" | "storeExchanged"> {
 	return {
 		claim: (id, tokenHash, holder) =>
@@ -94,7 +94,10 @@ export function createClaimStatements(on: Statements): Pick<PoolDatabase, "claim
 	};
 }
 
-/** A statement of its own: the one before may have waited for a claim that it could not see. */
+/**
+ * Asks why a claim failed, in a statement of its own: the previous one may have waited for a claim that it could not
+ * see.
+ */
 async function whyNot(on: Statements, sql: Sql, id: AccountId, tokenHash: string): Promise<SharedClaiming> {
 	const rows = await sql`
 		select p.known, a.token_hash as "tokenHash", c.outcome,

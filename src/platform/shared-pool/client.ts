@@ -4,29 +4,32 @@ import type { PoolUrl } from "./pool-url.ts";
 import { toPoolProblem } from "./problems.ts";
 import { PoolProblem } from "./types.ts";
 
-/** One connection to the database, which is opened when it is used and closed when it is not. */
+/** One connection to the database. It is opened when needed and closed when idle. */
 export interface Client {
-	/** Runs statements. Rejects with a `PoolProblem` alone, at the latest when `statementMs` are over. */
+	/** Runs statements. Rejects only with a `PoolProblem`, after `statementMs` at the latest. */
 	run<T>(act: (sql: Sql) => Promise<T>): Promise<T>;
 	/** Closes the connection at once. A later {@link run} rejects. */
 	end(): Promise<void>;
 }
 
-/** How often a statement is tried where the server had to give it up for another one. */
+/** How often a statement is tried if the server had to abort it for another one. */
 const TRIES = 4;
-/** Serialization failure and deadlock: nothing was done. */
+/** Serialization failure and deadlock. Nothing was done. */
 const GIVEN_UP = new Set(["40001", "40P01"]);
-/** With these the driver ends what waits for a connection that could not be made, for a reason that is known. */
+/**
+ * Codes with which the driver rejects what waits for a connection that could not be made. The real reason is known
+ * elsewhere.
+ */
 const LEFT_BEHIND = new Set(["CONNECTION_DESTROYED", "CONNECTION_ENDED"]);
 
 export function createClient(url: PoolUrl, times: ClientTimes): Client {
 	let connection: DriverConnection | undefined;
 	let isEnded = false;
-	/** Statements that are not answered yet. */
+	/** Number of statements without an answer. */
 	let running = 0;
 	let idle: NodeJS.Timeout | undefined;
 
-	/** A statement that comes from now on is made on another connection. */
+	/** Closes the present connection. The next statement opens another one. */
 	const rest = () => {
 		const former = connection;
 		connection = undefined;
@@ -72,7 +75,7 @@ export function createClient(url: PoolUrl, times: ClientTimes): Client {
 	};
 }
 
-/** Did the server answer, on a connection that goes on? Or did an answer show what keeps the pool from being used? */
+/** True if the server answered on a connection that still works, or if an answer showed why the pool cannot be used. */
 function isAnswer(error: unknown): boolean {
 	return error instanceof PoolProblem || (error instanceof Error && "severity" in error && error.severity === "ERROR");
 }

@@ -13,8 +13,8 @@ interface Deps {
 }
 
 /**
- * The accounts of this machine and those of its pool as one. One that is in both is the shared one. One that crosses
- * from one to the other counts as shared, so that no process here spends its token before it is known who holds it.
+ * Combines the accounts of this machine and of its pool. An account in both is the shared one. An account on its way
+ * from one to the other counts as shared, so that no process here spends its token before it is clear who holds it.
  */
 export function composeAccounts({ local, shared, mirror }: Deps): AccountStore {
 	let composedOf: readonly unknown[] = [];
@@ -47,11 +47,11 @@ export function composeAccounts({ local, shared, mirror }: Deps): AccountStore {
 			return storeOf(id).edit(id, unique);
 		},
 		remove: (id) => storeOf(id).remove(id),
-		// The row of a shared account is in no file here: its removal writes the backup.
+		// No file here holds the row of a shared account. Its removal writes the backup.
 		backUp: async (id) => (shared.has(id) ? undefined : local.backUp(id)),
 		lastRemoved: async (wanted) => {
 			const account = await local.lastRemoved(wanted);
-			// It may be back in the pool: what the backup holds was renewed there since.
+			// The account may be back in the pool, where the token in the backup was renewed since.
 			return account && shared.list().some((each) => isOne(each, account)) ? undefined : account;
 		},
 		restore: async (id) => (shared.has(id) ? undefined : local.restore(id)),
@@ -65,7 +65,7 @@ function isOne(a: Account, b: Account): boolean {
 	return a.id === b.id || speakForOne(a, b);
 }
 
-/** The accounts of both, with labels that differ; one that crosses counts as shared. */
+/** Returns the accounts of both under different labels. An account on its way counts as shared. */
 export function composedList(
 	own: readonly Account[],
 	pooled: readonly Account[],

@@ -12,27 +12,27 @@ interface Deps {
 	readonly isShared: (id: AccountId) => boolean;
 	/** The shared accounts of this machine. */
 	readonly sharedIds: () => readonly AccountId[];
-	/** Who was seen at the last look. Times by the clock of this machine. */
+	/** The processes seen at the last look at the database. Times by this machine's clock. */
 	readonly presences: () => readonly Presence[];
-	/** The name of this machine, whose sessions are in its state file. */
+	/** The name of this machine, whose sessions are in its own state file. */
 	readonly machine: () => string | undefined;
 	readonly clock: Clock;
 }
 
-/** The part of the exchange that this process tells of its changes. */
+/** The parts of the exchange that are told about changes of this process. */
 type Told = Pick<StatusExchange, "changed" | "pinMoved" | "sessionsChanged" | "refresh" | "store" | "flush">;
 
-/** The state of this machine, whose changes to shared accounts reach other machines. */
+/** The state of this machine. Changes to shared accounts reach other machines. */
 export interface ComposedState extends LocalState {
-	/** How many sessions of this process are at work on each shared account. */
+	/** Returns how many sessions of this process work on each shared account. */
 	sessions(): Readonly<Record<AccountId, number>>;
-	/** Hands over what has changed, and from now on what changes; undefined ends that. */
+	/** Passes on past and future changes to `exchange`; undefined stops that. */
 	tell(exchange: Told | undefined): void;
 }
 
 type Change = (status: AccountStatus) => AccountStatus;
 
-/** Would the change note that a redemption begins? */
+/** True if the change would record the start of a redemption. */
 function opensRedemption(status: AccountStatus, applies: (status: AccountStatus) => boolean, change: Change): boolean {
 	if (!applies(status)) return false;
 	const { redemption } = change(status);
@@ -40,12 +40,12 @@ function opensRedemption(status: AccountStatus, applies: (status: AccountStatus)
 }
 
 /**
- * The state file, as it is without a pool. What this process changes of a shared account is marked, so that it can be
- * joined with what other machines have changed, and told to the exchange as soon as there is one.
+ * Wraps the state file. Changes of this process to a shared account are marked, so that they can be merged with those
+ * of other machines, and passed to the exchange as soon as there is one.
  */
 export function composeState({ local, isShared, sharedIds, presences, machine, clock }: Deps): ComposedState {
 	let exchange: Told | undefined;
-	/** Changed before there is an exchange. */
+	/** Accounts changed before there was an exchange. */
 	const untold = new Set<AccountId>();
 	let firstPin: { readonly before: AccountId | undefined } | undefined;
 	const leases = new Map<SessionId, { readonly account: AccountId; readonly at: number }>();
@@ -69,7 +69,7 @@ export function composeState({ local, isShared, sharedIds, presences, machine, c
 		}
 		return Object.fromEntries([...counts].sort());
 	};
-	/** The sessions of other machines that were seen lately. */
+	/** Returns the sessions of other machines that were seen recently. */
 	const elsewhere = (): readonly (readonly [AccountId, number])[] =>
 		presences()
 			.filter((each) => each.machine !== machine() && Math.abs(clock.now() - each.seenAt) < LEASE_MS)
@@ -78,13 +78,13 @@ export function composeState({ local, isShared, sharedIds, presences, machine, c
 	return {
 		...local,
 		update: (id, change) => {
-			// Made to memory at once, and durable later.
+			// Memory changes at once. The write becomes durable later.
 			const durable = local.update(id, withMarks(id, change));
 			if (isShared(id)) changed(id);
 			return durable;
 		},
 		updateIf: async (id, applies, change, onUnwritten) => {
-			// A claim on a credit holds for all machines: of two that redeem at once, the one that stores it first does so.
+			// A claim on a credit applies to all machines. If two redeem at once, the one that stores its claim first may.
 			const isClaim = isShared(id) && opensRedemption(local.status(id), applies, change);
 			if (isClaim) await exchange?.refresh(id);
 			const didApply = await local.updateIf(id, applies, withMarks(id, change), onUnwritten);

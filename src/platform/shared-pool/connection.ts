@@ -2,23 +2,23 @@ import type { PoolListener } from "../../core/events.ts";
 import type { Clock } from "../../core/ports.ts";
 import { type PoolDatabase, PoolProblem, type PoolProblemKind } from "./types.ts";
 
-/** The way to the database of the pool, and what keeps it away. */
+/** Access to the pool's database, and the problem that prevents it. */
 export interface Connection {
 	/**
-	 * Runs statements. Rejects with a {@link PoolProblem}: at once while the database is away and the next try is not
-	 * due, unless a person `isAsking`.
+	 * Runs statements. Rejects with a {@link PoolProblem}; at once while the database is unreachable and the next try is
+	 * not due, unless a person `isAsking`.
 	 */
 	use<T>(work: (database: PoolDatabase) => Promise<T>, isAsking?: boolean): Promise<T>;
-	/** What keeps the database from being used, and since when, epoch ms; undefined while nothing does. */
+	/** Returns why the database cannot be used, and since when, epoch ms; undefined while it can. */
 	away(): { readonly problem: PoolProblem; readonly since: number } | undefined;
-	/** When the database may be tried again, epoch ms. */
+	/** Returns when the database may be tried again, epoch ms. */
 	nextTryAt(): number;
-	/** Closes it; a later use opens it again. */
+	/** Closes the connection. A later use opens it again. */
 	rest(): Promise<void>;
 }
 
 interface Deps {
-	/** Loads the client; connects with the first statement. */
+	/** Loads the client. The first statement connects. */
 	readonly open: () => Promise<PoolDatabase>;
 	readonly clock: Clock;
 	readonly tell: PoolListener;
@@ -26,14 +26,14 @@ interface Deps {
 
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 60_000;
-/** Changes are refused, while everything can be read. */
+/** Problems that only prevent changes. Everything can still be read. */
 const OF_CHANGES: ReadonlySet<PoolProblemKind> = new Set(["no-rights", "read-only", "full"]);
 
-/** Creates it; nothing is loaded or connected before the first use. */
+/** Creates the connection. Loads and connects nothing before the first use. */
 export function createConnection({ open, clock, tell }: Deps): Connection {
 	let database: Promise<PoolDatabase> | undefined;
 	let away: { readonly problem: PoolProblem; readonly since: number } | undefined;
-	/** How often it was closed. */
+	/** How often the connection was closed. */
 	let times = 0;
 	let pauseMs = 0;
 	let nextTryAt = 0;
@@ -68,7 +68,7 @@ export function createConnection({ open, clock, tell }: Deps): Connection {
 
 	return {
 		use: async (work, isAsking = false) => {
-			// A clock that was set back does not make the pause longer.
+			// If the clock was set back, do not lengthen the pause.
 			const leftMs = nextTryAt - clock.now();
 			if (away && !isAsking && leftMs > 0 && leftMs <= LONGEST_PAUSE_MS) throw away.problem;
 			const ofThisTime = times;
@@ -77,7 +77,7 @@ export function createConnection({ open, clock, tell }: Deps): Connection {
 				succeeded();
 				return result;
 			} catch (error) {
-				// What was cut off because it is closed here is no problem of the database.
+				// A statement that we cut off by closing the connection is no problem of the database.
 				if (error instanceof PoolProblem && ofThisTime === times) failed(error);
 				throw error;
 			}
@@ -88,7 +88,7 @@ export function createConnection({ open, clock, tell }: Deps): Connection {
 			const closing = database;
 			database = undefined;
 			times += 1;
-			// What never opened needs no closing, and one that cannot be closed ends with the process.
+			// A connection that never opened needs no closing. One that cannot be closed ends with the process.
 			await closing?.then((each) => each.end()).catch(() => undefined);
 		},
 	};

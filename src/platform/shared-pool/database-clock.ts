@@ -1,20 +1,20 @@
 import type { Clock } from "../../core/ports.ts";
 
-/** Two measures that differ by no more are of one clock: the way to the database takes a little longer at times. */
+/** Two measurements that differ by at most this show the same clock: the round trip sometimes takes a little longer. */
 const STEADY_MS = 500;
-/** A measure is good for so long, unless a look of this machine has made another one. */
+/** How long a measurement is valid, unless a look at the database by this machine has made another one. */
 const FRESH_MS = 5 * 60_000;
 
-/** How far the clock of this machine is ahead of that of the database, and since when that is known. Both ms. */
+/** How far this machine's clock is ahead of the database's, and since when that is known. Both ms. */
 export interface ClockMeasure {
 	readonly aheadMs: number;
-	/** By the clock of this machine, epoch ms. */
+	/** By this machine's clock, epoch ms. */
 	readonly at: number;
 }
 
 /**
- * The measure that holds after a new one: the former one as long as that may be true, so that one time of a machine is
- * one time in the database, whichever of its processes writes it.
+ * Chooses the measurement to use after a new one. Keeps the former one as long as it may still be right, so that every
+ * process of a machine writes the same time to the database.
  */
 export function steadyAhead(formerMs: number | undefined, measuredMs: number): number {
 	const isSteady = formerMs !== undefined && Math.abs(measuredMs - formerMs) <= STEADY_MS;
@@ -22,24 +22,22 @@ export function steadyAhead(formerMs: number | undefined, measuredMs: number): n
 }
 
 interface Deps {
-	/** What the last look of this machine has measured, in any process. */
+	/** Returns what this machine's last look at the database measured, in any process. */
 	readonly measured: () => ClockMeasure | undefined;
 	readonly clock: Clock;
-	/** Goes on evenly while the clock is set, ms. */
+	/** Returns a time that continues evenly when the clock is set, ms. */
 	readonly monotonic: () => number;
 }
 
-/** The clock of the database, as far as this process knows it. */
+/** The database's clock, as far as this process knows it. */
 export interface DatabaseClock {
-	/** How far the clock of this machine is ahead, ms; undefined where it may have been set since that was measured. */
+	/** Returns how far this machine's clock is ahead, ms; undefined if it may have been set since that was measured. */
 	aheadMs(): number | undefined;
-	/**
-	 * Takes in the time of the database, and that of this machine at the same moment. Resolves to how far it is ahead.
-	 */
+	/** Records the database's time, and this machine's time at the same moment. Returns how far the latter is ahead. */
 	measure(databaseNow: number, localNow: number): number;
 }
 
-/** Creates it. */
+/** Creates the clock. */
 export function createDatabaseClock({ measured, clock, monotonic }: Deps): DatabaseClock {
 	let own: (ClockMeasure & { readonly monotonic: number }) | undefined;
 
@@ -50,7 +48,7 @@ export function createDatabaseClock({ measured, clock, monotonic }: Deps): Datab
 	const latest = (): ClockMeasure | undefined => {
 		const shared = measured();
 		if (!own || wasSet()) return shared && (!own || shared.at > own.at) ? shared : undefined;
-		// What this machine has measured meanwhile holds for all of its processes.
+		// What this machine has measured meanwhile applies to all of its processes.
 		return shared && steadyAhead(shared.aheadMs, own.aheadMs) === shared.aheadMs ? { ...own, ...shared } : own;
 	};
 	return {

@@ -11,11 +11,11 @@ import type { JoinCode, PoolDatabase } from "./types.ts";
 
 export interface PoolDatabaseOptions {
 	/**
-	 * Of the `Sealing` of the join code. A pool under other keys is refused as `revoked`, in every statement, so that a
-	 * machine with an old code renews no token whose successor it could not store.
+	 * The key ids in the join code. Every statement refuses a pool under other keys as `revoked`, so that a machine with
+	 * an old code never renews a token whose successor it could not store.
 	 */
 	readonly keyIds?: KeyIds | undefined;
-	/** How long things may take, where not as below. */
+	/** Time limits that differ from the defaults below. */
 	readonly times?: Partial<ClientTimes> | undefined;
 	/** The clock of this machine, epoch ms. */
 	readonly now?: (() => number) | undefined;
@@ -24,8 +24,8 @@ export interface PoolDatabaseOptions {
 const TIMES: ClientTimes = { connectMs: 8000, statementMs: 15_000, idleMs: 20_000 };
 
 /**
- * The statements on the pool that `code` names. Nothing is loaded and no connection made before the first of them.
- * @throws a `PoolProblem` where the URL is none
+ * Creates the statements on the pool that `code` names. Loads and connects nothing before the first of them.
+ * @throws a `PoolProblem` if the URL is invalid
  */
 export function createPoolDatabase(
 	code: Pick<JoinCode, "url" | "poolId">,

@@ -4,11 +4,11 @@ import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import type { PoolHost, PoolUrl } from "./pool-url.ts";
 import { PoolProblem } from "./types.ts";
 
-/** What a server is asked before TLS begins, and its answer that it may. */
+/** The request to start TLS, and the answer that agrees. */
 const TLS_REQUEST = Uint8Array.from([0, 0, 0, 8, 4, 210, 22, 47]);
 const YES = "S".charCodeAt(0);
 
-/** How long a host may take, and what ends it before. */
+/** How long to wait for a host, and what ends the wait earlier. */
 interface Patience {
 	readonly timeoutMs: number;
 	readonly signal: AbortSignal;
@@ -41,7 +41,7 @@ async function dialHost(url: PoolUrl, host: PoolHost, { timeoutMs, signal }: Pat
 	try {
 		return await within(timeoutMs, async () => {
 			await happened(socket, "connect");
-			// As libpq has it: there is no TLS over a socket of this machine, and `allow` is content without.
+			// As in libpq: no TLS over a socket of this machine, and `allow` works without it.
 			if (isLocal || mode === "disable" || mode === "allow") return socket;
 			if (!isDirect && !(await offersTls(socket))) {
 				if (mode === "prefer") return socket;
@@ -70,7 +70,7 @@ async function offersTls(socket: Socket): Promise<boolean> {
 	});
 	socket.write(TLS_REQUEST);
 	await happened(socket, "data");
-	// One byte alone: more than that was put in by another, before the encryption begins.
+	// Exactly one byte. Any further byte was injected before the encryption starts.
 	if (answer.length !== 1) throw failure("ECONNRESET");
 	return answer[0] === YES;
 }
@@ -89,7 +89,8 @@ function tlsOptions({ tls, place }: PoolUrl, host: string): ConnectionOptions {
 	};
 	const isVerified = tls.mode === "verify-ca" || tls.mode === "verify-full";
 	return {
-		// What the certificate has to be for. Without it, that of an address would be taken where it is for `localhost`.
+		// The name that the certificate must be for. Without it, a certificate for an address would be checked against
+		// `localhost`.
 		host,
 		...(isIP(host) === 0 && { servername: host }),
 		...(tls.isDirect && { ALPNProtocols: ["postgresql"] }),
@@ -100,15 +101,15 @@ function tlsOptions({ tls, place }: PoolUrl, host: string): ConnectionOptions {
 		...(tls.least !== undefined && { minVersion: tls.least }),
 		...(tls.most !== undefined && { maxVersion: tls.most }),
 		rejectUnauthorized: isVerified,
-		// The chain is verified, the name is not.
+		// The chain is verified, but not the name.
 		...(tls.mode === "verify-ca" && { checkServerIdentity: () => undefined }),
 	};
 }
 
-/** An error that comes while no other listener is there must not end the process. Each has another that reports it. */
+/** Keeps an error without any other listener from ending the process. Another listener has already reported it. */
 const noFurtherListener = () => undefined;
 
-/** Waits for an event of a socket. Rejects where it fails or ends first. */
+/** Waits for an event of a socket. Rejects if the socket fails or ends first. */
 function happened(socket: Socket, event: "connect" | "data" | "secureConnect"): Promise<void> {
 	return new Promise((resolve, reject) => {
 		const settle = (act: () => void) => {

@@ -6,31 +6,31 @@ import type { PoolUrl } from "./pool-url.ts";
 
 export type Sql = postgres.Sql;
 
-/** The driver ends at once where all is well. */
+/** How long the driver may take to close. Normally it closes at once. */
 const CLOSING_MS = 2000;
 
-/** How long things may take. */
+/** Time limits. */
 export interface ClientTimes {
-	/** Until a connection stands. */
+	/** Time to open a connection. */
 	readonly connectMs: number;
-	/** Until a statement is answered, from its first byte on, the connecting included. */
+	/** Time to answer a statement, including connecting. */
 	readonly statementMs: number;
-	/** Until a connection without use is closed. */
+	/** Time until an unused connection is closed. */
 	readonly idleMs: number;
 }
 
 /**
- * The driver on one connection, which is made when it is used first. Once that is over, so is this: where the driver
- * connects again by itself, a statement of before may be handed the answer to a statement of after.
+ * The driver on one connection, which is opened at first use. It is never reopened: when the driver reconnects by
+ * itself, an earlier statement may receive the answer to a later one.
  */
 export interface DriverConnection {
 	readonly sql: Promise<Sql>;
-	/** Resolves when no statement is answered any more. */
+	/** Resolves when no statement will be answered any more. */
 	readonly over: Promise<void>;
 	isOver(): boolean;
-	/** Why it could not be made; undefined where it could. */
+	/** Returns why the connection could not be opened; undefined if it could. */
 	failure(): unknown;
-	/** Ends it at once, and rejects what is not answered yet. */
+	/** Closes the connection at once, and rejects unanswered statements. */
 	close(): Promise<void>;
 }
 
@@ -47,7 +47,7 @@ export function openConnection(url: PoolUrl, times: ClientTimes): DriverConnecti
 		ending.abort();
 		tellOver();
 	};
-	/** One socket, and no second one. A driver that is given none would wait for ever: it is given one that fails. */
+	/** Opens one socket, and never a second one. Given none, the driver would wait forever, so it gets one that fails. */
 	const onlySocket = async (): Promise<Socket> => {
 		if (signal.aborted || socket) return broken(failure ?? ofCode("CONNECTION_ENDED"));
 		socket = dial(url, { timeoutMs: times.connectMs, signal });
@@ -57,9 +57,9 @@ export function openConnection(url: PoolUrl, times: ClientTimes): DriverConnecti
 				made.destroy();
 				return broken(ofCode("CONNECTION_ENDED"));
 			}
-			// Before the driver, whose statements reject by these events.
+			// Listen before the driver does, since its statements reject on these events.
 			made.once("error", end).once("close", end);
-			// The driver takes an end without an error for one that may be waited out.
+			// The driver treats an end without an error as temporary, so turn it into an error.
 			made.once("end", () => made.destroy(ofCode("ECONNRESET")));
 			return made;
 		} catch (error) {
@@ -78,18 +78,18 @@ export function openConnection(url: PoolUrl, times: ClientTimes): DriverConnecti
 	let shutting: Promise<void> | undefined;
 	const close = () => {
 		end();
-		// Without the package there is nothing to close, as the statement has found out. A driver that does not end has no
-		// socket by then, and nothing waits for it.
+		// Without the package there is nothing to close, and the statement has failed for that reason. A driver that does
+		// not close has no socket by then, and nothing waits for it.
 		shutting ??= Promise.race([shut().catch(() => undefined), pause(CLOSING_MS, undefined, { ref: false })]);
 		return shutting;
 	};
-	// Statements that are still in a queue are rejected, too.
+	// Reject queued statements as well.
 	void over.then(close);
 	sql.catch(end);
 	return { sql, over, isOver: () => signal.aborted, failure: () => failure, close };
 }
 
-/** Who has no shared pool never loads the driver. */
+/** Loads the driver. Without a shared pool it is never loaded. */
 async function load(options: Options): Promise<Sql> {
 	const { default: connect } = await import("postgres");
 	return connect(options);
@@ -104,17 +104,18 @@ function optionsOf(url: PoolUrl, times: ClientTimes, socket: () => Promise<Socke
 		user: url.user,
 		password: url.password,
 		database: url.database,
-		// The socket has seen to it.
+		// The socket already uses TLS if required.
 		ssl: false,
 		socket,
 		max: 1,
-		// The client closes it: what the driver takes in meanwhile would wait for another connection.
+		// The client closes idle connections. Otherwise the driver could accept a statement and make it wait for another
+		// connection.
 		idle_timeout: undefined,
 		connect_timeout: times.connectMs / 1000,
 		max_lifetime: null,
-		// Who uses the connection makes its own pauses. Those of the driver grow to 20 s, in which statements wait.
+		// Our callers pause by themselves. The driver's pauses grow to 20 s, while statements wait.
 		backoff: () => 1,
-		// A pooler may hand each statement to another connection of the server.
+		// A pooler may pass each statement to another connection of the server.
 		prepare: false,
 		fetch_types: false,
 		connection: { ...url.parameters },
@@ -122,7 +123,7 @@ function optionsOf(url: PoolUrl, times: ClientTimes, socket: () => Promise<Socke
 	};
 }
 
-/** A socket that fails with `error` as soon as its listeners are there. */
+/** Returns a socket that fails with `error` as soon as it has listeners. */
 function broken(error: unknown): Socket {
 	const socket = new Socket();
 	setImmediate(() => socket.destroy(error instanceof Error ? error : ofCode("ECONNRESET")));

@@ -8,26 +8,26 @@ import { type Keys, openRow } from "./sealed-account.ts";
 import { doesNotOpen, mirroredOf } from "./shared-rows.ts";
 import type { Known, Look } from "./types.ts";
 
-/** Keeps the mirror in step with the database, by one process of this machine. */
+/** Keeps the mirror in step with the database. One process of this machine does so. */
 export interface Follow {
-	/** Looks at the database now; calls that come meanwhile share the next look. Rejects with a `PoolProblem`. */
+	/** Reads the database now. Calls that arrive meanwhile share the next read. Rejects with a `PoolProblem`. */
 	look(isAsking?: boolean): Promise<void>;
 	/**
-	 * Begins to follow, behind. `stays`: news are listened for, and a look is made each minute, by one process of this
-	 * machine; otherwise this process looks once. May be called again.
+	 * Starts following in the background. `stays`: one process of this machine listens for changes, and reads every
+	 * minute; otherwise this process reads once. May be called again.
 	 */
 	begin(stays: boolean): void;
-	/** How this process stands to the database. */
+	/** Returns the state of this process's connection. */
 	connection(): PoolConnection;
-	/** Ends it, and closes the connection. */
+	/** Stops following and closes the connection. */
 	end(): Promise<void>;
 }
 
-/** What other parts make of a look. */
+/** Another part that uses what a look reads. */
 export interface Looker {
-	/** The versions of the statuses that this process knows. */
+	/** Returns the status versions that this process knows. */
 	readonly known: () => Known["statuses"];
-	/** Called with every look, once the accounts are in the mirror. */
+	/** Called after every look, once the accounts are in the mirror. */
 	readonly onLook: (look: Look) => unknown;
 }
 
@@ -35,32 +35,32 @@ interface Deps {
 	readonly connection: Connection;
 	readonly mirror: Mirror;
 	readonly keys: Keys;
-	/** Of this run of the process. */
+	/** The id of this run of the process. */
 	readonly own: string;
-	/** What is locked by the process that follows for all of this machine; undefined where each does so for itself. */
+	/** The file locked by the process that follows for this machine; undefined if each process follows for itself. */
 	readonly lockPath: string | undefined;
 	readonly lookers: readonly Looker[];
 	readonly clock: Clock;
-	/** Hears of news in the mirror. */
+	/** Called when the mirror has changed. */
 	readonly onNews: () => void;
 	readonly onWarning: (text: string) => void;
 	readonly onFailure: (error: unknown) => void;
 }
 
-/** A notification may be lost. */
+/** A notification may be lost, so read this often. */
 const LOOK_EACH_MS = 60_000;
-/** Where no notification got through, it is tried again after this long. */
+/** How soon to try again after notifications did not get through. */
 const LISTEN_AGAIN_MS = 5 * 60_000;
-/** Several changes of one moment are one look. */
+/** Changes at about the same time cause one read. */
 const SETTLE_MS = 20;
 /** How often a process that follows another one tries to take its place. */
 const ELECTION_EACH_MS = 10_000;
-/** The time of a look is noted no more often than this where it has brought nothing. */
+/** Minimum time between two records of a look that brought nothing. */
 const NOTE_EACH_MS = 50_000;
 /** A client closes its connection after this long without use. */
 const RESTS_AFTER_MS = 20_000;
 
-/** Creates it; nothing is asked before the first call. */
+/** Creates it. Nothing is read before the first call. */
 export function createFollow(deps: Deps): Follow {
 	const { connection, mirror, keys, own, lockPath, lookers, clock, onNews, onWarning, onFailure } = deps;
 	const ending = new AbortController();
@@ -69,7 +69,7 @@ export function createFollow(deps: Deps): Follow {
 	let next: Promise<void> | undefined;
 	let hasBegun = false;
 	let isLeading = false;
-	/** Undefined until it was tried. */
+	/** Whether notifications arrive; undefined until that was tried. */
 	let listens: boolean | undefined;
 	let stopListening: (() => Promise<void>) | undefined;
 	let lookedAt: number | undefined;
@@ -109,7 +109,7 @@ export function createFollow(deps: Deps): Follow {
 		await take(look);
 		for (const looker of lookers) await looker.onLook(look);
 	};
-	/** One after the other: the older of two that overlap would know less. */
+	/** One look at a time. Of two that overlap, the older one would know less. */
 	const look: Follow["look"] = (isAsking = false) => {
 		next ??= last.then(() => {
 			next = undefined;
@@ -119,7 +119,7 @@ export function createFollow(deps: Deps): Follow {
 		});
 		return next;
 	};
-	/** Nothing waits for it: what keeps it from looking has been told, or is a defect. */
+	/** Looks without a caller that waits. A failure was either reported already, or is a defect. */
 	const lookBehind = () => {
 		look().catch((error: unknown) => {
 			if (!connection.away()) onFailure(error);
@@ -139,7 +139,7 @@ export function createFollow(deps: Deps): Follow {
 		const untilTry = connection.nextTryAt() - clock.now();
 		lookIn(connection.away() ? Math.min(Math.max(untilTry, SETTLE_MS), LOOK_EACH_MS) : LOOK_EACH_MS);
 	};
-	/** Before the look that follows, so that nothing is missed in between. */
+	/** Listens before the next look, so that nothing is missed in between. */
 	const listenAgain = async () => {
 		if (stopListening || clock.now() < listensNotBefore || signal.aborted) return;
 		try {
@@ -150,7 +150,9 @@ export function createFollow(deps: Deps): Follow {
 			if (!connection.away()) onFailure(error);
 		}
 	};
-	/** Notifications do not get through, as behind a pooler in transaction mode, or on a machine that was too busy. */
+	/**
+	 * Notifications do not get through, for instance behind a pooler in transaction mode, or the machine was too busy.
+	 */
 	let listensNotBefore = 0;
 
 	const lead = async () => {
@@ -165,7 +167,7 @@ export function createFollow(deps: Deps): Follow {
 		try {
 			await withLockUnlessBusy(path, { waitMs: 0 }, lead);
 		} catch (error) {
-			// A home that cannot be written has no file that other processes follow.
+			// In a home that cannot be written, there is no file for other processes to follow.
 			onFailure(error);
 			await lead();
 		}
@@ -201,7 +203,7 @@ export function createFollow(deps: Deps): Follow {
 	};
 }
 
-/** Who is at work on what, whenever that was seen. */
+/** Returns which processes work on what, regardless of when that was seen. */
 function atWork(presences: LastLook["presences"]): string {
 	return JSON.stringify(presences.map(({ process, machine, sessions }) => [process, machine, sessions]).sort());
 }

@@ -3,45 +3,45 @@ import type { JoinCodes } from "../../core/shared-pool.ts";
 import { runnerSecret } from "./sealing.ts";
 import type { JoinCode, Role } from "./types.ts";
 
-/** What every join code begins with, so that a person, and what looks for secrets in texts, knows one. */
+/** How every join code starts, so that people and secret scanners recognize one. */
 const BEGINNING = /^pi-pool-(keeper|runner)-/;
 const FORMAT = 1;
 const SECRET_BYTES = 32;
 const CHECK_BYTES = 6;
 
-/** The code of a text, or one sentence that says what is wrong with the text, without a part of it. */
+/** The code in a text, or one sentence about what is wrong with the text. The sentence quotes no part of it. */
 export type ReadJoinCode =
 	| { readonly kind: "ok"; readonly code: JoinCode }
 	| { readonly kind: "bad"; readonly problem: string };
 
-/** The code of a keeper for a new pool in the database at `url`. */
+/** Creates a keeper's code for a new pool in the database at `url`. */
 export function newKeeperCode(url: string): JoinCode {
 	return { url, poolId: randomBytes(8).toString("hex"), role: "keeper", secret: randomBytes(SECRET_BYTES) };
 }
 
-/** The code of a keeper for the same pool with a new key. */
+/** Creates a keeper's code for the same pool with a new key. */
 export function withNewSecret(code: JoinCode): JoinCode {
 	return { ...code, role: "keeper", secret: randomBytes(SECRET_BYTES) };
 }
 
-/** The code of a runner that goes with that of a keeper: it opens access tokens and no refresh token. */
+/** Derives a runner's code from a keeper's code. It opens access tokens, but no refresh tokens. */
 export function runnerCodeOf(code: JoinCode): JoinCode {
 	return code.role === "runner" ? code : { ...code, role: "runner", secret: runnerSecret(code.secret) };
 }
 
-/** Writes a code as the text that people copy: one word of letters, digits, `-` and `_`. */
+/** Prints a code as one word of letters, digits, `-` and `_` that people can copy. */
 export function printJoinCode(code: JoinCode): string {
 	const poolId = Buffer.from(code.poolId);
 	const payload = Buffer.concat([Buffer.from([FORMAT, poolId.length]), poolId, code.secret, Buffer.from(code.url)]);
 	return `pi-pool-${code.role}-${Buffer.concat([payload, checkOf(code.role, payload)]).toString("base64url")}`;
 }
 
-/** The codes that other machines join with, as texts. */
+/** Prints the codes that other machines join with. */
 export function codesOf(keeper: JoinCode): JoinCodes {
 	return { keeper: printJoinCode(keeper), runner: printJoinCode(runnerCodeOf(keeper)) };
 }
 
-/** Reads a pasted code. Blanks and line ends are no part of one: terminals and chats break long words. */
+/** Reads a pasted code. Ignores blanks and line ends, since terminals and chats break long words. */
 export function readJoinCode(text: string): ReadJoinCode {
 	const word = text.replace(/\s+/g, "");
 	const [beginning, role] = BEGINNING.exec(word) ?? [];
@@ -71,7 +71,7 @@ export function readJoinCode(text: string): ReadJoinCode {
 	};
 }
 
-/** Tells a text that was cut off, mistyped, or given the other role from a whole one. */
+/** Computes a checksum. It detects a text that was cut off, mistyped, or given the other role. */
 function checkOf(role: Role, payload: Uint8Array): Buffer {
 	return createHash("sha256").update(`pi-pool-${role}\n`).update(payload).digest().subarray(0, CHECK_BYTES);
 }

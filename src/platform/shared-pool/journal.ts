@@ -9,31 +9,31 @@ import { readText } from "../files/regular-file.ts";
 import { parseJson } from "../json.ts";
 import { accountIn, type Keys, textOf } from "./sealed-account.ts";
 
-/** A token that came, and that the database may not have yet. */
+/** A renewed token that the database may not have yet. */
 export interface JournalEntry {
-	/** The account with the new credential. */
+	/** The account with its new credential. */
 	readonly account: Account;
-	/** Of the refresh token that it came for. */
+	/** Hash of the refresh token that was exchanged for it. */
 	readonly spentHash: string;
 }
 
-/** Tokens that came on this machine, each in a file of its own that is sealed with the key of a keeper. */
+/** Tokens renewed on this machine. Each is in a file of its own, sealed with a keeper's key. */
 export interface Journal {
-	/** Proves that an entry could be written, before a single-use token is spent. Throws the error of the file system. */
+	/** Proves that an entry can be written, before a single-use token is spent. Throws the file system's error. */
 	prove(id: AccountId): Promise<void>;
-	/** Writes an entry, durably. */
+	/** Writes an entry durably. */
 	write(entry: JournalEntry): Promise<void>;
-	/** All entries of this machine. One that this key does not open is left as it is. */
+	/** Returns the entries of this machine. Leaves an entry that this key does not open as it is. */
 	read(): Promise<JournalEntry[]>;
 	drop(entry: JournalEntry): Promise<void>;
-	/** How many there are, of any key. */
+	/** Returns the number of entries, under any key. */
 	count(): Promise<number>;
 }
 
 const NAME = /^codex-pool-[\w-]+\.journal$/;
-/** More than the longest entry. */
+/** Larger than the longest entry. */
 const ROOM_BYTES = 32_768;
-/** No row has this version: an entry cannot be taken for one. */
+/** A version that no row has, so that an entry cannot be taken for a row. */
 const NO_VERSION = 0;
 
 const fileSchema = z.object({ pool: z.string(), account: z.string().check(z.regex(ACCOUNT_ID)), sealed: z.string() });

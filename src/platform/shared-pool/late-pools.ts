@@ -1,7 +1,7 @@
 import type { SharedPools } from "../../core/ports.ts";
 import type { SharedPool } from "./shared-pool.ts";
 
-/** What a person does to a shared pool, loaded at the first use. A machine without a pool loads nothing to say so. */
+/** Loads, at first use, what a person does with a shared pool. A machine without a pool loads nothing to say so. */
 export function createLatePools(current: () => SharedPool | undefined, load: () => Promise<SharedPools>): SharedPools {
 	return {
 		status: () => current()?.status(),

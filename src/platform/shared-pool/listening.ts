@@ -6,21 +6,21 @@ import { toPoolProblem } from "./problems.ts";
 import { CHANNEL } from "./schema.ts";
 import { tellOf } from "./statements.ts";
 
-/** A notification that is on its way for longer does not come: a pooler keeps the connection for others. */
+/** A notification that takes longer does not arrive: a pooler uses the connection for others. */
 const PROBE_MS = 2000;
 const PROBE = "probe:";
-/** Pauses before the connection is made again, until one is. */
+/** Pauses between attempts to reconnect. */
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 10_000;
 
-/** What listens, until it is ended. */
+/** A subscription to notifications, until it is ended. */
 export interface Listening {
 	end(): Promise<void>;
 }
 
 /**
- * Listens on a connection that is used for nothing else, and tries with a notification from `client` whether any gets
- * through. Undefined where none does.
+ * Listens on a connection of its own, and checks with a notification from `client` that notifications get through.
+ * Resolves to undefined if they do not.
  */
 export async function listen(
 	{ client, url, times }: { readonly client: Client; readonly url: PoolUrl; readonly times: ClientTimes },
@@ -49,7 +49,7 @@ export async function listen(
 	return undefined;
 }
 
-/** `onNotification` is called without a payload where some may have been missed. */
+/** Creates the subscription. Calls `onNotification` without a payload if notifications may have been missed. */
 function createListening(
 	{ url, times }: { readonly url: PoolUrl; readonly times: ClientTimes },
 	onNotification: (payload: string | undefined) => void,

@@ -4,12 +4,12 @@ import { rowOf, rowSchema } from "./rows.ts";
 import { type Fragment, headOf, headSchema, nowOf, onlyRow, type Statements, tellOf } from "./statements.ts";
 import type { Known, Look, PoolDatabase, Push, Pushed } from "./types.ts";
 
-/** Who was not seen for longer is no longer at work. */
+/** A process that was not seen for longer is no longer at work. */
 const SEEN = "5 minutes";
-/** Processes that were not seen for so long are taken out by the next push. */
+/** Processes not seen for this long are deleted by the next push. */
 const FORGOTTEN = "1 hour";
 
-/** The statements that every process makes again and again. */
+/** Creates the statements that every process repeats. */
 export function createLookStatements(on: Statements, localNow: () => number): Pick<PoolDatabase, "look" | "push"> {
 	return {
 		look: (known) =>
@@ -42,7 +42,7 @@ const lookSchema = z.object({
 	pin: pinSchema,
 });
 
-/** One statement, whose answer is as long as what differs from what is known. */
+/** Reads in one statement whatever differs from what is known. */
 function look(sql: Sql, known: Known): Promise<unknown> {
 	const versions = (of: ReadonlyMap<string, number>) =>
 		JSON.stringify([...of].map(([id, version]) => ({ id, version })));
@@ -87,7 +87,7 @@ function look(sql: Sql, known: Known): Promise<unknown> {
 }
 
 function read(on: Statements, rows: unknown, localNow: number): Look {
-	// The pool is checked before the rows are read: those of a newer version may be of another form.
+	// Check the pool before reading rows: those of a newer version may have another form.
 	const found = onlyRow(z.looseObject({ head: z.nullable(headSchema) }), rows);
 	const head = on.check(found.head ?? undefined);
 	const { pin, ...rest } = lookSchema.parse(found);
@@ -103,7 +103,7 @@ const pushedSchema = z.object({
 	pin: pinSchema,
 });
 
-/** One statement, and a second one where another process was quicker by so little that the first has not seen it. */
+/** Writes in one statement, or in two if another process wrote so shortly before that the first did not see it. */
 async function write(on: Statements, sql: Sql, push: Push): Promise<Pushed> {
 	const rows = await writeOnce(on, sql, push);
 	if (onlyRow(z.object({ locked: z.number() }), rows).locked !== 1) await on.explain();
@@ -124,7 +124,7 @@ async function write(on: Statements, sql: Sql, push: Push): Promise<Pushed> {
 	};
 }
 
-/** The statuses are written in the order of their ids: two processes never wait for each other. */
+/** Writes statuses in the order of their ids, so that two processes never wait for each other. */
 function writeOnce(on: Statements, sql: Sql, { process, statuses, presence, pin }: Push): Promise<unknown> {
 	const given = statuses.map(({ id, version, status }) => ({ id, version, status: JSON.stringify(status ?? null) }));
 	return sql`
@@ -185,7 +185,7 @@ async function readAgain(
 	return onlyRow(z.object({ pin: pinSchema, others: statusesSchema }), rows);
 }
 
-/** Statuses as JSON, of rows `s`. */
+/** Returns statuses as JSON, of rows `s`. */
 function statusesOf(sql: Sql): Fragment {
 	return sql`coalesce(json_agg(json_build_object('id', s.account, 'version', s.version, 'status', s.status)), '[]')`;
 }
@@ -194,7 +194,7 @@ function pinOf(sql: Sql): Fragment {
 	return sql`(select json_build_object('account', n.account, 'version', n.version) from pi_multicodex.pin n)`;
 }
 
-/** Says that a process is at work, or that it is no longer. */
+/** Records that a process is at work, or that it no longer is. */
 function seenOf(sql: Sql, process: string, presence: Push["presence"]): Fragment {
 	if (presence === undefined) return sql`select 1`;
 	if (presence === "gone") return sql`delete from pi_multicodex.presence w where w.process = ${process}`;

@@ -4,17 +4,17 @@ import type { Sql } from "./driver.ts";
 import { MIGRATIONS, SCHEMA, SCHEMA_VERSION, TABLES, VERSION_TABLE } from "./schema.ts";
 import { PoolProblem } from "./types.ts";
 
-/** Held by one process at a time while it makes the tables; a number that is used for nothing else. */
+/** Lock number, held by one process at a time while it creates the tables. Used for nothing else. */
 const LOCK = 7_239_106_553;
 
 const foundSchema = z.object({
 	hasSchema: z.boolean(),
 	hasVersions: z.boolean(),
-	/** Tables with names of ours. */
+	/** Number of tables with our names. */
 	tables: z.number(),
 });
 
-/** Makes the tables, or brings older ones up to date, in one transaction. */
+/** Creates the tables, or updates older ones, in one transaction. */
 export async function migrate(client: Client, place: string): Promise<void> {
 	await client.run((sql) =>
 		sql.begin(async (transaction) => {
@@ -26,7 +26,7 @@ export async function migrate(client: Client, place: string): Promise<void> {
 					`The schema ${SCHEMA} of the database at ${place} belongs to something else: use another database.`,
 				);
 			}
-			// Asked for first: to make it needs a right that the owner of the schema need not have.
+			// Checked first: creating a schema needs a right that the schema's owner may not have.
 			if (!found.hasSchema) await transaction.unsafe(`create schema ${SCHEMA}`);
 			if (!found.hasVersions) {
 				await transaction.unsafe(

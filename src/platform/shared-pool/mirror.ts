@@ -8,23 +8,23 @@ import { ACCOUNTS_VERSION, type Row, rowSchema, toAccounts, toRow } from "../sto
 import { asShared, standInFor } from "./sealed-account.ts";
 import type { Presence } from "./types.ts";
 
-/** Version of `codex-pool.json` that is written here. */
+/** The version of `codex-pool.json` that this code writes. */
 const MIRROR_VERSION = 1;
 
 const idSchema = z.string().check(z.regex(ACCOUNT_ID));
 const mirroredSchema = z.object({
-	/** Of the row in the database. */
+	/** Version of the row in the database. */
 	version: z.int(),
 	tokenHash: z.string(),
-	/** With a stand-in for the refresh token. */
+	/** With a placeholder for the refresh token. */
 	account: rowSchema,
 });
 const crossingSchema = z.object({
 	id: idSchema,
 	way: z.enum(["in", "out"]),
-	/** Of the refresh token that crosses. */
+	/** Hash of the refresh token that is moved. */
 	tokenHash: z.string(),
-	/** Who has claimed that in the database. */
+	/** Who has claimed that token in the database. */
 	holder: lenient(z.string()),
 });
 const presenceSchema = z.object({
@@ -36,22 +36,22 @@ const presenceSchema = z.object({
 
 const fileSchema = z.looseObject({
 	version: z.catch(z.literal(MIRROR_VERSION), MIRROR_VERSION),
-	/** The join code of this machine, which is a secret. */
+	/** The join code of this machine. Secret. */
 	join: lenient(z.string()),
-	/** The code that takes its place, once the database is under its keys. */
+	/** The code that replaces it once the database uses its keys. */
 	next: lenient(z.string()),
 	/** The name of this machine. */
 	machine: lenient(z.string()),
 	/** The name of the pool. */
 	name: lenient(z.string()),
-	// Rows stay raw here, so that one that this version cannot read survives every write.
+	// Rows stay raw here, so that rows this version cannot read survive every write.
 	rows: z.catch(z.array(z.unknown()), []),
 	crossings: z.catch(z.array(z.unknown()), []),
-	/** When the database was looked at last, and who was seen then. By the clock of this machine. */
+	/** When the database was last read, and which processes were seen then. By this machine's clock. */
 	look: lenient(
 		z.object({
 			at: z.number(),
-			/** How far the clock of this machine is ahead. */
+			/** How far this machine's clock is ahead. */
 			aheadMs: z.number(),
 			listens: z.boolean(),
 			presences: z.array(presenceSchema),
@@ -59,7 +59,7 @@ const fileSchema = z.looseObject({
 	),
 });
 
-/** What a file has to be to be read as one. */
+/** The format of the file. */
 export const MIRROR_FORMAT = { schema: fileSchema, version: MIRROR_VERSION };
 
 /** The content of `codex-pool.json`. */
@@ -69,54 +69,54 @@ export type MirrorFile = z.output<typeof fileSchema>;
 export interface Mirrored {
 	readonly version: number;
 	readonly tokenHash: string;
-	/** With a stand-in for the refresh token. */
+	/** With a placeholder for the refresh token. */
 	readonly account: Account;
 }
 
-/** An account on its way between the accounts file of this machine and the pool: it may be in both. */
+/** An account on its way between this machine's accounts file and the pool. It may be in both. */
 export type Crossing = z.output<typeof crossingSchema>;
 
-/** What the last look found besides the accounts. Times by the clock of this machine, epoch ms. */
+/** What the last look found besides accounts. Times are by this machine's clock, epoch ms. */
 export type LastLook = NonNullable<MirrorFile["look"]>;
 
-/** What this machine knows of the pool: all of it but refresh tokens. A write that fails is kept in memory. */
+/** What this machine knows of the pool: everything except refresh tokens. A write that fails is kept in memory. */
 export interface Mirror {
-	/** The text of the join code; undefined where this machine has joined none. */
+	/** Returns the text of the join code; undefined if this machine has joined no pool. */
 	join(): string | undefined;
 	machine(): string | undefined;
 	name(): string | undefined;
-	/** By id, in the order in which they were added. One stat if nothing has changed. */
+	/** Returns rows by id, in the order in which they were added. Costs one stat if nothing has changed. */
 	rows(): ReadonlyMap<AccountId, Mirrored>;
-	/** Takes over newer rows, and takes out accounts that have gone. */
+	/** Stores newer rows, and removes the accounts in `gone`. */
 	take(rows: readonly Mirrored[], gone?: readonly AccountId[]): Promise<void>;
-	/** Notes what has come for the token with `spentHash`; the database may not have it yet. */
+	/** Records the successor of the token with `spentHash`. The database may not have it yet. */
 	renewed(id: AccountId, spentHash: string, next: Credential, nextHash: string): Promise<void>;
-	/** Notes a change that the database does not have yet. A credential in it is ignored. */
+	/** Records a change that the database does not have yet. Ignores any credential in it. */
 	patch(id: AccountId, patch: AccountPatch): Promise<void>;
-	/** Drops all rows, as after new keys. */
+	/** Drops all rows, for instance after new keys. */
 	forget(): Promise<void>;
 	lastLook(): LastLook | undefined;
 	noteLook(look: LastLook, name: string): void;
 	crossings(): readonly Crossing[];
-	/** Notes that an account begins to cross. Rejects where that is not durable. */
+	/** Records that an account starts to move. Rejects if the record is not durable. */
 	beginCrossing(crossing: Crossing): Promise<void>;
 	endCrossing(id: AccountId): Promise<void>;
 	flush(): Promise<void>;
 }
 
-/** A mirror, and what changes whose it is. */
+/** A mirror, with the changes that decide which pool it belongs to. */
 export interface OwnMirror extends Mirror {
-	/** Joins the pool of a code. Rows of another pool are dropped. Rejects where that is not durable. */
+	/** Joins the pool of a code. Drops rows of another pool. Rejects if that is not durable. */
 	enter(join: string, machine: string, name: string, keepsRows: boolean): Promise<void>;
-	/** The code of keys that may have taken the place of those that are known. */
+	/** Returns the code for keys that may have replaced the known ones. */
 	next(): string | undefined;
-	/** Notes that code before the keys are replaced: a key that is lost takes every sign-in with it. */
+	/** Records the new code before the keys are replaced. Losing that key would lose every sign-in. */
 	prepare(next: string): Promise<void>;
-	/** Forgets the pool, its accounts and the code. Rejects where that is not durable. */
+	/** Forgets the pool, its accounts and the code. Rejects if that is not durable. */
 	clear(): Promise<void>;
 }
 
-/** Opens the mirror at `path`. `open` is another one for a program that only reads. */
+/** Opens the mirror at `path`. A program that only reads passes another `open`. */
 export function openMirror(
 	path: string,
 	onProblem: (text: string) => void,
@@ -132,7 +132,7 @@ export function openMirror(
 	return createMirror(document);
 }
 
-/** A mirror that is never written to the disk, and ends with the process. */
+/** Creates a mirror that is never written to disk and ends with the process. */
 export function mirrorInMemory(join: string, machine: string): OwnMirror {
 	const value: MirrorFile = { ...emptyFile(), join, machine };
 	const apply = (change: (draft: MirrorFile) => void) => change(value);
@@ -167,7 +167,7 @@ function createMirror(document: SharedDocument<MirrorFile>): OwnMirror {
 			readFrom = undefined;
 		});
 	};
-	/** The document has reported what it could not write, and tries again by itself. */
+	/** The document has reported what it could not write, and retries by itself. */
 	const update = (change: (draft: MirrorFile) => void) => changed(document.update(change)).catch(() => undefined);
 	const surely = (change: (draft: MirrorFile) => void) => changed(document.updateOrRollBack(change));
 	const changeRow = (id: AccountId, change: (row: z.output<typeof mirroredSchema>) => unknown) =>
@@ -192,7 +192,7 @@ function createMirror(document: SharedDocument<MirrorFile>): OwnMirror {
 				rows.filter(({ version, account }) => (held.get(account.id)?.version ?? 0) < version);
 			if (newsTo(known).length === 0 && !gone.some((id) => known.has(id))) return;
 			await update((draft) => {
-				// Another process may have left the pool since: nothing of it comes back.
+				// Another process may have left the pool since. Store nothing of it.
 				if (draft.join === undefined) return;
 				const news = new Map(newsTo(mirroredIn(draft)).map((row) => [row.account.id, row]));
 				const kept = draft.rows.filter((raw) => {
@@ -263,7 +263,7 @@ function createMirror(document: SharedDocument<MirrorFile>): OwnMirror {
 	};
 }
 
-/** The presences of a look, by the clock of this machine. */
+/** Converts the presences of a look to this machine's clock. */
 export function seenBy(presences: readonly Presence[], aheadMs: number): LastLook["presences"] {
 	return presences.map((presence) => ({
 		...presence,
@@ -278,7 +278,7 @@ function withoutCrossing({ crossings }: MirrorFile, id: AccountId): unknown[] {
 
 function mirroredIn(file: MirrorFile): ReadonlyMap<AccountId, Mirrored> {
 	const rows = file.rows.flatMap((raw) => mirroredSchema.safeParse(raw).data ?? []);
-	// All at once, so that no two of them have one label.
+	// Convert all at once, so that no two of them get the same label.
 	const accounts = toAccounts({ version: ACCOUNTS_VERSION, accounts: rows.map(({ account }) => account) });
 	const byId = new Map(accounts.map((account) => [account.id, account]));
 	const mirrored = rows.flatMap(({ version, tokenHash, account: { id } }) => {

@@ -14,16 +14,16 @@ import { PoolProblem } from "./types.ts";
 import type { UnsentClaims } from "./unsent-claims.ts";
 
 /**
- * Moves accounts between the accounts file and the pool. An account is in both for a moment, and stays there where the
- * process ends: a note that is on the disk before has every process of this machine take it for a shared one, until it
- * is settled who holds its token. So that is never spent twice.
+ * Moves accounts between the accounts file and the pool. An account is in both for a moment, and stays in both if the
+ * process ends then. A note written to disk beforehand makes every process of this machine treat it as shared until it
+ * is clear who holds its token, so that the token is never spent twice.
  */
 export interface Moves {
 	/** Moves an account of this machine into the pool. */
 	moveIn(id: AccountId): Promise<void>;
-	/** Takes an account out of the pool into the accounts file. */
+	/** Moves an account from the pool into the accounts file. */
 	takeOut(id: AccountId): Promise<void>;
-	/** Ends what a process has left in between. Rejects with a `PoolProblem` where the database is away. */
+	/** Completes moves that a process left unfinished. Rejects with a `PoolProblem` if the database is unreachable. */
 	settle(): Promise<void>;
 }
 
@@ -34,16 +34,16 @@ interface Deps {
 	readonly mirror: Mirror;
 	readonly connection: Connection;
 	readonly unsent: UnsentClaims;
-	/** Of this run of the process. */
+	/** The id of this run of the process. */
 	readonly own: string;
-	/** A name for a claim that no other claim has. */
+	/** Creates a name for a claim that no other claim has. */
 	readonly newHolder: () => string;
 	readonly now: () => number;
-	/** A time that no clock change moves, ms. */
+	/** Returns a time that changes of the clock do not affect, ms. */
 	readonly monotonic: () => number;
 }
 
-/** Creates them. */
+/** Creates the moves. */
 export function createMoves(deps: Deps): Moves {
 	const { local, state, rows, mirror, connection, unsent, own, newHolder, now, monotonic } = deps;
 	const localWith = (id: AccountId, tokenHash: string) =>
@@ -54,40 +54,43 @@ export function createMoves(deps: Deps): Moves {
 	const alone = async (id: AccountId, work: () => Promise<void>) => {
 		if ((await local.whileRefreshing(id, work)) === "busy") throw isBusy();
 	};
-	/** Claims the token. The function that it gives takes the row out, as long as the claim is good. */
+	/** Claims the token. Returns a function that deletes the row as long as the claim is valid. */
 	const claim = async (id: AccountId, tokenHash: string, holder: string): Promise<() => Promise<void>> => {
 		const begun = monotonic();
 		const claiming = await unsent.claim({ id, tokenHash, holder }, true);
 		if (claiming.kind === "taken" || claiming.kind === "moved") throw isBusy();
-		// A token that has come to its end is claimed by no machine any more.
+		// A spent token is claimed by no machine any more.
 		const isOurs = claiming.kind === "ours";
 		return async () => {
-			// The machine may have slept, and another one have renewed it meanwhile.
+			// The machine may have slept, and another one may have renewed the token meanwhile.
 			if (isOurs && monotonic() - begun > CLAIM_MS) {
 				await unsent.free({ id, tokenHash, holder });
 				throw isBusy();
 			}
 			await connection.use((database) => database.remove(id, own), true);
-			// The same token may come back, by the same way.
+			// The same token may come back the same way.
 			if (isOurs) await unsent.free({ id, tokenHash, holder });
 			await mirror.take([], [id]);
 		};
 	};
 
-	/** Another machine may have shared the same account, by a grant of its own: then this machine's stays where it is. */
+	/**
+	 * True if the pool has this account. Another machine may have shared it under a grant of its own; then this machine's
+	 * account stays where it is.
+	 */
 	const isInPool = (account: Account) =>
 		[...mirror.rows().values()].some((each) => each.account.id === account.id || speakForOne(each.account, account));
 
 	const settled: Readonly<Record<Crossing["way"], (crossing: Crossing) => Promise<void>>> = {
 		in: async ({ id, tokenHash }) => {
-			// Whatever token the row has by now: it began with this one.
+			// Whatever token the row has now, it started with this one.
 			if (await rows.read(id)) await drop(localWith(id, tokenHash));
 		},
 		out: async ({ id, tokenHash, holder }) => {
 			const open = await rows.read(id);
 			if (!open) return;
 			const here = localWith(id, tokenHash);
-			// Another machine has renewed it since: what this one took is spent.
+			// Another machine has renewed it since, so the token taken out here is spent.
 			if (open.row.tokenHash !== tokenHash) return drop(here);
 			if (holder !== undefined) await unsent.free({ id, tokenHash, holder });
 			if (!here) return;
@@ -107,7 +110,7 @@ export function createMoves(deps: Deps): Moves {
 				const tokenHash = fingerprint(account.credential.refresh);
 				await mirror.beginCrossing({ id, way: "in", tokenHash });
 				const isAdded = await rows.add(account);
-				// A row of this id that is not in the mirror yet: of another machine, or of a try that was cut off.
+				// The mirror may lack a row with this id: it belongs to another machine, or to an interrupted attempt.
 				const isOurs = isAdded || (await rows.read(id))?.row.tokenHash === tokenHash;
 				if (isOurs) await local.drop(id, account.credential.refresh);
 				await mirror.endCrossing(id);
@@ -129,7 +132,7 @@ export function createMoves(deps: Deps): Moves {
 			for (const crossing of mirror.crossings()) {
 				const { id } = crossing;
 				await local.whileRefreshing(id, async () => {
-					// The process that moves it holds the lock: what is still noted now was left behind.
+					// The process that moves an account holds this lock, so a note that is still here was left behind.
 					if (!mirror.crossings().some((each) => each.id === id && each.tokenHash === crossing.tokenHash)) return;
 					await settled[crossing.way](crossing);
 					await mirror.endCrossing(id);

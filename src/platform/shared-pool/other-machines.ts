@@ -1,7 +1,7 @@
 import type { AccountId } from "../../core/ids.ts";
 import type { OtherMachine } from "../../core/shared-pool.ts";
 
-/** Who else was there at the last look: several processes of one machine are one. */
+/** Returns the other machines seen at the last look. Several processes of one machine count as one. */
 export function othersIn(
 	presences: readonly { process: string; machine: string; sessions: Record<string, number>; seenAt: number }[],
 	own: string,

@@ -7,27 +7,27 @@ import { createSharedPools } from "./pools.ts";
 import { openSharedPool, type SharedPool, type SharedPoolDeps } from "./shared-pool.ts";
 import { PoolProblem } from "./types.ts";
 
-/** What a home has of a pool: its file, and the pool that was opened from it. */
+/** What an agent directory has of a pool: its file, and the pool opened from it. */
 export interface PoolHome {
-	/** Opens the pool `name` of the settings, or that of the environment. Undefined where no code can be read. */
+	/** Opens the pool `name` from the settings, or that of the environment. Undefined if no code can be read. */
 	open(name: string | undefined): Promise<SharedPool | undefined>;
-	/** What a person does to it. */
+	/** What a person does with it. */
 	readonly pools: SharedPools;
 }
 
 interface Deps extends Omit<SharedPoolDeps, "code" | "joinedBy" | "file"> {
-	/** The join code of the environment. */
+	/** The join code in the environment. */
 	readonly environment: string | undefined;
 	readonly settings: Pick<SettingsStore, "read" | "change">;
 	readonly current: () => SharedPool | undefined;
-	/** Opens anew what the settings say now. */
+	/** Opens again what the settings now say. */
 	readonly reopen: () => Promise<void>;
 }
 
 /** Creates it. */
 export function createPoolHome({ environment, settings, current, reopen, ...given }: Deps): PoolHome {
 	const { folder, tell } = given;
-	/** The connection reports what keeps the database away, and that is no defect. */
+	/** The connection reports why the database is unreachable. That is no defect. */
 	const onFailure = (error: unknown) => {
 		if (!(error instanceof PoolProblem)) given.onFailure(error);
 	};
@@ -35,8 +35,8 @@ export function createPoolHome({ environment, settings, current, reopen, ...give
 	const warn = (text: string) => tell({ type: "warning", text });
 	const file = openMirror(join(folder, "codex-pool.json"), warn);
 	/**
-	 * Another process of this machine has replaced the keys, or joined with newer ones; or it ended before it could say
-	 * that they are replaced.
+	 * True if another process of this machine has replaced the keys or joined with newer ones, or ended before it could
+	 * record that they were replaced.
 	 */
 	const hasNewerCode = (text: string) => file.join() !== text || (file.next() ?? text) !== text;
 	const openWithNewer = async (text: string) => {

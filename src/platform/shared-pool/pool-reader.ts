@@ -7,15 +7,15 @@ import { openMirror } from "./mirror.ts";
 import { othersIn } from "./other-machines.ts";
 import { parsePoolUrl } from "./pool-url.ts";
 
-/** What this machine knows of its pool, for a program that changes nothing and asks no database. */
+/** What this machine knows of its pool, for a program that changes nothing and never connects to the database. */
 export interface PoolReader {
-	/** The accounts of the files and those of the pool as one; the same list until one of the two has changed. */
+	/** Returns the accounts of the files and of the pool together; the same list until one of them has changed. */
 	list(own: readonly Account[]): readonly Account[];
-	/** As the last look of a pi has found it; undefined where there is no code. */
+	/** Returns the status as of the last look by any pi; undefined if there is no code. */
 	status(): SharedPoolStatus | undefined;
 }
 
-/** Reads the mirror at `path`. A runner's accounts are in the memory of its pi, and not in there. */
+/** Reads the mirror at `path`. A runner's accounts exist only in the memory of its pi, so they are not in it. */
 export function openPoolReader(path: string, onProblem: (text: string) => void): PoolReader {
 	const mirror = openMirror(path, onProblem, openDocumentReader);
 	let madeOf: readonly unknown[] = [];

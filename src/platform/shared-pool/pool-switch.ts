@@ -1,27 +1,27 @@
 import type { AccountStore, StateStore } from "../../core/ports.ts";
 import type { SharedPool } from "./shared-pool.ts";
 
-/** The stores of this process: those of its files, or those over them of the pool that this machine has joined. */
+/** The stores of this process: those of its files, or those of the pool that this machine has joined. */
 export interface PoolSwitch {
-	/** Each call goes to the present store, also where this object was handed out before a pool was joined. */
+	/** Each call goes to the present store, even if this object was handed out before a pool was joined. */
 	readonly accounts: AccountStore;
 	readonly state: StateStore;
-	/** The pool that is open; undefined where there is none. */
+	/** Returns the open pool; undefined if there is none. */
 	current(): SharedPool | undefined;
-	/** Called with what the settings say whenever they were read: opens or closes behind where another process has. */
+	/** Called with the setting whenever it is read. Opens or closes the pool in the background if another process has. */
 	follow(name: string | undefined): void;
-	/** What is being opened or closed; undefined where nothing ever was. Never rejects. */
+	/** Settles when nothing is being opened or closed; undefined if nothing ever was. Never rejects. */
 	settling(): Promise<void> | undefined;
-	/** Closes what is open, and opens it anew: its code is another one. Never rejects. */
+	/** Closes the open pool and opens it again, since its code has changed. Never rejects. */
 	reopen(name: string | undefined): Promise<void>;
 }
 
 interface Deps {
 	readonly accounts: AccountStore;
 	readonly state: StateStore;
-	/** The join code of the environment, which wins over the settings. */
+	/** The join code in the environment. It takes precedence over the settings. */
 	readonly code: string | undefined;
-	/** Loads and opens the pool: of the environment where `name` is undefined. Undefined where none can be opened. */
+	/** Loads and opens the pool; that of the environment if `name` is undefined. Undefined if none can be opened. */
 	readonly open: (name: string | undefined) => Promise<SharedPool | undefined>;
 	readonly onChanged: () => void;
 	readonly onFailure: (error: unknown) => void;
@@ -30,10 +30,10 @@ interface Deps {
 /** Creates it. Without a pool each call goes to the files, and nothing else is done. */
 export function createPoolSwitch({ accounts, state, code, open, onChanged, onFailure }: Deps): PoolSwitch {
 	let pool: SharedPool | undefined;
-	/** Whose pool is open, or was tried. */
+	/** The pool that is open, or that was tried. */
 	let wanted: string | undefined;
 	let settling: Promise<void> | undefined;
-	/** The environment has no name to go by. */
+	/** The environment names no pool. */
 	const keyOf = (name: string | undefined) => (code === undefined ? name : OF_ENVIRONMENT);
 
 	const change = async (key: string | undefined, isForced: boolean): Promise<void> => {
@@ -62,10 +62,10 @@ export function createPoolSwitch({ accounts, state, code, open, onChanged, onFai
 	};
 }
 
-/** No pool has a name like this. */
+/** A name that no pool has. */
 const OF_ENVIRONMENT = "\0environment";
 
-/** An object that calls each method on what `present` gives at that moment. */
+/** Returns an object that forwards each method call to whatever `present` returns at that moment. */
 function onPresent<T extends object>(first: T, present: () => T): T {
 	const methods = new Map<string | symbol, (...args: unknown[]) => unknown>();
 	return new Proxy(first, {

@@ -1,21 +1,21 @@
 import { userInfo } from "node:os";
 import { PoolProblem } from "./types.ts";
 
-/** What `sslmode` may be, as libpq means it. */
+/** Values of `sslmode`, with the meaning that libpq gives them. */
 export type TlsMode = "disable" | "allow" | "prefer" | "require" | "verify-ca" | "verify-full";
 const TLS_MODES: readonly TlsMode[] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 
-/** What `ssl_min_protocol_version` may be, as libpq and Node both write it. */
+/** Values of `ssl_min_protocol_version`, as both libpq and Node write them. */
 export type TlsVersion = "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3";
 const TLS_VERSIONS: readonly TlsVersion[] = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
 
-/** One server that the URL names, or the folder of a socket on this machine. */
+/** One server in the URL, or the folder of a socket on this machine. */
 export interface PoolHost {
 	readonly host: string;
 	readonly port: number;
 }
 
-/** A Postgres URL, taken apart. Holds the password. */
+/** A parsed Postgres URL. Contains the password. */
 export interface PoolUrl {
 	/** Tried in this order. */
 	readonly hosts: readonly PoolHost[];
@@ -28,17 +28,17 @@ export interface PoolUrl {
 		readonly root: string | undefined;
 		readonly certificate: string | undefined;
 		readonly key: string | undefined;
-		/** Of the key. */
+		/** Passphrase of the key. */
 		readonly passphrase: string | undefined;
-		/** Versions of the protocol, at least and at most. */
+		/** Lowest and highest version of the protocol. */
 		readonly least: TlsVersion | undefined;
 		readonly most: TlsVersion | undefined;
-		/** TLS from the first byte on, as PostgreSQL 17 can. */
+		/** True for TLS from the first byte, which PostgreSQL 17 supports. */
 		readonly isDirect: boolean;
 	};
-	/** What the server is asked to set for the connection. */
+	/** Parameters that the server sets for the connection. */
 	readonly parameters: Readonly<Record<string, string>>;
-	/** The database in a sentence: without user and password. */
+	/** The database as named in a sentence, without user and password. */
 	readonly place: string;
 }
 
@@ -46,9 +46,9 @@ const FORM = /^(postgres(?:ql)?):\/\/(?:([^/]*)@)?([^/?]*)(?:\/([^?]*))?(?:\?(.*
 const ENCODE = "a character such as / ? @ % in a user name or a password is written as %2F %3F %40 %25";
 
 /**
- * Takes a URL apart as psql does, except that options that it does not know are passed over: providers add some for
- * other clients. One that begins with `ssl` is none of those, and never passed over.
- * @throws a {@link PoolProblem} that holds nothing of the URL but its host
+ * Parses a URL as psql does, except that unknown options are ignored: providers add options for other clients. Unknown
+ * options that start with `ssl` are not ignored.
+ * @throws a {@link PoolProblem} that contains nothing of the URL but its host
  */
 export function parsePoolUrl(text: string): PoolUrl {
 	const [, scheme, login, authority = "", path = "", query = ""] = FORM.exec(text.trim()) ?? [];
@@ -56,7 +56,7 @@ export function parsePoolUrl(text: string): PoolUrl {
 		throw badUrl("That is no URL of a Postgres database: one begins with postgres:// and names a host and a database.");
 	}
 	const options = optionsOf(query);
-	// The password has a `/`, so that what seems to be a host and a port is the user and its beginning.
+	// The password contains a `/`, so that the user and the beginning of the password look like host and port.
 	if (login === undefined && path.includes("@")) throw badUrl(`The host or port of the URL cannot be read: ${ENCODE}.`);
 	const [name = "", ...rest] = (login ?? "").split(":");
 	const user = options.get("user") || decode(name) || process.env.PGUSER || userInfo().username;
@@ -85,7 +85,7 @@ export function parsePoolUrl(text: string): PoolUrl {
 	};
 }
 
-/** Those that are understood, or that ask for nothing that would not be so anyway. */
+/** Options that are understood, or that ask for something that is so anyway. */
 const SSL_OPTIONS = new Set([
 	"ssl",
 	"sslmode",
@@ -115,8 +115,8 @@ function optionsOf(query: string): ReadonlyMap<string, string> {
 }
 
 /**
- * A client that cannot bind a login to its channel has to verify the certificate, to be as sure of the server as
- * `channel_binding=require` asks for.
+ * `channel_binding=require` asks for certainty about the server. A client that cannot bind channels must verify the
+ * certificate instead.
  */
 function tlsModeOf(options: ReadonlyMap<string, string>): TlsMode {
 	if (options.get("channel_binding") === "require") return "verify-full";
@@ -125,11 +125,11 @@ function tlsModeOf(options: ReadonlyMap<string, string>): TlsMode {
 	if (wanted === undefined) return "prefer";
 	const mode = TLS_MODES.find((each) => each === wanted);
 	if (mode === undefined) throw badUrl(`The sslmode of the URL is none: it may be ${TLS_MODES.join(", ")}.`);
-	// As libpq has it: who names a root wants it to be looked at.
+	// As in libpq: naming a root means verifying it.
 	return mode === "require" && options.has("sslrootcert") ? "verify-ca" : mode;
 }
 
-/** As other clients write `sslmode=require`. */
+/** Other clients write this for `sslmode=require`. */
 function isYes(ssl: string | undefined): boolean {
 	return ssl !== undefined && !["0", "false", "no", "off", "disable"].includes(ssl);
 }
@@ -141,7 +141,7 @@ function versionOf(wanted: string | undefined): TlsVersion | undefined {
 	throw badUrl(`The URL names a version of TLS that there is not: it may be ${TLS_VERSIONS.join(", ")}.`);
 }
 
-/** `system` means the roots that Node brings, which are those that are used without a file. */
+/** `system` means Node's own roots, which are used without a file. */
 function fileOf(value: string | undefined): string | undefined {
 	return value === "" || value === "system" ? undefined : value;
 }
@@ -149,7 +149,7 @@ function fileOf(value: string | undefined): string | undefined {
 function hostsOf(authority: string, portOption: string | undefined): readonly PoolHost[] {
 	const ports = (portOption ?? "").split(",");
 	return authority.split(",").map((each, index) => {
-		// A blank where the form does not fit, as in `host:port:more`.
+		// Empty if the form does not match, as in `host:port:more`.
 		const [, bracketed, plain, port] = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d*))?$/.exec(each) ?? [];
 		if (bracketed === undefined && plain === undefined)
 			throw badUrl(`The host or port of the URL cannot be read: ${ENCODE}.`);
@@ -166,7 +166,7 @@ function decode(text: string): string {
 	try {
 		return decodeURIComponent(text);
 	} catch {
-		// Its message quotes what may be the password.
+		// The error's message quotes what may be the password.
 		throw badUrl(`The URL has a % that begins no encoded character: ${ENCODE}.`);
 	}
 }

@@ -13,24 +13,24 @@ import { doesNotOpen, keepersOnly } from "./shared-rows.ts";
 import type { JoinCode, PoolDatabase, RowChange } from "./types.ts";
 
 interface Deps {
-	/** The pool that is open; undefined where there is none. */
+	/** Returns the open pool; undefined if there is none. */
 	readonly current: () => SharedPool | undefined;
-	/** Opens, closes or opens anew what the settings say now. */
+	/** Opens, closes or reopens the pool according to the settings. */
 	readonly reopen: () => Promise<void>;
 	readonly file: OwnMirror;
-	/** Where journals are. */
+	/** The folder of the journals. */
 	readonly folder: string;
 	readonly settings: Pick<SettingsStore, "read" | "change">;
-	/** The environment names a pool, or tries to: then nothing that this home has joined is touched. */
+	/** True if the environment names a pool, or tries to. Then the pool that this home has joined is left alone. */
 	readonly isByEnvironment: boolean;
 	readonly tell: PoolListener;
 }
 
-/** More tries than changes that come in between while all accounts are sealed anew. */
+/** More tries than changes can interfere while all accounts are sealed again. */
 const MOST_TRIES = 10;
 const NOTHING_KNOWN = { rows: new Map<AccountId, number>(), statuses: new Map<AccountId, number>() };
 
-/** What a person does to the pool of this machine. */
+/** Creates what a person can do with this machine's pool. */
 export function createSharedPools(deps: Deps): SharedPools {
 	const { current, reopen, file, folder, settings, isByEnvironment, tell } = deps;
 	const isNamed = () => settings.read().pool !== undefined;
@@ -48,13 +48,13 @@ export function createSharedPools(deps: Deps): SharedPools {
 		if (pool.inside.code.role === "keeper") return pool;
 		throw keepersOnly();
 	};
-	/** What crosses between the pool and the files has to be noted on the disk before. */
+	/** A move between the pool and the files must be recorded on disk first. */
 	const asKeeperOfFiles = (): SharedPool => {
 		const pool = asKeeper();
 		if (pool.status().joinedBy === "settings") return pool;
 		throw ofEnvironment();
 	};
-	/** The code first, so that no process opens a pool without one. */
+	/** Writes the code first, so that no process opens a pool without one. */
 	const enter = async (code: JoinCode, machine: string | undefined, name: string) => {
 		const isSame = file.join() !== undefined && idIn(file.join()) === code.poolId;
 		if (isSame) await resealJournals(code);
@@ -62,7 +62,7 @@ export function createSharedPools(deps: Deps): SharedPools {
 		await settings.change([{ path: ["pool"], value: name }]);
 		await reopen();
 	};
-	/** Tokens that came before a new key was made are stored with that. */
+	/** Seals tokens that were renewed before the new key with the new key. */
 	const resealJournals = async (code: JoinCode) => {
 		const former = codeIn(file.join());
 		if (!former || former.role === "runner" || code.role === "runner") return;
@@ -77,12 +77,12 @@ export function createSharedPools(deps: Deps): SharedPools {
 		tell({ type: "changed" });
 	};
 
-	/** The code of a pool that this machine was making when something came in between: its key is nowhere else. */
+	/** Returns the code of a pool whose creation was interrupted on this machine. Its key exists nowhere else. */
 	const unfinished = (url: string) => {
 		const code = codeIn(file.join());
 		return code?.role === "keeper" && code.url === url ? code : undefined;
 	};
-	/** Makes the pool in its database. Its key is on the disk before: without it, nothing would ever open there. */
+	/** Creates the pool in its database. The key is on disk before, since nothing would ever open there without it. */
 	const found = async (code: JoinCode, machine: string | undefined, name: string) => {
 		const { keyIds } = createSealing(code);
 		const head = { id: code.poolId, name, keeperKeyId: keyIds.keeper ?? "", runnerKeyId: keyIds.runner };
@@ -109,7 +109,7 @@ export function createSharedPools(deps: Deps): SharedPools {
 		},
 		create: async ({ url, name, machine, accounts }) => {
 			if (isByEnvironment) throw ofEnvironment();
-			// One that could not be opened has a code all the same, which may be the only one of its pool.
+			// A pool that could not be opened still has a code, possibly its only one.
 			if (current() || (isNamed() && file.join() !== undefined)) throw hasPool();
 			const code = unfinished(url) ?? newKeeperCode(url);
 			await found(code, machine, name);
@@ -136,12 +136,12 @@ export function createSharedPools(deps: Deps): SharedPools {
 		add: (accounts) => moveIn(asKeeperOfFiles(), accounts),
 		leave: async (take) => {
 			if (isByEnvironment) throw ofEnvironment();
-			// It may be named without a code.
+			// The settings may name a pool without a code.
 			if (!current() && isNamed() && file.join() === undefined) return forget();
 			const pool = joined();
 			const { moves, mirror, journal, code } = pool.inside;
 			if (take.length > 0) asKeeperOfFiles();
-			// What only this machine knows reaches the others before.
+			// What only this machine knows must reach the others first.
 			if (mirror.crossings().length > 0 || (await journal.count()) > 0) await pool.look();
 			if (mirror.crossings().length > 0 || (await journal.count()) > 0) throw isWaiting();
 			for (const account of take) {
@@ -157,7 +157,7 @@ export function createSharedPools(deps: Deps): SharedPools {
 			const pool = asKeeper();
 			const { status, inside } = pool;
 			if (status().joinedBy === "environment") throw ofEnvironment();
-			// Its journals are sealed with the key that ends now.
+			// The journals are sealed with the key that is about to end.
 			await pool.look();
 			const next = withNewSecret({ ...inside.code, url: url ?? inside.code.url });
 			await file.prepare(printJoinCode(next));
@@ -183,7 +183,7 @@ function idIn(text: string | undefined): string | undefined {
 	return codeIn(text)?.poolId;
 }
 
-/** Runs statements on a connection of their own, and closes that. */
+/** Runs statements on a connection of its own, and closes it. */
 async function withDatabase<T>(
 	code: JoinCode,
 	work: (database: PoolDatabase) => Promise<T>,
@@ -194,7 +194,7 @@ async function withDatabase<T>(
 	try {
 		return await work(database);
 	} finally {
-		// One that cannot be closed ends with the process.
+		// A connection that cannot be closed ends with the process.
 		await database.end().catch(ignoreProblem);
 	}
 }
@@ -223,7 +223,7 @@ function hasPool(): PoolProblem {
 	return new PoolProblem("other-pool", "This machine has joined a pool already: /multicodex leave leaves it first.");
 }
 
-/** Its key opens refresh tokens, and may be the only one: nothing but leaving gives it up. */
+/** A keeper's key opens refresh tokens and may be the only one. Only leaving gives it up. */
 function staysKeeper(): PoolProblem {
 	return new PoolProblem(
 		"unexpected",
@@ -253,7 +253,7 @@ function ofEnvironment(): PoolProblem {
 	);
 }
 
-/** It is in the status by then. */
+/** The status already contains the problem. */
 function ignoreProblem(): undefined {
 	return undefined;
 }

@@ -4,17 +4,19 @@ import { PoolProblem, type PoolProblemKind } from "./types.ts";
 
 const LONGEST_MESSAGE = 160;
 
-/** What an error is taken for, and the sentence on it. `at` is the database in a sentence, `place` its name alone. */
+/**
+ * The kind of problem, and the sentence about it. `at` is the database as named in a sentence, `place` only its name.
+ */
 type Meaning = readonly [kind: PoolProblemKind, sentence: (at: string, place: string) => string];
 
-/** A package holds the driver in a file of its own, which an update may have replaced under a pi that runs. */
+/** The package has the driver in a file of its own, which an update may have replaced under a running pi. */
 const MISSING: Meaning = [
 	"unexpected",
 	() =>
 		"The package postgres is missing: start pi anew, or, in a checkout, run npm install in the folder of pi-multicodex.",
 ];
 
-/** Of the network and of TLS, and of the driver itself. */
+/** Codes of the network, of TLS and of the driver itself. */
 const CODES: Readonly<Record<string, Meaning>> = {
 	ECONNREFUSED: [
 		"away",
@@ -47,16 +49,16 @@ const UNTRUSTED: Meaning = [
 	"untrusted",
 	(at) => `The certificate of ${at} is not trusted here: name the file of its root in the URL, as sslrootcert=<file>.`,
 ];
-/** Codes with which OpenSSL says that a chain does not end at a root it knows. */
+/** Matches OpenSSL's codes for a chain that does not end at a known root. */
 const OF_CHAIN = /CERT|SELF_SIGNED|ISSUER|UNABLE_TO_VERIFY|HOSTNAME_MISMATCH/;
-/** OpenSSL's codes of a certificate file or key that is none, or that the other side does not take. */
+/** Matches OpenSSL's codes for an invalid certificate file or key, or one that the other side rejects. */
 const OF_TLS = /^(ERR_SSL|ERR_OSSL|EPROTO)/;
 const TLS_FAILED: Meaning = [
 	"untrusted",
 	(at) => `No encrypted connection to ${at} came about: check the files and the sslmode that the URL names.`,
 ];
 
-/** States of SQL, whole or the class that they begin with. */
+/** SQL states, either complete or the class that they start with. */
 const STATES: Readonly<Record<string, Meaning>> = {
 	"28": ["refused", (at) => `${at} refused the user or its password: check both in the URL.`],
 	"3D000": ["bad-url", (_, place) => `There is no database ${place}: make it, or correct the end of the URL.`],
@@ -81,17 +83,17 @@ const STATES: Readonly<Record<string, Meaning>> = {
 	],
 };
 
-/** The answer of a server whose `pg_hba.conf` takes this connection in another way only, or in none. */
+/** Matches the answer of a server whose `pg_hba.conf` accepts this connection only in another way, or not at all. */
 const NO_ENTRY = /no pg_hba\.conf entry/;
 const UNENCRYPTED = /no encryption|SSL off|(?:SSL|TLS)[^.]*required|require[sd]?[^.]*(?:SSL|TLS)|sslmode=require/i;
 
-/** The sentence where the tables are missing. */
+/** Returns the sentence for missing tables. */
 export function noPool(place: string): string {
 	return `There is no pool in ${place}: make one with /multicodex share <url>, or check the URL.`;
 }
 
 /**
- * What an error of the driver, of the network or of the server means. Nothing of the error itself is kept: the driver
+ * Interprets an error of the driver, the network or the server. Keeps nothing of the error itself, since the driver
  * puts parameters into its errors.
  */
 export function toPoolProblem(error: unknown, place: string): PoolProblem {
@@ -125,12 +127,12 @@ function meaningOfState(state: string, message: string): Meaning {
 	const known = [state, state.slice(0, 2)].find((each) => Object.hasOwn(STATES, each));
 	const meaning = known === undefined ? undefined : STATES[known];
 	if (meaning !== undefined) return meaning;
-	// The message of an error in a value quotes the value.
+	// The message of an error about a value quotes the value.
 	const said = state.startsWith("22") ? "" : `: ${printable(message).slice(0, LONGEST_MESSAGE)}`;
 	return ["unexpected", (at) => `${at} answered with an error (${state}${said}).`];
 }
 
-/** Errors of the server have a severity; those of the network have none. */
+/** True for an error of the server. Those have a severity, and errors of the network have none. */
 function isFromServer(error: unknown): boolean {
 	return error instanceof Error && "severity" in error;
 }

@@ -13,7 +13,7 @@ import type { OpenRow, SharedRows } from "./shared-rows.ts";
 import { PoolProblem, type Role } from "./types.ts";
 import type { UnsentClaims } from "./unsent-claims.ts";
 
-/** What the renewal of shared accounts stands on. */
+/** Dependencies of renewing shared accounts. */
 export interface RenewingDeps {
 	readonly role: Role;
 	readonly mirror: Mirror;
@@ -22,7 +22,7 @@ export interface RenewingDeps {
 	readonly unsent: UnsentClaims;
 	readonly journal: Journal;
 	readonly replay: Replay;
-	/** A look at the database, which brings newer tokens into the mirror. Never rejects. */
+	/** Reads the database, which brings newer tokens into the mirror. Never rejects. */
 	readonly look: () => Promise<void>;
 	/** Runs work as the only process of this machine that renews the account. */
 	readonly alone: AccountStore["whileRefreshing"];
@@ -30,10 +30,10 @@ export interface RenewingDeps {
 	readonly oauth: OAuthClient;
 	readonly tokens: TokenReader;
 	readonly clock: Clock;
-	/** A time that no clock change moves, ms. */
+	/** Returns a time that changes of the clock do not affect, ms. */
 	readonly monotonic: () => number;
 	readonly pause: (ms: number) => Promise<void>;
-	/** A name for a claim that no other claim has. */
+	/** Creates a name for a claim that no other claim has. */
 	readonly newHolder: () => string;
 	readonly tell: PoolListener;
 	readonly onFailure: (error: unknown) => void;
@@ -41,31 +41,31 @@ export interface RenewingDeps {
 
 type Renewed = Awaited<ReturnType<SharedTokens["renew"]>>;
 
-/** A claim is good for this long: after it, another machine may believe that this one has ended. */
+/** How long a claim is valid. After that, another machine may assume that this one has ended. */
 export const CLAIM_MS = 20_000;
 /**
- * While another machine renews a token that a request here has none without, the database is asked so often: an
- * exchange takes less than a second. Under a claim of a machine that has fallen nothing comes.
+ * Pauses between reads of the database while another machine renews a token that a request here needs. An exchange
+ * takes less than a second. Under the claim of a crashed machine no token arrives.
  */
 const OTHERS_EXCHANGE_MS: readonly number[] = [100, 200, 400, 800, 1500];
-/** A token this close to its end is not sent any more. */
+/** A token this close to its expiry is no longer sent. */
 const LAST_MOMENT_MS = 5000;
-/** Renewed when this part of its life is left. */
+/** A token is renewed when this part of its lifetime is left. */
 const EARLY = 1 / 5;
-/** As early as that without a life that is known. */
+/** How early a token of unknown lifetime is renewed. */
 const REFRESH_AHEAD_MS = 10 * 60_000;
-/** How long a runner waits until it looks for a newer token again. */
+/** How long a runner waits before it checks for a newer token again. */
 const RUNNERS_RETRY_MS = 30_000;
-/** A refusal for an unknown reason is for good once it is repeated this much later. */
+/** A refusal for an unknown reason is final if it is repeated this much later. */
 const REFUSED_AGAIN_MS = 60_000;
 
-/** Creates it: one exchange of a refresh token in all machines of the pool. */
+/** Creates the renewal, with one exchange of a refresh token across all machines of the pool. */
 export function createRenewing(deps: RenewingDeps): SharedTokens {
 	const { role, mirror, rows, connection, unsent, journal, replay, look, alone, others } = deps;
 	const { oauth, tokens, clock, monotonic, pause, newHolder, tell, onFailure } = deps;
-	/** First refusals for an unknown reason, by the hash of their token. */
+	/** First refusals for an unknown reason, by the hash of the token. */
 	const refusals = new Map<string, number>();
-	/** By account, the hash of a token under whose claim another machine was waited for. */
+	/** By account, the hash of the token for which another machine's exchange was awaited. */
 	const awaited = new Map<AccountId, string>();
 
 	const isGood = ({ access, expiresAt }: Credential, refused: string | undefined) =>
@@ -87,8 +87,8 @@ export function createRenewing(deps: RenewingDeps): SharedTokens {
 	};
 
 	/**
-	 * The right to send a token, from the database. Its answer is waited for, so the time counts from before it.
-	 * `isOver`: the token came to an end without another one for the row.
+	 * Claims the right to send a token from the database. The time of the claim counts from before the call, since its
+	 * answer takes time. `isOver`: the token ended without another one for the row.
 	 */
 	const claimIn = (tokenHash: string, onBegun: (at: number) => void, isOver: () => boolean) => ({
 		claim: async ({ id }: Pick<Account, "id">): Promise<Claiming> => {
@@ -116,10 +116,10 @@ export function createRenewing(deps: RenewingDeps): SharedTokens {
 				claim: {
 					release: async (reason) => {
 						if (reason === undefined) await unsent.free(claimed);
-						// What came is stored, or in the journal: that ends the claim.
+						// Otherwise the new token is stored or in the journal, which ends the claim.
 						else if (isOver()) await end(reason);
 					},
-					// The claim of which nothing is heard is what tells the others.
+					// A claim without an outcome is what the other machines go by.
 					leaveUnanswered: async () => undefined,
 				},
 			};
@@ -139,14 +139,14 @@ export function createRenewing(deps: RenewingDeps): SharedTokens {
 			await replay.store(entry);
 		} catch (error) {
 			if (!isNoted) throw error;
-			// The journal has it until the next look.
+			// The journal keeps it until the next look.
 			onFailure(error);
 			return;
 		}
 		if (isNoted) await journal.drop(entry);
 	};
 
-	/** The end of a grant, unless the database holds another one by now. */
+	/** Handles the end of a grant, unless the database has another one by now. */
 	const endOf = async (
 		{ account, row }: OpenRow,
 		{ code, closed }: { readonly code: string; readonly closed: boolean },
@@ -161,7 +161,7 @@ export function createRenewing(deps: RenewingDeps): SharedTokens {
 			}
 		} catch (error) {
 			onFailure(error);
-			// The others find out by themselves: the outcome of the claim tells them, or the issuer.
+			// The other machines find out for themselves: from the outcome of the claim, or from the issuer.
 			await mirror.patch(id, over);
 		}
 		return { kind: "signed-out", account: mirror.rows().get(id)?.account ?? account, reason: code, closed };
@@ -197,15 +197,18 @@ export function createRenewing(deps: RenewingDeps): SharedTokens {
 	};
 
 	/**
-	 * Is the row older than what this machine has seen? A backup of the database was restored, or a server answers that
-	 * lags behind: another token has taken the place of the one in it, so that this one is spent.
+	 * True if the row is older than what this machine has seen: a backup of the database was restored, or a lagging
+	 * server answered. Another token has replaced the one in the row, so this one is spent.
 	 */
 	const isPutBack = ({ account: { id }, row }: OpenRow): boolean => {
 		const seen = mirror.rows().get(id);
 		return seen !== undefined && seen.version > row.version && seen.tokenHash !== row.tokenHash;
 	};
 
-	/** What another machine stores for a token that is of no use here any more; once a token, since it may never come. */
+	/**
+	 * Waits for the token that another machine stores when the present one is useless here. Once per token, since a new
+	 * one may never arrive.
+	 */
 	const broughtByOther = async (
 		{ account, row }: OpenRow,
 		refused: string | undefined,
@@ -280,7 +283,7 @@ export function createRenewing(deps: RenewingDeps): SharedTokens {
 			// Another process of this machine may have renewed it while this one waited.
 			const known = mirror.rows().get(id)?.account;
 			if (known && isNews(known)) return ready(known.credential);
-			// A full or read-only disk is found before the token is spent, not after.
+			// Detect a full or read-only disk before the token is spent.
 			await journal.prove(id);
 			await replay.all();
 			const open = await rows.read(id);
@@ -301,7 +304,7 @@ export function createRenewing(deps: RenewingDeps): SharedTokens {
 			try {
 				return await (role === "runner" ? renewAsRunner(account, refused) : renewAsKeeper(account, refused));
 			} catch (error) {
-				// The connection has reported it, and it is no defect.
+				// The connection has reported this problem, and it is no defect.
 				if (error instanceof PoolProblem) return { kind: "failed", reason: "its shared pool cannot be used just now" };
 				throw error;
 			}

@@ -33,7 +33,7 @@ export const rowSchema = z.pipe(
 	),
 );
 
-/** A row as JSON, of an account `a`. */
+/** Returns a row as JSON, of an account `a`. */
 export function rowOf(sql: Sql): Fragment {
 	return sql`json_build_object(
 		'id', a.id, 'version', a.version, 'forKeepers', encode(a.for_keepers, 'base64'),
@@ -42,7 +42,7 @@ export function rowOf(sql: Sql): Fragment {
 	)`;
 }
 
-/** The statements on single rows, and that on all at once. */
+/** Creates the statements on single rows, and the one on all rows. */
 export function createRowStatements(
 	on: Statements,
 ): Pick<PoolDatabase, "row" | "change" | "remove" | "reseal" | "lastVersion"> {
@@ -52,7 +52,7 @@ export function createRowStatements(
 				const rows = await sql`
 					select (select count(*) from pi_multicodex.pool p where ${on.known(sql)})::int as locked,
 						(select ${rowOf(sql)} from pi_multicodex.account a where a.id = ${id} and not a.is_gone) as row`;
-				// Of another pool, or of a newer version, it may be of another form.
+				// A row of another pool, or of a newer version, may have another form.
 				if (!wasLocked(rows)) await on.explain();
 				return onlyRow(z.object({ row: z.nullable(rowSchema) }), rows).row ?? undefined;
 			}),
@@ -113,8 +113,8 @@ async function write(on: Statements, sql: Sql, change: RowChange, by: string): P
 }
 
 /**
- * Seen and written in one statement: every other change of an account waits for the row of the pool, and has its
- * revision grow, so that nothing seen can have changed where the revision is the one that was seen.
+ * Checks and writes in one statement. Every other change of an account waits for the pool's row and increments its
+ * revision, so an unchanged revision means that nothing has changed.
  */
 async function reseal(
 	on: Statements,
@@ -169,7 +169,7 @@ async function reseal(
 	return onlyRow(z.object({ done: z.number() }), done).done === 1;
 }
 
-/** Did the statement find the pool as it should be? */
+/** True if the statement found the expected pool. */
 function wasLocked(rows: unknown): boolean {
 	return onlyRow(z.object({ locked: z.number() }), rows).locked === 1;
 }

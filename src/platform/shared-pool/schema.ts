@@ -1,12 +1,12 @@
-/** The schema that holds all tables of a pool. A role that owns it needs no other right in the database. */
+/** The schema that contains all tables of a pool. A role that owns it needs no other right in the database. */
 export const SCHEMA = "pi_multicodex";
 
-/** Channel of the notifications. One pool is all that a database holds. */
+/** The channel of notifications. A database contains at most one pool. */
 export const CHANNEL = "pi_multicodex";
 
 /**
- * What makes the tables, in steps that are numbered from 1. Each may run on a database that has its tables already, and
- * none is ever changed once it was published: the next one is added below. For PostgreSQL 15 and newer.
+ * Creates the tables in steps, numbered from 1. Each may run on a database that already has its tables. A published
+ * step is never changed; add the next one below. For PostgreSQL 15 and newer.
  */
 export const MIGRATIONS: readonly string[] = [
 	`
@@ -64,8 +64,8 @@ export const MIGRATIONS: readonly string[] = [
 /** The version of the tables that this code reads and writes. */
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
-/** Tables that are ours. Without {@link VERSION_TABLE} they are another program's. */
+/** Names of our tables. Without {@link VERSION_TABLE} they belong to another program. */
 export const TABLES: readonly string[] = ["pool", "account", "status", "claim", "presence", "pin"];
 
-/** Says which steps were taken. */
+/** Records which steps were run. */
 export const VERSION_TABLE = `${SCHEMA}.migration`;

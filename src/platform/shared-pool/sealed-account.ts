@@ -5,14 +5,14 @@ import { parseJson } from "../json.ts";
 import { ACCOUNTS_VERSION, rowSchema, toAccounts, toRow } from "../stores/account-file.ts";
 import type { Role, RowChange, Sealing, SharedRow } from "./types.ts";
 
-/** What stands in the place of a refresh token where that must not be. It differs with each token and is never sent. */
+/** Returns the placeholder for a refresh token that must not be stored. It differs for each token and is never sent. */
 export function standInFor(tokenHash: string): string {
 	return `${STAND_IN}${tokenHash}`;
 }
 
 const STAND_IN = "shared:";
 
-/** The account with a stand-in for its refresh token, as one that several machines share. */
+/** Returns the account as a shared one, with a placeholder for its refresh token. */
 export function asShared(account: Account, tokenHash: string): Account {
 	return {
 		...account,
@@ -23,7 +23,7 @@ export function asShared(account: Account, tokenHash: string): Account {
 	};
 }
 
-/** Seals an account, which has its refresh token, as the version `version` of its row. */
+/** Seals an account, including its refresh token, as version `version` of its row. */
 export function sealAccount(
 	account: Account,
 	version: number,
@@ -47,7 +47,7 @@ export interface Keys {
 	readonly poolId: string;
 }
 
-/** A row that was opened. A keeper has the account with its refresh token, a runner with a stand-in for it. */
+/** An opened row. A keeper gets the account with its refresh token, a runner with a placeholder. */
 export type Opened =
 	| { readonly kind: "ok"; readonly account: Account }
 	| { readonly kind: "other-key" | "damaged"; readonly id: AccountId };
@@ -69,13 +69,13 @@ export function openRow(row: SharedRow, { sealing, poolId }: Keys): Opened {
 	};
 }
 
-/** An account as text, with all of its credential. What the row says beside the sealed text is not in it. */
+/** Formats an account as text, with its whole credential. Leaves out what the row stores outside the sealed text. */
 export function textOf(account: Account): string {
 	const plain = { linked: false, linkedElsewhere: undefined, enabled: true, disabledReason: undefined };
 	return JSON.stringify(toRow({ ...account, ...plain, needsLogin: undefined }));
 }
 
-/** The account in such a text; undefined where it is none. */
+/** Reads the account in such a text; undefined if there is none. */
 export function accountIn(text: string): Account | undefined {
 	const row = parseJson(rowSchema, text);
 	return row && toAccounts({ version: ACCOUNTS_VERSION, accounts: [row] })[0];

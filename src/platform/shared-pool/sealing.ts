@@ -15,12 +15,12 @@ interface Key {
 	readonly id: Uint8Array;
 }
 
-/** The secret of a runner, which follows from that of a keeper by a function that has no way back. */
+/** Derives a runner's secret from a keeper's, by a function that cannot be reversed. */
 export function runnerSecret(keeperSecret: Uint8Array): Uint8Array {
 	return derive(keeperSecret, "pi-multicodex pool: secret of a runner");
 }
 
-/** What seals and opens with the keys of a join code. A runner's code holds no key of a keeper's texts. */
+/** Creates what seals and opens with the keys of a join code. A runner's code contains no key for a keeper's texts. */
 export function createSealing(code: Pick<JoinCode, "role" | "secret">): Sealing {
 	const isKeeper = code.role === "keeper";
 	const keeper = isKeeper ? keyFor("keeper", code.secret) : undefined;
@@ -49,12 +49,12 @@ export function createSealing(code: Pick<JoinCode, "role" | "secret">): Sealing 
 	};
 }
 
-/** The id of the key that a text is sealed with; undefined where it is no sealed text. */
+/** Returns the id of the key that a text is sealed with; undefined if it is not a sealed text. */
 export function keyIdOf(sealed: Uint8Array): string | undefined {
 	return sealed.length < LEAST_BYTES || sealed[0] !== FORMAT ? undefined : hex(sealed.subarray(1, HEADER_BYTES));
 }
 
-/** Undefined where the text was changed, or stood in another place. */
+/** Returns undefined if the text was changed or moved to another place. */
 function decipher(key: Uint8Array, sealed: Buffer, place: SealedPlace): string | undefined {
 	const nonceEnd = HEADER_BYTES + NONCE_BYTES;
 	const cipher = createDecipheriv(CIPHER, key, sealed.subarray(HEADER_BYTES, nonceEnd), { authTagLength: TAG_BYTES });
@@ -63,12 +63,12 @@ function decipher(key: Uint8Array, sealed: Buffer, place: SealedPlace): string |
 	try {
 		return Buffer.concat([cipher.update(sealed.subarray(nonceEnd, -TAG_BYTES)), cipher.final()]).toString("utf8");
 	} catch {
-		// The tag does not fit: the one way in which this fails, and its error says no more.
+		// The tag does not match. Decryption fails in no other way, and its error says no more.
 		return undefined;
 	}
 }
 
-/** What a text is bound to beside its key: as JSON, so that no two places are written alike. */
+/** Returns what a text is bound to besides its key; as JSON, so that no two places have the same form. */
 function boundTo(header: Uint8Array, { poolId, account, kind, version }: SealedPlace): Buffer {
 	return Buffer.concat([header, Buffer.from(JSON.stringify([poolId, account, kind, version]))]);
 }

@@ -8,10 +8,10 @@ import { keepersOnly, type OpenRow, type SharedRows } from "./shared-rows.ts";
 import { PoolProblem, type Role } from "./types.ts";
 import type { UnsentClaims } from "./unsent-claims.ts";
 
-/** The accounts of the pool, as this machine knows them, and their changes. */
+/** The accounts of the pool as this machine knows them, and their changes. */
 export interface SharedAccounts extends Pick<AccountStore, "list" | "put" | "patch" | "edit" | "remove" | "flush"> {
 	has(id: AccountId): boolean;
-	/** Writes the changes that were kept while the database was away. Never rejects. */
+	/** Writes the changes that were kept while the database was unreachable. Never rejects. */
 	catchUp(): Promise<void>;
 }
 
@@ -21,11 +21,11 @@ interface Deps {
 	readonly rows: SharedRows;
 	readonly connection: Connection;
 	readonly unsent: UnsentClaims;
-	/** Of this run of the process. */
+	/** The id of this run of the process. */
 	readonly own: string;
 	/** Writes a backup, with the refresh token, on this machine. */
 	readonly keepAside: (account: Account) => Promise<void>;
-	/** A name for a claim that no other claim has. */
+	/** Creates a name for a claim that no other claim has. */
 	readonly newHolder: () => string;
 	readonly onFailure: (error: unknown) => void;
 }
@@ -37,13 +37,13 @@ interface Pending {
 	readonly applies: ((newest: Credential) => boolean) | undefined;
 }
 
-/** More changes than accounts that are flagged, renamed or switched off while the database is away. */
+/** More changes than accounts can be flagged, renamed or disabled while the database is unreachable. */
 const MOST_PENDING = 200;
 
-/** Creates them. Reading is reading memory; who changes an account of a pool is a keeper. */
+/** Creates it. Reads come from memory, and only a keeper changes an account of the pool. */
 export function createSharedAccounts(deps: Deps): SharedAccounts {
 	const { role, mirror, rows, connection, unsent, own, keepAside, newHolder, onFailure } = deps;
-	/** One for each account and kind of change: the newest is what holds. */
+	/** Pending changes, one per account and kind. The newest wins. */
 	const pending = new Map<string, Pending>();
 	let listedFrom: ReturnType<Mirror["rows"]> | undefined;
 	let listed: readonly Account[] = [];
@@ -73,7 +73,7 @@ export function createSharedAccounts(deps: Deps): SharedAccounts {
 		if (!open) return;
 		const { tokenHash } = open.row;
 		const holder = newHolder();
-		// A machine that exchanges its token now would find no row to store the next one in.
+		// A machine that exchanges the token now would find no row to store the next one in.
 		const claiming = await unsent.claim({ id, tokenHash, holder }, true);
 		if (claiming.kind === "taken" || claiming.kind === "moved") throw isBusy();
 		try {
@@ -93,7 +93,7 @@ export function createSharedAccounts(deps: Deps): SharedAccounts {
 			if (role === "runner") throw keepersOnly();
 			const now = await rows.change(account.id, ({ account: stored }) => withSignIn(stored, account), true);
 			const seen = mirror.rows().get(account.id);
-			// In a database that was put back, the new sign-in may be of no newer version than what this machine has seen.
+			// In a restored database, the new sign-in may have a version no newer than what this machine has seen.
 			if (now && seen && seen.tokenHash !== now.row.tokenHash && seen.version >= now.row.version) {
 				await mirror.take([], [account.id]);
 				await rows.mirror(now);
@@ -140,7 +140,7 @@ export function createSharedAccounts(deps: Deps): SharedAccounts {
 	};
 }
 
-/** Says that another machine is renewing the token that is to be moved or removed. */
+/** Says that another machine is renewing the token that should be moved or removed. */
 export function isBusy(): PoolProblem {
 	return new PoolProblem(
 		"unexpected",
@@ -152,7 +152,7 @@ function patched({ account }: OpenRow, { credential: _, linked: __, claims, ...p
 	return { ...account, ...patch, ...(claims && { claims: allClaims(account.claims ?? [], claims) }) };
 }
 
-/** A shared account with a new sign-in. Its label and whether it is on stay. */
+/** Returns a shared account with a new sign-in. It keeps its label and stays enabled or disabled. */
 function withSignIn(stored: Account, { credential, email, userId, plan, claims, workspaceId }: Account): Account {
 	return {
 		...stored,

@@ -2,7 +2,7 @@ import type { AccountId } from "../../core/ids.ts";
 import type { StateStore } from "../../core/ports.ts";
 import type { Look, Push, Pushed } from "./types.ts";
 
-/** The version of a pin that this process has not seen: it replaces none. */
+/** The version for a pin that this process has never seen. It replaces none. */
 const UNSEEN = -1;
 
 interface Deps {
@@ -10,23 +10,23 @@ interface Deps {
 	readonly isShared: (id: AccountId) => boolean;
 }
 
-/** The pin, as far as the pinned account is shared. */
+/** The pin, if the pinned account is shared. */
 export interface SharedPin {
-	/** A person has moved the pin of this machine. True if that has to be stored. */
+	/** Records that a person has moved this machine's pin. Returns true if that must be stored. */
 	moved(before: AccountId | undefined, after: AccountId | undefined): boolean;
-	/** What has to be stored; undefined where nothing has. */
+	/** Returns what must be stored; undefined for nothing. */
 	toStore(): Push["pin"];
-	/** Takes in how a push of it has ended. True if it has to be pushed again. */
+	/** Records how pushing the pin ended. Returns true if it must be pushed again. */
 	wasPushed(pin: NonNullable<Pushed["pin"]>): boolean;
-	/** Takes in the pin of a look. True if the pin of this machine has moved, or has to be stored. */
+	/** Applies the pin of a look. Returns true if this machine's pin has moved or must be stored. */
 	take(pin: Look["pin"]): boolean;
 }
 
-/** Creates it. The last pin holds; of two at once it is the one that reached the database first. */
+/** Creates it. The last pin wins; of two at the same time, the one that reached the database first. */
 export function createSharedPin({ state, isShared }: Deps): SharedPin {
-	/** As it was stored when it was last seen. */
+	/** The stored pin when it was last seen. */
 	let seen: Look["pin"] | undefined;
-	/** What a person has changed here, and from what. */
+	/** What a person has changed here: from which account to which. */
 	let change: { readonly before: AccountId | undefined; readonly after: AccountId | undefined } | undefined;
 
 	/** An account that was taken out of the pool is pinned nowhere. */
@@ -42,7 +42,7 @@ export function createSharedPin({ state, isShared }: Deps): SharedPin {
 
 	return {
 		moved: (before, after) => {
-			// The pin of an account of this machine alone concerns no other one.
+			// Pinning an account of this machine alone does not concern other machines.
 			if (isOwn(after)) change = undefined;
 			else if (sharedOf(before) !== after) change = { before: change ? change.before : sharedOf(before), after };
 			return change !== undefined;
@@ -51,7 +51,7 @@ export function createSharedPin({ state, isShared }: Deps): SharedPin {
 		wasPushed: ({ account, version, isWritten }) => {
 			seen = { account, version };
 			if (!change) return false;
-			// It was changed while the push was under way.
+			// The pin was changed while the push was in progress.
 			if (isWritten && account !== change.after) {
 				change = { before: account, after: change.after };
 				return true;
@@ -63,7 +63,7 @@ export function createSharedPin({ state, isShared }: Deps): SharedPin {
 			return false;
 		},
 		take: (pin) => {
-			// A look that was on its way while a push was answered is the older of the two.
+			// A look that was in progress while a push was answered is older.
 			if (seen !== undefined && pin.version < seen.version) return false;
 			const isNews = pin.version !== seen?.version;
 			const isFirst = seen === undefined;

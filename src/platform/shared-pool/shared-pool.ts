@@ -30,57 +30,55 @@ import { type After, createStatusExchange, type StatusExchange } from "./status-
 import type { JoinCode } from "./types.ts";
 import { createUnsentClaims } from "./unsent-claims.ts";
 
-/** What a pool is opened over. */
+/** What is needed to open a pool. */
 export interface SharedPoolDeps {
 	readonly code: JoinCode;
 	readonly joinedBy: SharedPoolStatus["joinedBy"];
-	/** `codex-pool.json`. With a runner's code, or one of the environment, no account is written to it. */
+	/** `codex-pool.json`. With a runner's code, or one from the environment, no account is written to it. */
 	readonly file: OwnMirror;
-	/** Where journals and locks are. */
+	/** The folder of journals and locks. */
 	readonly folder: string;
 	readonly local: { readonly accounts: LocalAccountStore; readonly state: ReturnType<typeof openStateStore> };
 	readonly oauth: OAuthClient;
 	readonly tokens: TokenReader;
 	readonly clock: Clock;
-	/** A time that no clock change moves, ms. */
+	/** Returns a time that changes of the clock do not affect, ms. */
 	readonly monotonic: () => number;
 	readonly pause: (ms: number) => Promise<void>;
 	readonly labelFor: (email: string | undefined, id: AccountId) => string;
 	readonly tell: PoolListener;
-	/** Renews the token of an account, behind, where it is time for that. */
+	/** Renews an account's token in the background if it is due. */
 	readonly renewAhead: (id: AccountId) => void;
 	readonly onFailure: (error: unknown) => void;
 }
 
 /** The pool that this machine has joined. */
 export interface SharedPool {
-	/** The accounts of this machine and those of the pool. */
+	/** The accounts of this machine and of the pool. */
 	readonly accounts: AccountStore;
 	readonly state: StateStore;
 	readonly tokens: SharedTokens;
-	/** A session begins; `stays`: in a terminal, or a program that goes on. Nothing is waited for. */
+	/** Starts a session. `stays`: in a terminal, or in a program that keeps running. Nothing is awaited. */
 	begin(stays: boolean): void;
-	/**
-	 * Waits for the first look where no account is known at all. Bounded; rejects with the abort reason alone.
-	 */
+	/** Waits for the first look if no account is known. Bounded; rejects only with the abort reason. */
 	ready(signal: AbortSignal | undefined): Promise<void>;
-	/** No account is known, and a look may bring one. */
+	/** True if no account is known, but a look may bring one. */
 	isAwaited(): boolean;
-	/** From memory. */
+	/** Returns the status from memory. */
 	status(): SharedPoolStatus;
-	/** Looks at the database now. Rejects with a `PoolProblem`. */
+	/** Reads the database now. Rejects with a `PoolProblem`. */
 	look(): Promise<void>;
-	/** The codes that hold now; undefined for a runner. */
+	/** Returns the valid codes; undefined for a runner. */
 	codes(): JoinCodes | undefined;
 	/** What only commands need. */
 	readonly inside: Inside;
-	/** Writes what is not written yet. Never rejects. */
+	/** Writes what is pending. Never rejects. */
 	flush(): Promise<void>;
-	/** Closes it until the next use: a session ends. */
+	/** Closes the pool until it is used again, when a session ends. */
 	rest(): Promise<void>;
 }
 
-/** The parts of a pool, for what is done to all of it. */
+/** The parts of a pool, for changes to all of it. */
 export interface Inside {
 	readonly code: JoinCode;
 	readonly keys: Keys;
@@ -92,16 +90,16 @@ export interface Inside {
 	readonly moves: Moves;
 }
 
-/** The first request of a machine that knows no account waits no longer. */
+/** How long the first request waits on a machine that knows no account. */
 const FIRST_LOOK_MS = 10_000;
-/** So many tokens are renewed ahead of time after one look. */
+/** Maximum number of tokens renewed ahead of time after one look. */
 const MOST_AHEAD = 3;
-/** The first request begins sooner. */
+/** The first request starts sooner than this. */
 const SOON_MS = 1000;
-/** What a process does behind, at its end, is waited for no longer. */
+/** Maximum wait for background work at the end of a process. */
 const LAST_WRITE_MS = 2000;
 
-/** Opens the pool of a join code. Nothing is read, loaded or connected before it is used. */
+/** Opens the pool of a join code. Reads, loads and connects nothing before it is used. */
 export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 	const { code, joinedBy, file, folder, local, oauth, tokens, clock, monotonic, pause, tell, onFailure } = deps;
 	const own = randomBytes(8).toString("hex");
@@ -125,7 +123,7 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 	const rows = createSharedRows({ connection, mirror, keys, own });
 	const unsent = createUnsentClaims(connection);
 	const journal = openJournal(folder, keys);
-	/** With a code of the environment nothing of the pool stays on this disk. */
+	/** With a code from the environment, nothing of the pool stays on this disk. */
 	const keepAside = isKept ? local.accounts.keepAside : async () => undefined;
 	const shared = createSharedAccounts({
 		role: code.role,
@@ -153,7 +151,7 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 		monotonic,
 	});
 
-	/** What was left to do while the database was away, or by a process that has ended. */
+	/** Does what was left undone while the database was unreachable, or by a process that ended. */
 	const catchUp = async () => {
 		if (code.role === "runner") return;
 		await unsent.catchUp();
@@ -221,7 +219,7 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 			onWarning: (text) => tell({ type: "warning", text }),
 			onFailure,
 		});
-	/** From one session to the next. */
+	/** Runs from one session to the next. */
 	const begin = () => {
 		const exchange = newExchange();
 		state.tell(exchange);
@@ -311,14 +309,14 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 	};
 }
 
-/** Nothing waits for what is done then. */
+/** Nothing waits for this work. */
 const after: After = (ms, run) => {
 	const timer = setTimeout(run, ms);
 	timer.unref();
 	return () => clearTimeout(timer);
 };
 
-/** The status has what keeps the database away, and the connection has reported it. */
+/** The status contains the problem, and the connection has reported it. */
 function ignoreAway(): undefined {
 	return undefined;
 }

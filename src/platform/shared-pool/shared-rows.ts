@@ -5,29 +5,29 @@ import type { Mirror, Mirrored } from "./mirror.ts";
 import { asShared, type Keys, openRow, sealAccount } from "./sealed-account.ts";
 import { PoolProblem, type SharedRow } from "./types.ts";
 
-/** A row of the database that was opened with the key of a keeper. */
+/** A row of the database, opened with a keeper's key. */
 export interface OpenRow {
 	readonly row: SharedRow;
 	/** With its refresh token. */
 	readonly account: Account;
 }
 
-/** Rows of the database as a keeper reads and changes them. All reject with a `PoolProblem`. */
+/** Rows of the database, as a keeper reads and changes them. Every method rejects with a `PoolProblem`. */
 export interface SharedRows {
-	/** One row as it is now, also in the mirror; undefined where it is gone, also from there. */
+	/** Reads one row and updates the mirror; undefined if the row is gone, from the mirror too. */
 	read(id: AccountId, isAsking?: boolean): Promise<OpenRow | undefined>;
 	/**
-	 * Changes a row to what `change` makes of it as it is then; undefined leaves it. Runs again where another process was
-	 * faster. Resolves to the row as it is then.
+	 * Replaces a row by what `change` returns for its present content; undefined leaves it alone. Runs again if another
+	 * process was faster. Resolves to the resulting row.
 	 */
 	change(
 		id: AccountId,
 		change: (open: OpenRow) => Account | undefined,
 		isAsking?: boolean,
 	): Promise<OpenRow | undefined>;
-	/** Adds a row for an account that has its refresh token. False where there is one with this id. */
+	/** Adds a row for an account with its refresh token. Resolves to false if a row with this id exists. */
 	add(account: Account): Promise<boolean>;
-	/** Takes over a row into the mirror. */
+	/** Copies a row into the mirror. */
 	mirror(open: OpenRow): Promise<void>;
 }
 
@@ -35,14 +35,14 @@ interface Deps {
 	readonly connection: Connection;
 	readonly mirror: Mirror;
 	readonly keys: Keys;
-	/** Of this run of the process. */
+	/** The id of this run of the process. */
 	readonly own: string;
 }
 
-/** More tries than processes that change one row at once. */
+/** More tries than processes can change one row at once. */
 const MOST_TRIES = 10;
 
-/** Why something is refused that only a keeper may do. */
+/** Returns why something is refused that only a keeper may do. */
 export function keepersOnly(): PoolProblem {
 	return new PoolProblem(
 		"no-rights",
@@ -50,12 +50,12 @@ export function keepersOnly(): PoolProblem {
 	);
 }
 
-/** What this machine knows of a row, without its refresh token. */
+/** Returns what this machine knows of a row, without its refresh token. */
 export function mirroredOf({ row, account }: OpenRow): Mirrored {
 	return { version: row.version, tokenHash: row.tokenHash, account: asShared(account, row.tokenHash) };
 }
 
-/** Creates them. */
+/** Creates it. */
 export function createSharedRows({ connection, mirror, keys, own }: Deps): SharedRows {
 	const opened = (row: SharedRow): OpenRow => {
 		const result = openRow(row, keys);
@@ -106,7 +106,7 @@ export function createSharedRows({ connection, mirror, keys, own }: Deps): Share
 	};
 }
 
-/** Why a row cannot be read. */
+/** Returns why a row cannot be read. */
 export function doesNotOpen(kind: "other-key" | "damaged"): PoolProblem {
 	if (kind === "damaged") {
 		return new PoolProblem(

@@ -6,7 +6,7 @@ import { hideEmails, hideTokens } from "../../core/privacy.ts";
 import type { UsageSnapshot, UsageWindow } from "../../core/usage.ts";
 import { CLOCK_TOLERANCE_MS, STATUS_SCHEMA } from "../stores/state-store.ts";
 
-/** So many cooldowns of one account are read, and as many marks on ended ones. */
+/** Maximum number of cooldowns read per account, and of marks on ended ones. */
 const MOST_SCOPES = 100;
 const MOST_MODELS = 50;
 const MOST_CREDITS = 50;
@@ -17,16 +17,17 @@ const LONGEST_TEXT = 200;
 /** What a newer version has added is kept up to this length, as JSON. */
 const LONGEST_REST = 16_384;
 
-/** What stays on its machine: the claims in the database take the place of an exchange. */
+/** Fields that stay on their machine. Claims in the database replace the exchange. */
 const LOCAL: ReadonlySet<string> = new Set(["exchange", "marks"]);
 
-/** Moves a time from one clock to another; 0 and less is none. */
+/** Converts a time from one clock to another. 0 and below count as no time. */
 type Move = (at: number) => number;
 
 /**
- * Reads what the database has of an account, as this machine would have written it. `aheadMs`: how far its clock is
- * ahead of that of the database. Undefined where nothing can be read; else each part falls back by itself, and what
- * cannot be true is left out: times of the future, ends that are more than a year ahead, texts that do not fit a line.
+ * Reads the database's status of an account, in the form that this machine would have written. `aheadMs`: how far this
+ * machine's clock is ahead of the database's. Undefined if nothing can be read; otherwise each part falls back by
+ * itself. Leaves out what is implausible: times in the future, ends more than a year ahead, texts that do not fit on a
+ * line.
  */
 export function readSharedStatus(raw: unknown, aheadMs: number, now: number): AccountStatus | undefined {
 	const read = STATUS_SCHEMA.safeParse(raw).data;
@@ -36,8 +37,8 @@ export function readSharedStatus(raw: unknown, aheadMs: number, now: number): Ac
 }
 
 /**
- * Gives the form in which a status is stored in the database, with times by the clock of that. Members of `former` that
- * this version does not know are kept.
+ * Returns the form in which a status is stored in the database, with times by the database's clock. Keeps members of
+ * `former` that this version does not know.
  */
 export function writeSharedStatus(status: AccountStatus, aheadMs: number, former: unknown): unknown {
 	const {
@@ -69,18 +70,18 @@ function withoutNames(text: string): string {
 }
 
 /**
- * Moves every time of a status by the same amount, but for those that no machine holds against its own clock:
+ * Moves every time of a status by the same amount, except those that no machine compares with its own clock:
  *
  * | member | whose clock | moved |
  * |---|---|---|
- * | `setAt`, `capturedAt`, `at`, `askedAt`, `listedAt`, `...At` of the status, `changedAt` | of the writer | yes |
- * | `until` of cooldowns and marks, `doubtedUntil`, `closedUntil` | of the writer, which waits until then | yes |
- * | `resetsAt` of windows and budgets | of the backend, or of the writer where it gave seconds | yes |
- * | `expiresAt`, `grantedAt` of reset credits | of the backend | no |
+ * | `setAt`, `capturedAt`, `at`, `askedAt`, `listedAt`, `...At` of the status, `changedAt` | the writer's | yes |
+ * | `until` of cooldowns and marks, `doubtedUntil`, `closedUntil` | the writer's, which waits until then | yes |
+ * | `resetsAt` of windows and budgets | the backend's, or the writer's if it gave seconds | yes |
+ * | `expiresAt`, `grantedAt` of reset credits | the backend's | no |
  * | `uptime` of a redemption | the running time of one machine | no |
  *
- * Nothing tells whether an `until` or `resetsAt` was a date of the backend or seconds from then on. Either way its
- * writer holds it against its own clock: moved like the rest, it is the same moment on every machine.
+ * It is unknown whether an `until` or `resetsAt` was a date of the backend or a number of seconds. In both cases its
+ * writer compares it with its own clock, so moving it like the rest gives the same moment on every machine.
  */
 function moveTimes(status: AccountStatus, move: Move): AccountStatus {
 	const { usage, lastError, usageError, refusal, resetCredits, redemption, marks } = status;
@@ -130,7 +131,7 @@ function mapValues<T, R>(record: Readonly<Record<string, T>>, map: (value: T) =>
 	return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]));
 }
 
-/** The status without what cannot be true at `now`. Its schema bounds the usage. */
+/** Returns the status without what is implausible at `now`. Its schema bounds the usage. */
 function believable(status: AccountStatus, now: number): AccountStatus {
 	const isPast = (at: number) => at <= now + CLOCK_TOLERANCE_MS;
 	const isNear = (at: number) => at <= now + FURTHEST_RESET_MS;
@@ -176,7 +177,7 @@ function holderIn(holder: ProcessMark | undefined): ProcessMark | undefined {
 	return holder && [holder.machine, holder.started ?? holder.machine].every(isName) ? holder : undefined;
 }
 
-/** The times of members that are ours. One from the future would keep every later change out. */
+/** Returns the times of known fields. A time in the future would reject every later change. */
 function stampsIn(
 	changedAt: Readonly<Record<string, number>> = {},
 	isPast: (at: number) => boolean,
@@ -194,7 +195,7 @@ function boundedCooldown(cooldown: Cooldown): Cooldown {
 	return { ...cooldown, models: names(cooldown.models), ...(except && { except: names(except) }) };
 }
 
-/** Can the text be a name of ours or of the backend? A longer or unprintable one is neither. */
+/** True if the text can be a name from us or from the backend. A longer or unprintable text cannot. */
 function isName(text: string): boolean {
 	return text !== "" && text.length <= LONGEST_NAME && printable(text) === text;
 }

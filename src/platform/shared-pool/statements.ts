@@ -11,26 +11,26 @@ export interface Statements {
 	run: Client["run"];
 	readonly poolId: string;
 	/**
-	 * Part of a statement that writes: locks the row of the pool, where it is this pool, under these keys, with tables of
-	 * a version that is known here. What the statement writes hangs on it, so that it otherwise writes nothing.
+	 * Part of a statement that writes. Locks the row of the pool if it is this pool, under these keys, with tables of a
+	 * known version. The statement's writes depend on it, so that otherwise nothing is written.
 	 */
 	locked(sql: Sql): Fragment;
 	/** The same condition without the lock, for what does not concern credentials. */
 	known(sql: Sql): Fragment;
 	/** Rejects with the reason why {@link locked} found nothing, if there is one. */
 	explain(): Promise<void>;
-	/** The pool that the tables hold, whichever it is; undefined where there is none. */
+	/** Returns the pool in the tables, whichever it is; undefined if there is none. */
 	head(): Promise<PoolHead | undefined>;
-	/** Rejects where a pool is not the one of the code, or not under its keys, or newer than this code. */
+	/** Rejects if a pool is not the one of the code, is not under its keys, or is newer than this code. */
 	check(head: PoolHead | undefined): PoolHead;
 }
 
 export type Fragment = postgres.PendingQuery<postgres.Row[]>;
 
-/** The keys that a code holds. */
+/** The ids of the keys in a code. */
 export type KeyIds = Sealing["keyIds"];
 
-/** States of SQL that say that there are no such tables. */
+/** SQL states for missing tables. */
 const NO_TABLES = new Set(["3F000", "42P01"]);
 
 export const headSchema = z.object({
@@ -89,7 +89,7 @@ export function createStatements(client: Client, poolId: string, place: string, 
 			try {
 				return await client.run(act);
 			} catch (error) {
-				// A table or a column is missing, as it may be where a newer version has another one.
+				// A table or column is missing. A newer version may have replaced it.
 				if (error instanceof PoolProblem && error.kind === "no-pool") await explain();
 				throw error;
 			}
@@ -104,14 +104,14 @@ export function createStatements(client: Client, poolId: string, place: string, 
 	};
 }
 
-/** The row of a statement that always has one: no row is no answer, and never taken for one. */
+/** Returns the row of a statement that always has one. No row is no answer. */
 export function onlyRow<S extends z.ZodMiniType>(schema: S, rows: unknown): z.output<S> {
 	const [row, ...more] = z.array(schema).parse(rows);
 	if (row === undefined || more.length > 0) throw Object.assign(new Error("not answered"), { code: "ECONNRESET" });
 	return row;
 }
 
-/** The pool as JSON, of a row `p`. */
+/** Returns the pool as JSON, of a row `p`. */
 export function headOf(sql: Sql): Fragment {
 	return sql`json_build_object(
 		'id', p.id, 'name', p.name, 'keeperKeyId', p.keeper_key_id, 'runnerKeyId', p.runner_key_id,
@@ -119,12 +119,12 @@ export function headOf(sql: Sql): Fragment {
 	)`;
 }
 
-/** The time of the database, epoch ms. It goes on within a statement that has to wait. */
+/** Returns the database's time, epoch ms. It advances within a statement that has to wait. */
 export function nowOf(sql: Sql): Fragment {
 	return sql`(extract(epoch from clock_timestamp()) * 1000)::float8`;
 }
 
-/** Tells the others that `by` has changed something. */
+/** Notifies the other machines that `by` has changed something. */
 export function tellOf(sql: Sql, by: string): Fragment {
 	return sql`pg_notify(${CHANNEL}::text, ${by}::text)`;
 }

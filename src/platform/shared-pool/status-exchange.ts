@@ -7,94 +7,96 @@ import { createSharedPin } from "./shared-pin.ts";
 import { createStatusVersions } from "./status-versions.ts";
 import { type Look, PoolProblem, type Push, type Pushed, type SharedStatus } from "./types.ts";
 
-/** Runs later, unless the function that it gives is called before. */
+/** Runs something later, unless the returned function is called first. */
 export type After = (ms: number, run: () => void) => () => void;
 
-/** Changes of one moment are one statement. */
+/** Changes within this time share one statement. */
 const COLLECT_MS = 200;
 /**
- * So are those of one turn that others need not know at once; ahead of the write of the file, which notes the version.
+ * The same for changes of one turn that other machines need not know at once. Earlier than the file is written, which
+ * records the version.
  */
 const COLLECT_SLOWLY_MS = 600;
 /**
- * What this machine knows more than the database is written after this long, unless the process that knows it does so.
+ * What this machine knows beyond the database is written after this long, unless the process that knows it writes it
+ * first.
  */
 const OTHERS_FIRST_MS = 3000;
-/** A process writes its presence again after this long. */
+/** How often a process writes its presence. */
 const PRESENT_EACH_MS = 60_000;
-/** Of one statement. */
+/** Maximum per statement. */
 const MOST_STATUSES = 100;
-/** So often in a row others may be quicker, with a pause that is doubled each time. */
+/** How often in a row other processes may be faster, with a pause that doubles each time. */
 const MOST_ROUNDS = 6;
 const ROUND_MS = 20;
 const BUSY_MS = 5000;
-/** While the database is away. */
+/** Pauses while the database is unreachable. */
 const FIRST_RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 60_000;
-/** The end of a session waits no longer for the database. */
+/** Maximum wait for the database at the end of a session. */
 const FLUSH_MS = 2000;
-/** Nor does what has to know what is stored, before it goes on without. */
+/** Maximum wait for what is stored, before continuing without it. */
 const CLAIM_MS = 3000;
-/** So many statuses are taken in without a pause. */
+/** How many statuses are applied without a pause. */
 const AT_ONCE = 20;
-/** A row of this version asks for what is stored. */
+/** The version of a row that only asks for what is stored. */
 const ASKS = -1;
 
 interface Deps {
 	readonly poolId: string;
-	/** Of this run of the process. */
+	/** The id of this run of the process. */
 	readonly own: string;
 	readonly machine: () => string;
 	/** The state file of this machine. What is written to it here is not pushed. */
 	readonly state: StateStore;
 	readonly isShared: (id: AccountId) => boolean;
 	readonly sharedIds: () => readonly AccountId[];
-	/** How many sessions of this process are at work on each shared account. */
+	/** Returns how many sessions of this process work on each shared account. */
 	readonly sessions: () => Readonly<Record<AccountId, number>>;
 	readonly databaseClock: DatabaseClock;
 	readonly push: (push: Push) => Promise<Pushed>;
-	/** Hears of it when another machine has changed something here. */
+	/** Called when another machine has changed something here. */
 	readonly onNews: () => void;
 	readonly onFailure: (error: unknown) => void;
 	readonly clock: Clock;
 	readonly after: After;
 }
 
-/** What this process has to tell the other machines of a pool, and what it hears from them. Nothing here throws. */
+/** Exchanges changes between this process and the other machines of a pool. Nothing here throws. */
 export interface StatusExchange {
-	/** The versions of the statuses that this machine has; a look asks for all others. */
+	/** Returns the status versions that this machine has. A look asks for all others. */
 	known(): ReadonlyMap<AccountId, number>;
-	/** Takes in a look, once its accounts are known here. Gives way to others in between where it has brought a lot. */
+	/** Applies a look, once its accounts are known here. Yields to other work in between if it brought a lot. */
 	take(look: Look): Promise<void>;
-	/** This process has changed the status of a shared account; `isUrgent`: others need to know it at once. */
+	/** Records that this process has changed the status of a shared account. `isUrgent`: others need to know at once. */
 	changed(id: AccountId, isUrgent?: boolean): void;
-	/** A person has moved the pin. */
+	/** Records that a person has moved the pin. */
 	pinMoved(before: AccountId | undefined, after: AccountId | undefined): void;
-	/** Sessions of this process have begun or ended their work on shared accounts. */
+	/** Records that sessions of this process have started or ended their work on shared accounts. */
 	sessionsChanged(): void;
-	/** Takes in what is stored of an account now. Bounded, and resolves also where the database is away. */
+	/** Applies the present stored status of an account. Bounded, and resolves even if the database is unreachable. */
 	refresh(id: AccountId): Promise<void>;
-	/** Writes the status of an account now, joined with what others have written meanwhile. Bounded, as `refresh` is. */
+	/** Writes an account's status now, merged with what others have written meanwhile. Bounded like `refresh`. */
 	store(id: AccountId): Promise<void>;
-	/** Writes what is due now. Bounded, and resolves also where the database is away. */
+	/** Writes what is due now. Bounded, and resolves even if the database is unreachable. */
 	flush(): Promise<void>;
-	/** Writes what is due, and takes this process out of the presences. */
+	/** Writes what is due, and removes this process from the presences. */
 	end(): Promise<void>;
 }
 
-/** Creates it. Nothing is asked or written before the first change, or the first look. */
+/** Creates it. Reads and writes nothing before the first change or look. */
 export function createStatusExchange(deps: Deps): StatusExchange {
 	const { own, machine, isShared, sessions, databaseClock, push, onNews, onFailure, clock, after } = deps;
 	const versions = createStatusVersions(deps);
 	const pin = createSharedPin(deps);
-	/** Accounts whose status may be news for the database. */
+	/** Accounts whose status may be new to the database. */
 	const due = new Set<AccountId>();
 	/**
-	 * Accounts to compare once more in a while: another process of this machine is likely to write what is news there,
-	 * and a change whose file is being written may be seen twice for a moment.
+	 * Accounts to compare again after a while. Another process of this machine will probably write their changes, and a
+	 * change whose file is being written may be seen twice for a moment.
 	 */
 	const left = new Set<AccountId>();
-	/** Accounts of which it has to be asked what is stored, although that was seen before. */
+	/** Accounts whose stored status must be read again, although it was seen before. */
 	const unsure = new Set<AccountId>();
 	let cancel: (() => void) | undefined;
 	let cancelLeft: (() => void) | undefined;
@@ -102,12 +104,12 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 	let running: Promise<void> | undefined;
 	let rounds = 0;
 	let retryMs = 0;
-	/** What the database has of the sessions of this process, and since when. */
+	/** What the database knows of this process's sessions, and since when. */
 	let told: { readonly sessions: string; readonly at: number } | undefined;
 	let isPresenceDue = false;
 	let hasEnded = false;
 	let isClosed = false;
-	/** Is the next run one that an urgent change may make sooner? */
+	/** True if an urgent change may bring the next run forward. */
 	let isCollecting = false;
 
 	const runIn = (ms: number) => {
@@ -119,7 +121,7 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 			void run();
 		});
 	};
-	/** While the database is away, a change does not make the pause shorter. */
+	/** While the database is unreachable, a change does not shorten the pause. */
 	const runSoon = (isUrgent = true) => {
 		if (running || (cancel && !(isUrgent && isCollecting))) return;
 		runIn(isUrgent ? COLLECT_MS : COLLECT_SLOWLY_MS);
@@ -151,14 +153,14 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 		});
 	};
 
-	/** The rows of a statement: statuses that are news there, and questions for those that were not seen yet. */
+	/** Returns the rows of a statement: statuses that are new there, and questions for those never seen. */
 	const rowsFor = (ids: readonly AccountId[], aheadMs: number | undefined): readonly SharedStatus[] =>
 		ids.flatMap((id) => {
 			if (unsure.has(id) || versions.isUnseen(id)) return [{ id, version: ASKS, status: null }];
 			return (aheadMs === undefined ? undefined : versions.toStore(id, aheadMs)) ?? [];
 		});
 
-	/** True where others were quicker with one of the rows. */
+	/** Returns true if others were faster with one of the rows. */
 	const takePushed = (rows: readonly SharedStatus[], { written, others }: Pushed, usedMs: number, aheadMs: number) => {
 		let [isNews, wasLate] = [false, false];
 		const stored = new Map(others.map((other) => [other.id, other]));
@@ -179,7 +181,7 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 				unsure.delete(row.id);
 				due.add(row.id);
 			} else {
-				// It was taken out of the pool.
+				// The account was taken out of the pool.
 				versions.forget(row.id);
 			}
 		}
@@ -187,7 +189,7 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 		return wasLate;
 	};
 
-	/** Makes one statement. True where others were quicker, so that it has to be made again. */
+	/** Runs one statement. Returns true if others were faster and it must be repeated. */
 	const pushOnce = async (): Promise<boolean> => {
 		const ids = [...due].filter(isShared).slice(0, MOST_STATUSES);
 		const rest = [...due].filter((id) => isShared(id) && !ids.includes(id));
@@ -218,7 +220,7 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 			const wasLate = await pushOnce();
 			retryMs = 0;
 			rounds = wasLate ? rounds + 1 : 0;
-			// The pauses differ, so that of two processes that met one is alone the next time.
+			// Randomize the pauses, so that two processes that collided do not collide again.
 			if (wasLate && rounds <= MOST_ROUNDS) runIn(ROUND_MS * 2 ** rounds * Math.random());
 			else if (wasLate) runIn(BUSY_MS * (1 + Math.random()));
 			else if (due.size > 0) runIn(0);
@@ -235,7 +237,7 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 		});
 		return running;
 	};
-	/** Writes at once what is due, until `isDone`, or the database turns out to be away. */
+	/** Writes at once what is due, until `isDone` or the database turns out to be unreachable. */
 	const drain = async (isDone: () => boolean) => {
 		for (let tries = 0; tries <= MOST_ROUNDS && !isDone(); tries += 1) {
 			await running;
@@ -245,7 +247,7 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 			if (retryMs > 0) return;
 		}
 	};
-	/** Does the same for one account, unless the database is known to be away. */
+	/** Does the same for one account, unless the database is known to be unreachable. */
 	const drainNow = async (id: AccountId) => {
 		if (retryMs > 0 || isClosed) return;
 		due.add(id);
@@ -276,12 +278,12 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 			for (const id of versions.unstored()) leave(id);
 			for (const id of look.gone) {
 				versions.forget(id);
-				// Pinned nowhere else, it would be the pin of this machine alone.
+				// No other machine pins it now, so the pin would be this machine's alone.
 				if (deps.state.pin() === id) void deps.state.setPin(undefined);
 			}
 			isNews = pin.take(look.pin) || isNews;
 			if (!hasEnded && (told === undefined || clock.now() - told.at >= PRESENT_EACH_MS)) isPresenceDue = true;
-			// The database is there: what waits for it need wait no longer.
+			// The database is back, so nothing has to wait for it any longer.
 			if (retryMs > 0) runIn(0);
 			else if (due.size > 0 || isPresenceDue || pin.toStore()) runSoon();
 			if (isNews) onNews();

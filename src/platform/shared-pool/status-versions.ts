@@ -5,11 +5,11 @@ import { readSharedStatus, writeSharedStatus } from "./shared-status.ts";
 import type { SharedStatus } from "./types.ts";
 
 /**
- * What differs by no more is no news: the same time differs a little after it has crossed to a machine whose clock was
- * set in between, and would be handed to and fro. Most times are also those of the write, which may follow the change.
+ * Times that differ by at most this count as equal. A time shifts a little when it passes through a machine whose clock
+ * was set in between, and would be sent back and forth. Most times are those of the write, which may follow the change.
  */
 const SAME_TIME_MS = 5000;
-/** All machines agree to this on when a cooldown ends. */
+/** All machines agree to within this time on when a cooldown ends. */
 const SAME_END_MS = 1000;
 
 const NOTHING: AccountStatus = { cooldowns: [], strikes: 0 };
@@ -21,22 +21,22 @@ interface Deps {
 	readonly clock: Clock;
 }
 
-/** The statuses of the database as this process has seen them last, against those of this machine. */
+/** The statuses in the database as this process last saw them, compared with those of this machine. */
 export interface StatusVersions {
-	/** The versions of which this machine has everything. */
+	/** Returns the versions that this machine has completely. */
 	known(): ReadonlyMap<AccountId, number>;
-	/** Is it known which version is stored of the account, and not what it says? Then that has to be asked. */
+	/** True if the stored version of an account is known but not its content, which must then be read. */
 	isUnseen(id: AccountId): boolean;
 	/**
-	 * The status to store: what both know. Undefined where the database has all of it. Writes what is news here, as
-	 * `take` does.
+	 * Returns the status to store: what both sides know, merged. Undefined if the database has all of it. Also writes
+	 * what is new here, as `take` does.
 	 */
 	toStore(id: AccountId, aheadMs: number): SharedStatus | undefined;
-	/** Notes that a status was stored, under `version`. */
+	/** Records that a status was stored under `version`. */
 	wasStored(status: SharedStatus, version: number, aheadMs: number): void;
 	/**
-	 * Takes in what is stored. Writes only where that is news here; says on which side it is. `wasQuicker`: it was
-	 * written while this process tried to, and so was a claim on a redemption: that of this process is taken back.
+	 * Applies a stored status. Writes only if it is new here, and returns on which side it is. `wasQuicker`: it was
+	 * written while this process tried to, including any claim on a redemption; this process then gives up its own claim.
 	 */
 	take(
 		stored: SharedStatus,
@@ -44,29 +44,29 @@ export interface StatusVersions {
 		wasQuicker?: boolean,
 	): { readonly isNewsHere: boolean; readonly isNewsThere: boolean };
 	/**
-	 * After a look: accounts of which this machine knows something, and the database has no status at all, as when they
-	 * were shared just now. Each is named once.
+	 * To call after a look. Returns accounts of which this machine knows something but the database has no status, such
+	 * as accounts that were just shared. Names each once.
 	 */
 	unstored(): readonly AccountId[];
-	/** Notes that nothing is stored of the account any more. */
+	/** Records that nothing is stored for the account any more. */
 	isUnstored(id: AccountId): void;
 	forget(id: AccountId): void;
 }
 
-/** What is stored, and whether this machine knows more than that. */
+/** What is stored, and whether this machine knows more. */
 interface Found {
 	readonly theirs: AccountStatus;
 	readonly version: number;
 	readonly isNewsThere: boolean;
 }
 
-/** Are both under way to redeem a credit of the account, each under a key of its own? */
+/** True if both are redeeming a credit of the account, each under its own key. */
 function isRival({ redemption: one }: AccountStatus, { redemption: other }: AccountStatus): boolean {
 	const areOpen = one !== undefined && other !== undefined && one.end === undefined && other.end === undefined;
 	return areOpen && one.key !== other.key;
 }
 
-/** Creates it. One account costs one parse when something of it has changed, and nothing else. */
+/** Creates it. Each account costs one parse when something of it has changed, and nothing else. */
 export function createStatusVersions({ poolId, state, sharedIds, clock }: Deps): StatusVersions {
 	const seen = new Map<AccountId, { readonly version: number; readonly raw: unknown }>();
 	const examined = new Set<AccountId>();
@@ -81,7 +81,7 @@ export function createStatusVersions({ poolId, state, sharedIds, clock }: Deps):
 			}),
 		);
 	};
-	/** The status as another machine would read it. */
+	/** Returns the status as another machine would read it. */
 	const crossed = (status: AccountStatus, aheadMs: number): AccountStatus => {
 		return readSharedStatus(writeSharedStatus(status, aheadMs, undefined), aheadMs, clock.now()) ?? NOTHING;
 	};
@@ -89,7 +89,7 @@ export function createStatusVersions({ poolId, state, sharedIds, clock }: Deps):
 		const now = clock.now();
 		const [ours, theirs] = [crossed(mine, aheadMs), readSharedStatus(raw, aheadMs, now) ?? NOTHING];
 		const joined = mergeStatus(ours, theirs, now);
-		// A join with itself puts a status into the order of a joined one.
+		// Merging a status with itself puts it into the order of a merged one.
 		const isNewsTo = (status: AccountStatus) => {
 			const known = mergeStatus(status, status, now);
 			const endsOf = ({ cooldowns, marks }: AccountStatus) => [cooldowns, marks?.ended];
@@ -102,7 +102,7 @@ export function createStatusVersions({ poolId, state, sharedIds, clock }: Deps):
 		marks: { ...status.marks, stored: { pool: poolId, version } },
 	});
 
-	/** Writes what is stored to the status of this machine, which was `mine` when the two were compared. */
+	/** Writes what is stored to this machine's status, which was `mine` when the two were compared. */
 	const adopt = (id: AccountId, mine: AccountStatus, found: Found, yields = false) => {
 		const { theirs, version, isNewsThere } = found;
 		void state.update(id, (status) => {
@@ -124,7 +124,7 @@ export function createStatusVersions({ poolId, state, sharedIds, clock }: Deps):
 			return !seen.has(id) && fromFile.has(id);
 		},
 		toStore: (id, aheadMs) => {
-			// If there is one after all, it is not written over, and comes back.
+			// If a status is stored after all, it is not overwritten but returned.
 			const stored = seen.get(id) ?? { version: 0, raw: undefined };
 			const mine = state.status(id);
 			const found = compared(mine, stored.raw, aheadMs);
@@ -134,7 +134,7 @@ export function createStatusVersions({ poolId, state, sharedIds, clock }: Deps):
 		},
 		wasStored: ({ id, status: raw }, version, aheadMs) => {
 			seen.set(id, { version, raw });
-			// Written with what this process has changed anyway. What was changed since is of no version.
+			// Written together with what this process changes anyway. Later changes have no version yet.
 			state.updateSoon(id, (status) => {
 				return compared(status, raw, aheadMs).isNewsThere ? status : withVersion(status, version);
 			});

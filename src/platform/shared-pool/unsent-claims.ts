@@ -2,20 +2,20 @@ import type { AccountId } from "../../core/ids.ts";
 import type { Connection } from "./connection.ts";
 import { PoolProblem, type SharedClaiming } from "./types.ts";
 
-/** A claim that this process may have in the database although it has sent nothing. */
+/** A claim that this process may have in the database without having sent anything. */
 interface Unsent {
 	readonly id: AccountId;
 	readonly tokenHash: string;
 	readonly holder: string;
 }
 
-/** Claims, and those of them that could not be given back yet. */
+/** Makes claims, and remembers those that could not be given back yet. */
 export interface UnsentClaims {
-	/** Claims a token. One whose answer was lost is given back later. */
+	/** Claims a token. If the answer was lost, the claim is given back later. */
 	claim(unsent: Unsent, isAsking?: boolean): Promise<SharedClaiming>;
 	/** Gives a claim back, now or later. Never rejects. */
 	free(unsent: Unsent): Promise<void>;
-	/** Gives back what could not be given back before. Rejects with a `PoolProblem`. */
+	/** Gives back the remaining claims. Rejects with a `PoolProblem`. */
 	catchUp(): Promise<void>;
 }
 

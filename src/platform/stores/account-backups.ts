@@ -5,10 +5,10 @@ import { writeAtomically } from "../files/atomic-file.ts";
 import { isMissing } from "../files/errors.ts";
 import { readText } from "../files/regular-file.ts";
 
-/** Why an account left the file: it was removed, or its sign-in was given up for a better one of the same account. */
+/** Why an account left the file: it was removed, or its sign-in gave way to a better one of the same account. */
 export type Leaving = "removed" | "merged";
 
-/** A copy of one account that left, in a file beside the accounts file. */
+/** A copy of an account that left, in a file beside the accounts file. */
 export interface AccountBackup {
 	readonly path: string;
 	readonly why: Leaving;
@@ -19,18 +19,18 @@ export interface AccountBackup {
 }
 
 /**
- * How many backups of each kind are kept. The kinds are counted apart: merging many accounts must not push out the
- * backup of an account that a person has removed.
+ * How many backups of each kind are kept. Each kind is counted separately: merging many accounts must not delete the
+ * backup of an account that a person removed.
  */
 const BACKUPS_KEPT: Readonly<Record<Leaving, number>> = { removed: 3, merged: 10 };
 
-/** The part of a file name before the time. */
+/** The part of the file name before the time. */
 const MARKS: Readonly<Record<Leaving, string>> = { removed: "", merged: "merged-" };
 
 /**
- * Writes `content`, which is account `id` of the file at `path`, into a backup file, and deletes the oldest backups.
- * Resolves to a function that replaces the content of the new backup, unless another process has put a newer token into
- * that since. `now` is epoch ms.
+ * Writes `content`, account `id` of the file at `path`, into a backup file, and deletes the oldest backups. Resolves to
+ * a function that replaces the content of the new backup, unless another process has put a newer token there. `now` is
+ * epoch ms.
  */
 export async function keepBackup(
 	path: string,
@@ -39,13 +39,14 @@ export async function keepBackup(
 	now: number,
 ): Promise<(content: string) => Promise<void>> {
 	const ofThisKind = async () => (await backupsOf(path)).filter((backup) => backup.why === why);
-	// A clock that was set back must not make the newest backup the oldest.
+	// If the clock was set back, the newest backup must not become the oldest.
 	const latest = (await ofThisKind()).at(-1)?.at ?? 0;
 	const kept = `${path}.bak-${MARKS[why]}${Math.max(now, latest + 1)}-${id}`;
 	await writeAtomically(kept, content, 0o600);
 	const all = await ofThisKind();
 	const former = all.filter((backup) => backup.id === id && backup.path < kept);
-	// Several processes may notice one logout, so a removed account is kept once. An account may be merged several times.
+	// Several processes may notice one logout, so a removed account is backed up once. An account may be merged several
+	// times.
 	const isSame = async (backup: AccountBackup) =>
 		why === "removed" || (await readText(backup.path).catch(() => undefined)) === content;
 	const same = await Promise.all(former.map(isSame));
@@ -58,7 +59,7 @@ export async function keepBackup(
 	};
 }
 
-/** The backups beside the file at `path`, the oldest of each kind first. */
+/** Lists the backups beside the file at `path`, oldest of each kind first. */
 export async function backupsOf(path: string): Promise<AccountBackup[]> {
 	const prefix = `${basename(path)}.bak-`;
 	const names = await readdir(dirname(path)).catch(() => []);
@@ -70,7 +71,7 @@ export async function backupsOf(path: string): Promise<AccountBackup[]> {
 	});
 }
 
-/** The path of the unchanged copy of a pi-multicodex 2.x file at `path`. */
+/** Returns the path of the unchanged copy of a pi-multicodex 2.x file at `path`. */
 export function migratedCopyOf(path: string): string {
 	return `${path}.v1.bak`;
 }

@@ -18,7 +18,7 @@ import { lazily } from "../lazily.ts";
 import { lenient, lenientOrNull } from "../lenient.ts";
 import type { AgentDirectory } from "./agent-directory.ts";
 
-/** Version of `codex-accounts.json` that is written here. */
+/** The version of `codex-accounts.json` that this code writes. */
 export const ACCOUNTS_VERSION = 2;
 
 /** A missing expiry is read from the token. Without either, the token is renewed before use. */
@@ -43,7 +43,7 @@ export const rowSchema = z.pipe(
 		formerIds: lenient(z.array(z.string().check(z.regex(ACCOUNT_ID)))),
 		source: z.catch(z.string(), "login"),
 		linked: z.catch(z.boolean(), false),
-		// Which `auth.json` it is linked to. Older versions keep it, and know one directory.
+		// Which `auth.json` the row is linked to. Older versions keep this field but know only one directory.
 		linkedTo: lenient(z.string()),
 		enabled: z.catch(z.boolean(), true),
 		disabledReason: optionalText,
@@ -52,7 +52,7 @@ export const rowSchema = z.pipe(
 	}),
 );
 
-/** A row of the file that can be read. */
+/** A readable row of the file. */
 export type Row = z.output<typeof rowSchema>;
 
 const tokenRowSchema = z.looseObject({
@@ -60,7 +60,7 @@ const tokenRowSchema = z.looseObject({
 	credential: z.looseObject({ access: tokenSchema }),
 });
 
-/** Fills in a missing or damaged workspace from the token of the row. */
+/** Fills in a missing or damaged workspace from the row's token. */
 function withWorkspace(row: unknown): unknown {
 	const { data } = tokenRowSchema.safeParse(row);
 	if (!data || data.accountId !== undefined) return row;
@@ -68,9 +68,9 @@ function withWorkspace(row: unknown): unknown {
 	return workspaceId === undefined ? row : { ...data, accountId: workspaceId };
 }
 
-/** Rows stay raw here, so that a row that this version cannot read survives every write. */
+/** Rows stay raw here, so that rows this version cannot read survive every write. */
 const fileSchema = z.looseObject({
-	// Neither a newer version nor an older one gets here.
+	// Neither a newer nor an older version gets here.
 	version: z.catch(z.literal(ACCOUNTS_VERSION), ACCOUNTS_VERSION),
 	accounts: z.array(z.unknown()),
 });
@@ -94,7 +94,7 @@ export function accountsFormat(now: () => number): DocumentFormat<typeof fileSch
 	return { schema: fileSchema, version: ACCOUNTS_VERSION, migrate: (raw) => migrate(raw, now()) };
 }
 
-/** Reads the bytes of a `codex-accounts.json` without a side effect. `now` is epoch ms. */
+/** Reads the bytes of a `codex-accounts.json` without side effects. `now` is epoch ms. */
 export function accountsIn(
 	bytes: string,
 	now: number,
@@ -102,7 +102,7 @@ export function accountsIn(
 ): {
 	readonly content: "good" | "older" | "newer" | "broken";
 	readonly accounts: readonly Account[];
-	/** Rows that cannot be read. */
+	/** Number of rows that cannot be read. */
 	readonly unreadableRows: number;
 } {
 	const reading = readDocument(
@@ -117,11 +117,11 @@ export function accountsIn(
 	return { content: migrated ? "older" : "good", accounts: toAccounts(value, directory), unreadableRows };
 }
 
-/** The user claims of a row: the stored ones, and those of its token. */
+/** Returns the user claims of a row: the stored ones, and those of its token. */
 export function claimsIn(row: Row): UserClaim[] {
 	const ofToken = identityOf(row.credential.access, row.accountId)?.claims ?? [];
 	if (row.claims) return allClaims(row.claims, ofToken);
-	// Older versions stored one user id, and not which claim it came from.
+	// Older versions stored one user id, but not which claim it came from.
 	const isInToken = ofToken.some((claim) => claim.endsWith(`=${row.userId}`));
 	const userId = isInToken ? undefined : (row.userId ?? undefined);
 	const stored = { workspaceId: row.accountId, email: undefined, userId, claims: undefined, id: row.id };
@@ -139,7 +139,7 @@ export function wasIssuedAfter(stored: string, offered: string): boolean {
 	return storedAt !== undefined && offeredAt !== undefined && storedAt > offeredAt;
 }
 
-/** Without a directory, every link counts as one to this directory. */
+/** Without a directory, every link counts as a link to this directory. */
 export function toAccounts(file: AccountsFile, directory?: AgentDirectory): Account[] {
 	const labelFor = createUniqueLabels();
 	const accounts = new Map<string, Account>();
@@ -174,21 +174,21 @@ function toAccount(row: Row, labelFor: (wanted: string) => string, directory: Ag
 	};
 }
 
-/** A row that names no `auth.json` is linked to the one beside the file. */
+/** True if the row is linked to another `auth.json`. A row that names none is linked to the one beside the file. */
 export function isLinkedElsewhere({ linked, linkedTo }: Row, { login, holdsFile }: AgentDirectory): boolean {
 	return linked && (linkedTo === undefined ? !holdsFile : linkedTo !== login);
 }
 
 /**
- * Why the account of a row cannot be used. With a token that has no workspace, which older versions accepted, pi fails
- * before it sends anything: such an account would be chosen, and fail, again and again.
+ * Returns why the account of a row cannot be used. Older versions accepted a token without a workspace, with which pi
+ * fails before it sends anything. Such an account would be chosen, and fail, again and again.
  */
 function needsLoginOf({ needsLogin, credential, addedAt }: Row): NeedsLogin | undefined {
 	if (needsLogin) return { ...needsLogin, reason: printable(needsLogin.reason) };
 	return identityOf(credential.access) ? undefined : { reason: NO_WORKSPACE, at: addedAt };
 }
 
-/** The label of an account without a name: the e-mail's local part, else its id. */
+/** Returns the label for an account without a name: the e-mail's local part, or else its id. */
 export function defaultLabel(email: string | undefined, id: AccountId): string {
 	const wanted = email?.split("@")[0] ?? "";
 	return labelProblem(wanted) ? id : wanted;
@@ -210,7 +210,7 @@ export function toRow(account: Account, directory?: AgentDirectory): Row {
 		linkedTo: account.linked ? directory?.login : undefined,
 		enabled: account.enabled,
 		disabledReason: account.disabledReason ?? null,
-		// Follows from the token, so it is not stored.
+		// Derived from the token, so not stored.
 		needsLogin: account.needsLogin?.reason === NO_WORKSPACE ? null : (account.needsLogin ?? null),
 		addedAt: account.addedAt,
 	};
@@ -225,16 +225,16 @@ export function toStored(credential: Credential): { access: string; refresh: str
 	return { access: credential.access, refresh: credential.refresh, expires: credential.expiresAt };
 }
 
-/** Brings a file into today's shape. The file of pi-multicodex 2.x has no version, or 1. */
+/** Converts a file to the present shape. The file of pi-multicodex 2.x has no version, or version 1. */
 function migrate(file: unknown, now: number): unknown {
 	const { accounts } = versionOne().file.parse(file);
-	// The rows decide, since a version may be missing or damaged: only 2.x has tokens beside the e-mail.
+	// The rows decide, since a version may be missing or damaged. Only 2.x has tokens beside the e-mail.
 	if (versionOf(file) === ACCOUNTS_VERSION || !accounts.some(isOfVersionOne)) return file;
 	const rows = new Map<string, Row>();
 	const labelFor = createUniqueLabels();
 	const others: unknown[] = [];
 	for (const raw of accounts) {
-		// A row of this version, in a file that has lost its version number.
+		// A row of the present version, in a file that has lost its version number.
 		if (rowSchema.safeParse(raw).success) others.push(raw);
 		// A row that cannot be read remains in the copy of the original file.
 		const { data: former } = versionOne().row.safeParse(raw);
@@ -267,17 +267,20 @@ function isOfVersionOne(row: unknown): boolean {
 	return versionOne().row.safeParse(row).success;
 }
 
-/** The bytes of a file that holds one row, unchanged. */
+/** Returns the bytes of a file that contains one row, unchanged. */
 export function bytesOf(row: unknown): string {
 	return `${JSON.stringify({ version: ACCOUNTS_VERSION, accounts: [row] }, undefined, 2)}\n`;
 }
 
-/** Reads the bytes of a file in today's format, such as a backup; without a row if it is none. */
+/**
+ * Reads the bytes of a file in the present format, such as a backup. Returns a file without rows if the bytes do not
+ * match.
+ */
 export function fileFrom(bytes: string): AccountsFile {
 	return parseJson(fileSchema, bytes) ?? { version: ACCOUNTS_VERSION, accounts: [] };
 }
 
-/** The id of a row, which may be one that cannot be read. */
+/** Returns the id of a row, even of one that cannot be read. */
 export function idOf(row: unknown): unknown {
 	return typeof row === "object" && row !== null && "id" in row ? row.id : undefined;
 }

@@ -12,8 +12,8 @@ export interface Merged {
 }
 
 /**
- * Merges every row that speaks for the account `id`, or holds the same sign-in, into the oldest of them. The oldest
- * keeps its id, its name and whether it is enabled, and gets the newest sign-in that works.
+ * Merges every row that belongs to the account `id`, or has the same sign-in, into the oldest of them. The oldest keeps
+ * its id, its name and whether it is enabled, and gets the newest working sign-in.
  */
 export function unite(draft: AccountsFile, id: AccountId): Merged[] {
 	const merged: Merged[] = [];
@@ -51,7 +51,7 @@ export function unite(draft: AccountsFile, id: AccountId): Merged[] {
 	}
 }
 
-/** The same grant is linked where either row is. */
+/** If both rows hold the same grant, the result is linked if either row is. */
 function linkOf(best: Row, spare: Row): Pick<Row, "linked" | "linkedTo"> {
 	const { linked, linkedTo } = !best.linked && isSameGrant(grantIn(best), grantIn(spare)) ? spare : best;
 	return { linked, linkedTo };
@@ -70,12 +70,15 @@ function grantIn({ accountId, credential }: Row): Granted {
 	return { workspaceId: accountId, credential };
 }
 
-/** Do two rows hold the same sign-in? */
+/** True if two rows hold the same sign-in. */
 export function isSameGrant(a: Granted, b: Granted): boolean {
 	return a.workspaceId === b.workspaceId && a.credential.refresh === b.credential.refresh;
 }
 
-/** Is the sign-in of `a` the better one? One that works is; of two alike, the one that was issued later. */
+/**
+ * True if the sign-in of `a` is better. A working one beats one that does not work; otherwise the one issued later
+ * wins.
+ */
 function isBetter(a: Row, b: Row): boolean {
 	const [aWorks, bWorks] = [a, b].map((row) => !row.needsLogin && identityOf(row.credential.access) !== undefined);
 	if (aWorks !== bWorks) return aWorks === true;

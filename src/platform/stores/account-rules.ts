@@ -4,12 +4,12 @@ import { type AccountSets, EVERYWHERE } from "../../core/account-sets.ts";
 import { CAPPABLE_WINDOWS, type Caps, type Floors, windowCalled } from "../../core/caps.ts";
 import { lazily } from "../lazily.ts";
 
-/** Reports a value of the file that is not what it must be, and what holds in its place. */
+/** Reports an invalid value in the file, and what applies instead. */
 export type Complain = (name: string, wanted: string, instead: string) => void;
 
 const groupSchema = lazily(() => z.record(z.string(), z.unknown()));
 const idsSchema = lazily(() => z.array(z.string()));
-/** As `20`, `"20"` or `"20%"`. */
+/** Such as `20`, `"20"` or `"20%"`. */
 const percentSchema = lazily(() =>
 	z.union([
 		z.number(),
@@ -23,13 +23,10 @@ const percentSchema = lazily(() =>
 const CAPS_WANTED = 'percentages from 1 to 99 by account id and window, as {"3f9c0a7be21d": {"7d": 20}}';
 const SETS_WANTED = "lists of account ids by absolute folder";
 
-/** Keeps an account unused: no window ever has more left. */
+/** Keeps an account unused, since no window ever has more left. */
 const ALL_OF_IT = 100;
 
-/**
- * Reads caps as they are stored. One that is no percentage of that kind keeps its account unused: a cap is never lost
- * by a slip of the keys.
- */
+/** Reads caps as stored. An invalid cap keeps its account unused: a typo must never lift a cap. */
 export function capsIn(stored: unknown, name: string, complain: Complain): Caps {
 	if (stored === undefined) return {};
 	const group = groupSchema().safeParse(stored).data;
@@ -56,7 +53,7 @@ function floorsIn(stored: unknown, name: string, complain: Complain): Floors {
 	return Object.fromEntries(floors);
 }
 
-/** Reads account sets as they are stored. One that cannot be read allows no account: a set is never lost by a slip. */
+/** Reads account sets as stored. A set that cannot be read allows no account: a typo must never lift a set. */
 export function setsIn(stored: unknown, name: string, complain: Complain): AccountSets {
 	if (stored === undefined) return {};
 	const group = groupSchema().safeParse(stored).data;
@@ -70,6 +67,6 @@ export function setsIn(stored: unknown, name: string, complain: Complain): Accou
 		else if (!data) complain(name, SETS_WANTED, "a set that cannot be read allows no account");
 		return [folder, data ?? []] as const;
 	});
-	// The key of the set that holds everywhere is no folder of a person's.
+	// The key of the set that applies everywhere is not a person's folder.
 	return Object.fromEntries(sets.filter(([folder]) => isAbsolute(folder)));
 }

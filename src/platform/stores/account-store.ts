@@ -32,28 +32,28 @@ import {
 import { isSameGrant, type Merged, unite } from "./account-merge.ts";
 import { agentDirectoryOf } from "./agent-directory.ts";
 
-/** As for pi's own lock: a live holder is not worth a longer wait, since another account serves. */
+/** The same as for pi's own lock. Do not wait longer for a live holder, since another account can serve. */
 const REFRESH_LOCK_WAIT_MS = 3000;
 
-/** A proof that the file can be written reserves this much beyond its present size, for a longer token. */
+/** Reserved beyond the present size when proving that the file can be written, for a longer token. */
 const SPARE_BYTES = 8192;
 
-/** The accounts file, and what is done to it for this machine alone. */
+/** The accounts file, with what is done to it for this machine alone. */
 export interface LocalAccountStore extends AccountStore {
-	/** Deletes the backups, and resolves to how many there were. */
+	/** Deletes the backups. Resolves to how many there were. */
 	removeBackups(): Promise<number>;
 	/**
-	 * Takes an account out whose refresh token is somewhere else by now. No backup is written, and one that holds this
-	 * token is deleted: it would be one more place from which that is spent. An account with another token stays.
-	 * Rejects where that is not durable.
+	 * Removes an account whose refresh token is now stored elsewhere. Writes no backup, and deletes any backup with this
+	 * token: it would be a second place to spend it from. Leaves an account with another token alone. Rejects if the
+	 * removal is not durable.
 	 */
 	drop(id: AccountId, refresh: string): Promise<void>;
 }
 
 /**
- * Opens `codex-accounts.json` at `path`. `onProblem` is called once for each broken, newer or unwritable file;
- * `onMerged` when an account was merged into another one; `onFailure` with an error that kept accounts from being
- * merged. `open` is another one for a program that only reads.
+ * Opens `codex-accounts.json` at `path`. `onProblem` is called once for each broken, newer or unwritable file,
+ * `onMerged` when an account was merged into another one, and `onFailure` with an error that kept accounts from being
+ * merged. A program that only reads passes another `open`.
  */
 export function openAccountStore(
 	path: string,
@@ -89,7 +89,7 @@ export function openAccountStore(
 		listedFrom = undefined;
 		await durable;
 	};
-	/** Builds the list anew after a rollback, too. */
+	/** Builds the list anew, also after a rollback. */
 	const updateOrRollBack = async (mutate: (draft: AccountsFile) => void): Promise<void> => {
 		const durable = document.updateOrRollBack(mutate);
 		listedFrom = undefined;
@@ -119,13 +119,15 @@ export function openAccountStore(
 			if (label !== undefined) Object.assign(row, { label: uniqueLabel(label, labelsBeside(draft, former.id)) });
 			if ("needsLogin" in patch) Object.assign(row, { needsLogin: patch.needsLogin ?? null });
 			if ("disabledReason" in patch) Object.assign(row, { disabledReason: patch.disabledReason ?? null });
-			// A token that was exchanged for the stored one replaces it, even if the clock of the service went back.
+			// A token that was exchanged for the stored one replaces it, even if the service's clock went back.
 			const isNext = isExchanged || !wasIssuedAfter(former.credential.access, credential?.access ?? "");
 			if (credential && isNext) {
 				Object.assign(row, { credential: { ...former.credential, ...toStored(credential) } });
 			}
 		};
-	/** Copies a row into a backup. Call the result with the row as it left the file: it may have changed meanwhile. */
+	/**
+	 * Copies a row into a backup. Call the result with the row as it left the file, since it may have changed meanwhile.
+	 */
 	const keepCopy = async (id: AccountId): Promise<(row: unknown) => Promise<void>> => {
 		const row = document.read().accounts.find((candidate) => idOf(candidate) === id);
 		const replace = await keepBackup(path, { id, why: "removed" }, bytesOf(row), now());
@@ -134,7 +136,7 @@ export function openAccountStore(
 		};
 	};
 
-	/** Merges the rows that speak for the account `id`, and keeps copies of the sign-ins that are given up. */
+	/** Merges the rows that belong to the account `id`, and keeps copies of the sign-ins given up. */
 	const mergeDoubles = async (id: AccountId): Promise<void> => {
 		const one = accountWith(list(), id);
 		const isDoubled = (other: Account) =>
@@ -149,14 +151,14 @@ export function openAccountStore(
 			const merged = unite(draft, one?.id ?? id);
 			if (merged.length > 0) done = merged;
 		});
-		// Another process may have stored a newer sign-in between the two.
+		// Another process may have stored a newer sign-in in between.
 		const kept = new Set(foreseen.map(({ spare }) => bytesOf(spare)));
 		for (const { spare } of done) {
 			if (!kept.has(bytesOf(spare))) await keepSpare(spare);
 		}
 		for (const { into, former } of done) onMerged(into, former);
 	};
-	/** The change is stored by now. A merge that fails is found again by the next sign-in. */
+	/** The change is stored by now. If the merge fails, the next sign-in finds it again. */
 	const merging = async (durable: Promise<void>, id: AccountId): Promise<void> => {
 		await durable;
 		await mergeDoubles(id).catch(onFailure);
@@ -180,7 +182,7 @@ export function openAccountStore(
 							identityOf(account.credential.access)?.claims ?? [],
 						),
 					};
-					// Another process may have stored this account, with a later token, since the caller looked.
+					// Another process may have stored this account with a later token since the caller read it.
 					const isLater = former && wasIssuedAfter(former.credential.access, account.credential.access);
 					if (isLater && !former.needsLogin) return;
 					if (at < 0) draft.accounts.push(row);
@@ -201,7 +203,7 @@ export function openAccountStore(
 				removed = draft.accounts.find((row) => idOf(row) === id) ?? removed;
 				draft.accounts = draft.accounts.filter((row) => idOf(row) !== id);
 			});
-			// Another process may have stored a newer token between the two.
+			// Another process may have stored a newer token in between.
 			await correct(removed);
 		},
 		drop: async (id, refresh) => {
@@ -240,7 +242,7 @@ export function openAccountStore(
 				if (wanted !== undefined && backup.id !== wanted) continue;
 				if (accountWith(list(), backup.id)) continue;
 				const [account] = toAccounts(await readBackup(backup.path));
-				// It may have come back by a sign-in that gave it another id.
+				// The account may have come back by a sign-in, under another id.
 				const isBack = account !== undefined && list().some((other) => speakForOne(other, account));
 				if (account?.id === backup.id && !isBack) return account;
 			}
@@ -253,12 +255,12 @@ export function openAccountStore(
 			await updateOrRollBack((draft) => {
 				if (draft.accounts.some((other) => idOf(other) === id)) return;
 				const label = uniqueLabel(row.label ?? defaultLabel(row.email ?? undefined, id), labelsBeside(draft, id));
-				// A login that our pi owned was taken from it with the account, and is ours now. Another pi has kept its own.
+				// Our pi owned this login and lost it with the account, so it is ours now. Another pi has kept its own.
 				const isOurs = !isLinkedElsewhere(row, agentDirectoryOf(path));
 				const source = row.source === "pi" ? "login" : row.source;
 				draft.accounts.push({ ...row, label, ...(isOurs && { linked: false, linkedTo: undefined, source }) });
 			});
-			// Another process may have put the next token into the backup between the two.
+			// Another process may have put the next token into the backup in between.
 			const renewed = await rowIn(backup);
 			if (!renewed || renewed.credential.refresh === row.credential.refresh) return;
 			const isFormer = ({ refresh }: Credential) => refresh === row.credential.refresh;
@@ -287,15 +289,18 @@ function labelsBeside(file: AccountsFile, id: AccountId): ReadonlySet<string> {
 	);
 }
 
-/** The row of an account, or of the account into which it was merged: an exchange under way stores its token there. */
+/**
+ * Returns the row of an account, or of the account that it was merged into: an exchange in progress stores its token
+ * there.
+ */
 function rowWith(draft: AccountsFile, id: AccountId): unknown {
 	const isFormer = (row: unknown) => rowSchema.safeParse(row).data?.formerIds?.includes(id) === true;
 	return draft.accounts.find((row) => idOf(row) === id) ?? draft.accounts.find(isFormer);
 }
 
 /**
- * Decides over a row that two processes have changed: ours stays unless the other one holds a later sign-in. A token
- * that came for the stored one is the later one, whatever the two tell about when they were issued.
+ * Decides about a row that two processes have changed: ours stays unless the other one holds a later sign-in. A token
+ * exchanged for the stored one is later, whatever the issue times say.
  */
 function laterSignIn(_key: string, mine: unknown, theirs: unknown, before: unknown): unknown {
 	const [ours, stored, former] = [mine, theirs, before].map((row) => rowSchema.safeParse(row).data?.credential);
@@ -304,7 +309,7 @@ function laterSignIn(_key: string, mine: unknown, theirs: unknown, before: unkno
 	return isOurs || wasIssuedAfter(ours.access, stored.access) ? mine : theirs;
 }
 
-/** Backups of removed accounts. Those of merged ones are not worth putting back. */
+/** Lists the backups of removed accounts. Those of merged accounts are not worth restoring. */
 async function removedFrom(path: string): Promise<AccountBackup[]> {
 	return (await backupsOf(path)).filter(({ why }) => why === "removed");
 }

@@ -14,7 +14,7 @@ import { parseJson } from "../json.ts";
 import { lazily } from "../lazily.ts";
 import { lenient } from "../lenient.ts";
 
-/** A log that would grow beyond 1 MiB becomes the former log, in place of the one before it. */
+/** When the log would grow beyond 1 MiB it becomes the former log, replacing the one before. */
 export const LOG_BYTES = 1024 * 1024;
 /** Maximum length of a line. The longest queue of lines stays below the size of a file. Each character is one byte. */
 export const LINE_LENGTH = 2000;
@@ -22,13 +22,13 @@ const MOST_WAITING = 500;
 
 const COALESCE_MS = 1000;
 const LOCK_WAIT_MS = 1000;
-/** Another process may rename the file between two reads of it. */
+/** Another process may rename the file between two reads. */
 const TRIES = 3;
-/** The id of a model, a limit or an account. */
+/** Matches the id of a model, a limit or an account. */
 const ID = /^[\w.:/+-]{1,80}$/;
-/** A code, or a few words of ours: without a digit, of which every token has many. */
+/** Matches a code, or a few words of ours. Contains no digit, of which every token has many. */
 const WORD = /^[A-Za-z_ -]{1,40}$/;
-/** A link of the chain, or the value of a preference, which may be a list of links. */
+/** Matches a link of the chain, or the value of a preference, which may be a list of links. */
 const LINKS = /^[\w.:/+@,-]{1,300}$/;
 const UNKNOWN_WORD = "other";
 const IDS = ["account", "from", "scope", "window", "model", "setting"] as const;
@@ -80,9 +80,8 @@ const lineSchema = lazily(() => {
 });
 
 /**
- * Opens the log at `path`, which ends in `.jsonl`; the former log is beside it in `.1.jsonl`. Many processes append to
- * it, whole lines at a time. Lines are lost silently on a full or read-only disk: no decision is worth an error
- * message.
+ * Opens the log at `path`, which ends in `.jsonl`; the former log is beside it in `.1.jsonl`. Many processes append
+ * whole lines to it. On a full or read-only disk lines are lost silently: no decision is worth an error message.
  */
 export function openEventLog(path: string, now: () => number, pid: number): EventLog {
 	let waiting: string[] = [];
@@ -94,7 +93,7 @@ export function openEventLog(path: string, now: () => number, pid: number): Even
 		try {
 			await append(await realTarget(path), batch);
 		} catch {
-			// These lines are lost, see above. The next batch is tried again.
+			// These lines are lost, as described above. The next batch is tried again.
 			return;
 		}
 	};
@@ -103,7 +102,7 @@ export function openEventLog(path: string, now: () => number, pid: number): Even
 
 	return {
 		append: (decision) => {
-			// Only a runaway loop fills the queue, and its beginning says more than its end.
+			// Only a runaway loop fills the queue. Its beginning says more than its end.
 			if (waiting.length >= MOST_WAITING) return;
 			waiting.push(lineOf(decision, now(), pid));
 			behind.soon(COALESCE_MS);
@@ -116,8 +115,8 @@ export function openEventLog(path: string, now: () => number, pid: number): Even
 					const parsed = parseJson(lineSchema(), line);
 					return parsed ? [parsed] : [];
 				});
-			// Each process writes the lines of a second at once, so those of several are a little out of order. Sorting is
-			// stable.
+			// Each process writes the lines of a second together, so lines of several processes are slightly out of order.
+			// The sort is stable.
 			const late = decisionsIn(lines.slice(-(count + MOST_WAITING)));
 			const decisions = late.length >= count ? late : decisionsIn(lines);
 			return decisions.sort((a, b) => a.at - b.at).slice(-count);
@@ -153,12 +152,12 @@ function lineOf(decision: Decision, now: number, pid: number): string {
 	return text.length < LINE_LENGTH ? `${text}\n` : `${JSON.stringify({ ...line, terms: undefined })}\n`;
 }
 
-/** A hash that tells two sessions apart without naming a file. */
+/** Returns a hash that distinguishes two sessions without naming a file. */
 function hashOf(session: string): string {
 	return createHash("sha256").update(session).digest("hex").slice(0, 12);
 }
 
-/** Appends `batch`, which is whole lines, to the file at `target`; renames a full one first. */
+/** Appends `batch`, whole lines, to the file at `target`. Renames a full file first. */
 function append(target: string, batch: string): Promise<void> {
 	return appendLines(target, batch, async (size) => {
 		if (size + Buffer.byteLength(batch) <= LOG_BYTES) return false;
@@ -167,7 +166,9 @@ function append(target: string, batch: string): Promise<void> {
 	});
 }
 
-/** Renames a full log. If several processes find it full, one renames it and the others find a new one, or none yet. */
+/**
+ * Renames a full log. If several processes find it full, one renames it and the others find a new file, or none yet.
+ */
 async function replaceFullLog(target: string, batch: string): Promise<void> {
 	await withLock(target, { waitMs: LOCK_WAIT_MS }, async () => {
 		const size = await stat(target).then((held) => held.size, nothing);
@@ -175,12 +176,12 @@ async function replaceFullLog(target: string, batch: string): Promise<void> {
 	});
 }
 
-/** The path of the former log. */
+/** Returns the path of the former log. */
 function olderOf(path: string): string {
 	return path.replace(/(\.jsonl)?$/, ".1.jsonl");
 }
 
-/** Both files as of one moment: between two reads the log may become the former log. */
+/** Reads both files as of one moment. Between two reads the log may become the former log. */
 async function readBoth(path: string): Promise<string> {
 	for (let tries = 1; ; tries += 1) {
 		const before = await inodeOf(path);
@@ -189,12 +190,12 @@ async function readBoth(path: string): Promise<string> {
 	}
 }
 
-/** Undefined if there is no such file, or if it cannot be looked at. */
+/** Stands for a file that does not exist or cannot be checked. */
 function nothing(): undefined {
 	return undefined;
 }
 
-/** Empty if there is no such file, or if it cannot be read. */
+/** Reads a file; empty if it does not exist or cannot be read. */
 function readIfThere(path: string): Promise<string> {
 	return readText(path).catch(() => "");
 }

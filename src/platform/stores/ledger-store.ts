@@ -17,43 +17,43 @@ import { parseJson } from "../json.ts";
 import { lazily } from "../lazily.ts";
 import { lenient } from "../lenient.ts";
 
-/** The file of the ledger, which is open. */
+/** The open file of the ledger. */
 export interface LedgerStore extends LedgerWriter, Ledger {}
 
 interface Options {
 	/** Ends in `.jsonl`. */
 	readonly path: string;
 	readonly now: () => number;
-	/** The project that a folder belongs to. May read the disk. */
+	/** Returns the project that a folder belongs to. May read the disk. */
 	readonly projectOf: (folder: string) => string;
 	readonly onFailure: (error: unknown) => void;
 	readonly lock?: LockOptions;
 }
 
-/** The newest format that this code understands. A file of a newer one is neither read nor written. */
+/** The newest format that this code understands. A newer file is neither read nor written. */
 const VERSION = 1;
-/** The first line is no longer than this. */
+/** Maximum length of the first line. */
 const LONGEST_HEAD = 200;
-/** Appended lines may take as much room as all rows together, and this much more, before they are added up. */
+/** Appended lines are added up once they take more room than all rows together plus this much. */
 const SLACK_BYTES = 128 * 1024;
-/** A file that cannot be added up, in a folder that is read-only, grows no further than this. */
+/** A file that cannot be added up, because its folder is read-only, grows no further than this. */
 const MOST_BYTES = 16 * 1024 * 1024;
-/** The end of a longer path tells more of it than its beginning. */
+/** A longer path is cut off at its beginning, since its end says more. */
 const LONGEST_PROJECT = 200;
-/** No row has more of anything: sums of many stay numbers. */
+/** Maximum of any amount in a row, so that sums of many stay numbers. */
 const MOST_AMOUNT = 1e15;
 const MODEL = /^[\w.:/+-]{1,80}$/;
 /**
- * pi gives a session 5 s to write at its end: a lock that a killed process has left is taken away within that. A holder
- * that stood still for longer looks at the file again before it writes.
+ * pi gives a session 5 s to write at its end, so a lock left by a killed process is removed within that time. A holder
+ * that was suspended for longer checks the file again before it writes.
  */
 const LOCK = { waitMs: 4500, staleMs: 3000 };
 const RETRY_MS = 5000;
 
-/** The first line: `bytes` is how large the file was when its rows were last added up. */
+/** The first line. `bytes` is the file's size when its rows were last added up. */
 const headSchema = lazily(() => z.object({ version: z.int(), bytes: z.catch(z.int(), 0) }));
 
-/** Any other line: an amount that happened, or the sum of many. A part that cannot be read is one of several. */
+/** Any other line: one amount, or the sum of many. A part that cannot be read counts as several values. */
 const rowSchema = lazily(() => {
 	const amount = z.catch(z.number().check(z.minimum(0), z.maximum(MOST_AMOUNT)), 0);
 	return z.object({
@@ -73,12 +73,12 @@ const rowSchema = lazily(() => {
 });
 
 /**
- * Opens the ledger. Each process appends what it has counted, whole lines under the file's lock; once the lines take
- * twice the room of their sums, they are added up into a new file. Nothing in it is precious: a line that cannot be
- * read is left out, and a full or read-only disk is no reason for a word.
+ * Opens the ledger. Each process appends whole lines under the file's lock. Once lines take twice the room of their
+ * sums, they are added up into a new file. Losing lines does no harm: an unreadable line is skipped, and a full or
+ * read-only disk is not reported.
  */
 export function openLedgerStore({ path, now, projectOf, onFailure, lock = LOCK }: Options): LedgerStore {
-	/** Counted, and not in the file yet. */
+	/** Counted, but not in the file yet. */
 	let pending: LedgerRow[] = [];
 	const projects = new Map<string, string>();
 
@@ -99,7 +99,7 @@ export function openLedgerStore({ path, now, projectOf, onFailure, lock = LOCK }
 		const batch = merged(pending);
 		if (batch.length === 0) return;
 		pending = [];
-		/** Lines that are in the file, whatever failed after them: none is written twice. */
+		/** Number of lines in the file, whatever failed afterwards. No line is written twice. */
 		let written = 0;
 		try {
 			const target = await realTarget(path);
@@ -142,7 +142,7 @@ export function openLedgerStore({ path, now, projectOf, onFailure, lock = LOCK }
 	};
 }
 
-/** Appends a line for each row. Returns how many are in the file: a disk that is full takes a part. */
+/** Appends a line for each row. Returns how many are in the file, since a full disk takes only part of them. */
 async function append(target: string, rows: readonly LedgerRow[]): Promise<number> {
 	// Opening a pipe or a device has side effects.
 	const isOther = await stat(target).then(
@@ -155,7 +155,7 @@ async function append(target: string, rows: readonly LedgerRow[]): Promise<numbe
 		const { size, ino } = await handle.stat();
 		const isNewer = size > 0 && (await headOf(handle)).version > VERSION;
 		if (isNewer || size > MOST_BYTES) return rows.length;
-		// A process that has taken our lock for stale may have replaced the file.
+		// A process that took our lock for stale may have replaced the file.
 		if ((await stat(target)).ino !== ino) return 0;
 		return await writeLines(handle, await beginningFor(handle, size), rows.map(lineOf));
 	} finally {
@@ -163,7 +163,7 @@ async function append(target: string, rows: readonly LedgerRow[]): Promise<numbe
 	}
 }
 
-/** What stands before the first line that is appended: a line that was cut off must not swallow it. */
+/** Returns what precedes the first appended line: a line that was cut off must not run into it. */
 async function beginningFor(handle: FileHandle, size: number): Promise<string> {
 	if (size === 0) return headLine(0);
 	const { buffer, bytesRead } = await handle.read(Buffer.alloc(1), 0, 1, size - 1);
@@ -181,7 +181,7 @@ async function writeLines(handle: FileHandle, beginning: string, lines: readonly
 	let end = Buffer.byteLength(beginning);
 	const isWhole = (line: string) => {
 		end += Buffer.byteLength(line);
-		// A line is read without its end, too.
+		// A line is readable even without its line end.
 		return end - 1 <= done;
 	};
 	const cut = lines.findIndex((line) => !isWhole(line));
@@ -211,7 +211,7 @@ async function textIfDue(target: string): Promise<string | undefined> {
 	}
 }
 
-/** The first line; a file that begins otherwise has never been added up. */
+/** Reads the first line. A file that begins otherwise was never added up. */
 async function headOf(handle: FileHandle): Promise<{ readonly version: number; readonly bytes: number }> {
 	const { buffer, bytesRead } = await handle.read(Buffer.alloc(LONGEST_HEAD), 0, LONGEST_HEAD, 0);
 	return headIn(buffer.toString("utf8", 0, bytesRead));
@@ -226,7 +226,7 @@ function headLine(bytes: number): string {
 	return `${JSON.stringify({ version: VERSION, bytes })}\n`;
 }
 
-/** Every row that can be read; undefined in a file of a newer format. */
+/** Reads every readable row; undefined for a file of a newer format. */
 function rowsIn(text: string): LedgerRow[] | undefined {
 	if (headIn(text).version > VERSION) return undefined;
 	return text.split("\n").flatMap((line) => {
@@ -235,7 +235,7 @@ function rowsIn(text: string): LedgerRow[] | undefined {
 	});
 }
 
-/** A row as its line: what is nothing is left out. */
+/** Formats a row as a line, without amounts of zero. */
 function lineOf(row: LedgerRow): string {
 	const { period, account, project, model } = row;
 	const amounts = AMOUNTS.filter((name) => row[name] !== 0).map((name) => [name, row[name]] as const);
@@ -247,7 +247,7 @@ function isAbsent(error: unknown): false {
 	return false;
 }
 
-/** No file, or none that can be read: nothing is known then. */
+/** The file does not exist or cannot be read, so nothing is known. */
 function ignored(): undefined {
 	return undefined;
 }

@@ -16,7 +16,7 @@ import { lenient } from "../lenient.ts";
 /** The provider whose login in `auth.json` is linked. */
 const ENTRY = PROVIDER;
 
-/** A turn waits no longer for the lock. pi's own asynchronous lock has the same figure for a dead holder. */
+/** A turn waits no longer than this for the lock. pi's own asynchronous lock treats a dead holder alike. */
 const LOCK = { waitMs: 3000, staleMs: 30_000 };
 
 const fileSchema = z.record(z.string(), z.unknown());
@@ -24,7 +24,7 @@ const oauthSchema = z.looseObject({
 	type: z.literal("oauth"),
 	access: tokenSchema,
 	refresh: tokenSchema,
-	// The token has its expiry, too.
+	// The token contains its expiry too.
 	expires: lenient(z.number()),
 	accountId: lenient(z.string()),
 });
@@ -88,12 +88,12 @@ export function parseLogin(bytes: string): PiLogin {
 		const expiresAt = expires ?? tokenTimes(access).expiresAt ?? 0;
 		return { kind: "oauth", credential: { access, refresh, expiresAt }, workspaceId: accountId };
 	}
-	// Half an OAuth login is damage; any other type is not ours.
+	// Half an OAuth login is damage. Any other type is not ours.
 	const damaged = z.object({ type: z.literal("oauth") }).safeParse(entry).success;
 	return { kind: damaged ? "unreadable" : "foreign" };
 }
 
-/** Does the content of an `auth.json` hold a ChatGPT sign-in under pi's provider `openai`? */
+/** True if the content of an `auth.json` holds a ChatGPT sign-in under pi's provider `openai`. */
 export function hasPlanLoginIn(bytes: string): boolean {
 	const read = parseJson(z.looseObject({ openai: z.looseObject({ type: z.literal("oauth") }) }), bytes);
 	return read !== undefined;
@@ -108,7 +108,7 @@ function readTextIfAny(path: string): string {
 	}
 }
 
-/** The content of the file with the credential replaced; undefined if it does not hold `replacedRefresh`. */
+/** Returns the file's content with the credential replaced; undefined if it does not hold `replacedRefresh`. */
 function withCredential(
 	bytes: string,
 	replacedRefresh: string,
@@ -119,7 +119,10 @@ function withCredential(
 	return withEntry(bytes, replacedRefresh, (entry) => ({ ...entry, access, refresh, expires, accountId }));
 }
 
-/** The content of the file, in pi's own layout, with our entry changed; undefined if that does not hold `refresh`. */
+/**
+ * Returns the file's content, in pi's own layout, with our entry changed; undefined if the entry does not hold
+ * `refresh`.
+ */
 function withEntry(
 	bytes: string,
 	refresh: string,
@@ -128,7 +131,7 @@ function withEntry(
 	const entries = parseJson(fileSchema, bytes);
 	const { data: entry } = z.record(z.string(), z.unknown()).safeParse(entries?.[ENTRY]);
 	if (!entries || !entry || oauthSchema.safeParse(entry).data?.refresh !== refresh) return undefined;
-	// JSON leaves out an entry that is undefined.
+	// JSON leaves out an undefined entry.
 	const text = JSON.stringify({ ...entries, [ENTRY]: change(entry) }, undefined, 2);
 	return bytes.endsWith("\n") ? `${text}\n` : text;
 }

@@ -10,37 +10,37 @@ import { realTarget } from "../files/real-path.ts";
 import { readText } from "../files/regular-file.ts";
 import { parseJson } from "../json.ts";
 
-/** The largest file, for up to 20 accounts; for more it grows with their number, up to four times as large. */
+/** The largest file for up to 20 accounts. For more accounts it grows with their number, up to four times as large. */
 export const HISTORY_BYTES = 1024 * 1024;
 const ACCOUNTS_IN_IT = 20;
 const MOST_TIMES = 4;
-/** The file is made smaller once it has less room than this for what is appended. */
+/** The file is shrunk once it has less room than this for appended lines. */
 const ROOM_BYTES = 128 * 1024;
-/** A file with more samples than this to one that is worth keeping is made smaller when it is read. */
+/** The file is shrunk, when read, if it holds more samples than this for each one worth keeping. */
 const MOST_TO_ONE = 3;
 const FEW_SAMPLES = 1000;
 const LOCK_WAIT_MS = 1000;
 const MINUTE_MS = 60_000;
-/** Of the oldest samples, this part is dropped until the rest fits. */
+/** This part of the oldest samples is dropped, repeatedly, until the rest fits. */
 const DROPPED_PART = 0.1;
 
 /**
- * One line: samples of one window of an account, in order. The time of each is in minutes, of the first since 1970, of
- * the others since the one before it; `null` stands for what is not known. What a sample has beyond that is ignored.
+ * One line: samples of one window of an account, in order. Times are in minutes: since 1970 for the first sample, since
+ * the previous one for the others. `null` stands for an unknown value. Further values of a sample are ignored.
  */
 const lineSchema = z.object({
 	account: z.string().check(z.regex(ACCOUNT_ID)),
 	window: z.number().check(z.positive()),
-	/** Time, used percent, minutes to the reset, and what the window before had reached; checked one by one. */
+	/** Time, used percent, minutes to the reset, and what the previous window had reached. Checked one by one. */
 	samples: z.array(z.unknown()),
 });
 
 /**
- * Opens the history at `path`. Many processes append to it, whole lines at a time; one of them makes it smaller under
- * the file's lock. A line that cannot be read is passed over. Deleting the file loses the forecast, and nothing else.
+ * Opens the history at `path`. Many processes append whole lines; one of them shrinks the file under its lock. An
+ * unreadable line is skipped. Deleting the file loses only the forecast.
  */
 export function openQuotaHistory(path: string, now: () => number): HistoryFile {
-	/** Size of the file after this process has made it smaller: it cannot be made smaller still. */
+	/** The file's size after this process has shrunk it. It cannot get smaller. */
 	let smallest = 0;
 
 	const compact = async (target: string): Promise<boolean> => {
@@ -56,7 +56,7 @@ export function openQuotaHistory(path: string, now: () => number): HistoryFile {
 				return written !== undefined;
 			});
 		} catch (error) {
-			// Another process is at it.
+			// Another process is shrinking the file.
 			if (error instanceof LockBusyError) return false;
 			throw error;
 		}
@@ -108,7 +108,7 @@ function samplesIn(text: string): HistorySample[] {
 	});
 }
 
-/** One line for each window of each account. */
+/** Formats one line for each window of each account. */
 function linesOf(samples: readonly HistorySample[]): string {
 	const rows = new Map<string, HistorySample[]>();
 	for (const sample of samples) {
@@ -138,7 +138,7 @@ function tenth(percent: number): number {
 	return Math.round(percent * 10) / 10;
 }
 
-/** The lines of the newest samples that the file has room for. */
+/** Returns the lines of the newest samples that fit into the file. */
 function fitting(samples: readonly HistorySample[]): string {
 	const accounts = new Set(samples.map(({ accountId }) => accountId)).size;
 	const times = Math.min(MOST_TIMES, Math.max(1, accounts / ACCOUNTS_IN_IT));

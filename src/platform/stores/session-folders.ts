@@ -10,32 +10,32 @@ import {
 } from "../../core/account-sets.ts";
 import type { SessionId } from "../../core/ids.ts";
 
-/** The folders in which the sessions of this process run, and the account sets that hold there. */
+/** The folders in which the sessions of this process run, and the account sets that apply there. */
 export interface SessionFolders extends SetFinder {
-	/** The session of this instance begins, or goes on, in `cwd`. */
+	/** Records that this instance's session starts, or continues, in `cwd`. */
 	begin(sessionId: SessionId, cwd: string): void;
-	/** The session of this instance is over. */
+	/** Records that this instance's session has ended. */
 	end(): void;
-	/** The folder of a session; of one that is not known, that of this instance's own. */
+	/** Returns the folder of a session; for an unknown session, the folder of this instance's own. */
 	folderOf(sessionId: SessionId | undefined): string | undefined;
 }
 
 interface Deps {
 	readonly sets: () => AccountSets;
-	/** The folder in which the process runs. May throw where that is gone. */
+	/** Returns the folder in which the process runs. May throw if that folder is gone. */
 	readonly processFolder: () => string;
 	readonly registry?: Map<unknown, unknown>;
 }
 
 /**
- * Where every instance of the extension in this process finds the sessions of the others: some hosts load the code anew
- * for each, and lead the requests of all to the last one.
+ * Lets every instance of the extension in this process find the sessions of the others. Some hosts load the code anew
+ * for each session and send the requests of all to the last instance.
  */
 const REGISTRY = Symbol.for("pi-multicodex.session-folders");
 
 /**
- * Finds sets by the folder of the session. Nothing is read of a folder before there is a set. A request whose session
- * is not known may be of any that is: it is bound to the sets of all, and without one to that of the process.
+ * Finds sets by the folder of the session. Reads no folder while there is no set. A request of an unknown session may
+ * belong to any known one, so it is bound to the sets of all; without a known session, to the set of the process.
  */
 export function createSessionFolders({ sets, processFolder, registry = sharedRegistry() }: Deps): SessionFolders {
 	let own: SessionId | undefined;
@@ -45,7 +45,7 @@ export function createSessionFolders({ sets, processFolder, registry = sharedReg
 		return canonical.sets;
 	};
 	const lookIn = (folders: readonly string[], stored: AccountSets) => nearestSet(canonicalSets(stored), folders);
-	/** Every session that is known here: its folder and those around it, which are found out once. */
+	/** For every known session, its folder and the folders around it. Determined once. */
 	const chains = new Map<string, readonly string[]>();
 	const chainOf = (cwd: string) => {
 		const known = chains.get(cwd);
@@ -58,7 +58,7 @@ export function createSessionFolders({ sets, processFolder, registry = sharedReg
 		try {
 			return chainOf(processFolder());
 		} catch {
-			// A folder that is gone belongs to any set.
+			// A missing folder belongs to any set.
 			return undefined;
 		}
 	};
@@ -74,7 +74,7 @@ export function createSessionFolders({ sets, processFolder, registry = sharedReg
 			if (own !== undefined && own !== sessionId) registry.delete(own);
 			own = sessionId;
 			registry.set(sessionId, cwd);
-			// A folder may have been made, or linked to another one, since the last session.
+			// A folder may have been created, or linked to another one, since the last session.
 			chains.clear();
 			canonical = undefined;
 			if (hasAny(sets())) chainOf(cwd);
@@ -110,8 +110,8 @@ function hasAny(sets: AccountSets): boolean {
 }
 
 /**
- * The same sets by the folders that their keys lead to, and by the keys as they are: a folder that has become a link
- * since is still the one in which a session began. Two keys of one folder allow what both do.
+ * Returns the same sets by the folders that their keys lead to, and by the keys as they are: a folder that has become a
+ * link is still the one in which a session started. Two keys of one folder allow what both allow.
  */
 function canonicalIn(stored: AccountSets): AccountSets {
 	const found = new Map<string, AccountSet>();
@@ -125,7 +125,7 @@ function canonicalIn(stored: AccountSets): AccountSets {
 	return Object.fromEntries([...found].map(([folder, { accounts }]) => [folder, accounts]));
 }
 
-/** The folder without links, in the case that the disk has; of one that is gone, as much of it as is there. */
+/** Returns the folder without links, in the disk's own case. For a missing folder, as much of it as exists. */
 export function realFolder(folder: string): string {
 	const path = resolve(folder);
 	try {
@@ -137,8 +137,8 @@ export function realFolder(folder: string): string {
 }
 
 /**
- * A folder and those around it, from the inside out; behind them those of the repository whose linked worktree it is:
- * what holds for a project holds for each of its checkouts.
+ * Returns a folder and the folders around it, from the inside out, followed by those of the repository whose linked
+ * worktree it is: what applies to a project applies to each of its checkouts.
  */
 export function foldersAround(cwd: string): readonly string[] {
 	const around = ancestorsOf(realFolder(cwd));
@@ -151,19 +151,21 @@ function ancestorsOf(folder: string): string[] {
 	return parent === folder ? [folder] : [folder, ...ancestorsOf(parent)];
 }
 
-/** The folder that a set given in `cwd` is stored for: the root of its checkout, else the folder itself. */
+/**
+ * Returns the folder under which a set given in `cwd` is stored: the root of its checkout, or else the folder itself.
+ */
 export function projectOf(cwd: string): string {
 	const around = ancestorsOf(realFolder(cwd));
 	return around.find((folder) => kindOf(join(folder, ".git")) !== undefined) ?? realFolder(cwd);
 }
 
-/** The project that work in `cwd` is for: as {@link projectOf}, one for a repository and its linked worktrees. */
+/** Returns the project of work in `cwd`: like {@link projectOf}, but one for a repository and its linked worktrees. */
 export function repositoryOf(cwd: string): string {
 	const project = projectOf(cwd);
 	return mainCheckoutOf(project) ?? project;
 }
 
-/** A file that leads to a repository is shorter than this. */
+/** Maximum length of a file that points to a repository. */
 const LONGEST_GIT_FILE = 4096;
 const GIT_DIR = "gitdir:";
 
@@ -171,7 +173,7 @@ function mainCheckoutOf(folder: string): string | undefined {
 	const path = join(folder, ".git");
 	if (kindOf(path) !== "file") return undefined;
 	try {
-		// By hand: the file is the project's, and a pattern may take very long over what was made for it.
+		// Parsed by hand: the file belongs to the project, and could be made to slow a pattern down.
 		const text = readFileSync(path, "utf8").trim();
 		const told = text.startsWith(GIT_DIR) ? text.slice(GIT_DIR.length).trim() : "";
 		const worktrees = dirname(resolve(folder, told));
@@ -179,24 +181,24 @@ function mainCheckoutOf(folder: string): string | undefined {
 		const repository = dirname(worktrees);
 		return basename(repository) === ".git" ? dirname(repository) : repository;
 	} catch {
-		// A file that cannot be read leads nowhere.
+		// A file that cannot be read points nowhere.
 		return undefined;
 	}
 }
 
-/** Is there a folder at `path`? */
+/** True if there is a folder at `path`. */
 export function isFolder(path: string): boolean {
 	return kindOf(path) === "folder";
 }
 
-/** What lies at `path`, if it is of use here: pipes and large files are never read. */
+/** Returns what is at `path`, if usable here: pipes and large files are never read. */
 function kindOf(path: string): "file" | "folder" | undefined {
 	try {
 		const stats = statSync(path);
 		if (stats.isDirectory()) return "folder";
 		return stats.isFile() && stats.size <= LONGEST_GIT_FILE ? "file" : undefined;
 	} catch {
-		// Nothing is there, or nothing that may be looked at.
+		// There is nothing, or nothing that may be checked.
 		return undefined;
 	}
 }

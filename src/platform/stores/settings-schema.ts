@@ -22,23 +22,23 @@ import {
 } from "../../core/settings.ts";
 import { lazily } from "../lazily.ts";
 
-/** One preference of a group `G`, as it is stored, typed and shown. */
+/** One preference of a group `G`: how it is stored, typed and shown. */
 export interface Preference<G> {
-	/** Its key in the group; a dot leads one level down. */
+	/** Its key in the group. A dot leads one level down. */
 	readonly key: string;
-	/** What it does, briefly. */
+	/** What it does, in a few words. */
 	readonly summary: string;
-	/** What it has to be, as the end of "must be …". */
+	/** What it must be, as the end of "must be …". */
 	readonly wanted: string;
-	/** Values to offer while it is typed. */
+	/** Values to offer while typing. */
 	readonly choices: readonly string[];
-	/** The settings with a stored value in them; undefined where the value will not do. */
+	/** Returns the settings with a stored value applied; undefined if the value is invalid. */
 	read(stored: unknown, into: G): G | undefined;
-	/** The value as it is stored. */
+	/** Returns the value as stored. */
 	stored(settings: G): StoredValue;
 }
 
-/** Every value of `rotation`. The next one is one entry here. */
+/** Every value of `rotation`. A new one is one entry here. */
 export const ROTATION_PREFERENCES: readonly Preference<RotationSettings>[] = [
 	preference("policy", "which account a new session starts on", oneOf(policyNames())),
 	preference("maxRotations", "other accounts tried for one request", wholeNumber(50, [0, 5, 10])),
@@ -59,7 +59,7 @@ export const ROTATION_PREFERENCES: readonly Preference<RotationSettings>[] = [
 	preference("fastMode", "ask for the faster service tier, which draws more quota", oneOf(FAST_MODES)),
 ];
 
-/** Every value of `beyond`. The next one is one entry here. */
+/** Every value of `beyond`. A new one is one entry here. */
 export const BEYOND_PREFERENCES: readonly Preference<BeyondSettings>[] = [
 	preference("credits", "who may go on with bought credits once all quota is out", oneOf(CREDITS_CONSENTS)),
 	preference(
@@ -70,10 +70,13 @@ export const BEYOND_PREFERENCES: readonly Preference<BeyondSettings>[] = [
 	),
 ];
 
-/** One entry of the chain: a provider and the id of a model, which may have slashes of its own. */
+/** One entry of the chain: a provider, and the id of a model, which may contain slashes. */
 const linkSchema = lazily(() => z.string().check(z.regex(/^[^\s/]+\/\S+$/), z.maxLength(200)));
 
-/** A stored chain, entry by entry: the links that will do, and where the others stand, with what each has to be. */
+/**
+ * Reads a stored chain entry by entry. Returns the valid links, and for each invalid one its position and what it must
+ * be.
+ */
 export function chainIn(stored: unknown): {
 	readonly chain: readonly string[];
 	readonly problems: readonly { readonly at: number; readonly wanted: string }[];
@@ -89,7 +92,7 @@ export function chainIn(stored: unknown): {
 	return { chain, problems };
 }
 
-/** Every value of `footer`. The next one is one entry here. */
+/** Every value of `footer`. A new one is one entry here. */
 export const FOOTER_PREFERENCES: readonly Preference<FooterSettings>[] = [
 	preference("usage", "percent that is left, or used", oneOf(USAGE_MODES)),
 	preference("windows", "which usage windows", oneOf(FOOTER_WINDOWS)),
@@ -104,10 +107,10 @@ export const FOOTER_PREFERENCES: readonly Preference<FooterSettings>[] = [
 /** More warnings for one window would be noise. */
 const MOST_THRESHOLDS = 5;
 
-/** What stands for no hours, and for no thresholds. */
+/** Stands for no quiet hours, and for no thresholds. */
 const OFF = "off";
 
-/** Every value of `notify`, but for its command. The next one is one entry here. */
+/** Every value of `notify` except its command. A new one is one entry here. */
 export const NOTIFY_PREFERENCES: readonly Preference<NotifySettings>[] = [
 	preference("to", "where notices go besides the chat", oneOf(NOTICE_WAYS)),
 	preference("terminal", "how the terminal gets them; auto: by what is known of it", oneOf(TERMINAL_WAYS)),
@@ -125,7 +128,7 @@ export const NOTIFY_PREFERENCES: readonly Preference<NotifySettings>[] = [
 	),
 ];
 
-/** The preferences that stand by themselves. The next one is one entry here. */
+/** The preferences outside any group. A new one is one entry here. */
 export const GENERAL_PREFERENCES: readonly Preference<Settings>[] = [
 	preference("enabled", "off: pi behaves as without pi-multicodex", flag()),
 	preference("notifications", "one line in the chat when the account changes", flag()),
@@ -133,12 +136,12 @@ export const GENERAL_PREFERENCES: readonly Preference<Settings>[] = [
 	preference("ledger", "count requests and tokens by day, for usage", flag()),
 ];
 
-/** A program and its arguments, as they are stored. */
+/** A program and its arguments, as stored. */
 const commandSchema = lazily(() =>
 	z.readonly(z.array(z.string().check(z.maxLength(4000), z.regex(/^[^\0]*$/))).check(z.maxLength(50))),
 );
 
-/** A stored command; undefined where it is none. */
+/** Returns a stored command; undefined if it is not one. */
 export function commandIn(stored: unknown): readonly string[] | undefined {
 	const { data } = commandSchema().safeParse(stored);
 	return data?.[0] === "" ? undefined : data;
@@ -152,7 +155,7 @@ interface Kind<T> {
 	stored(value: T): StoredValue;
 }
 
-/** A preference that is one field of its group, `name` in the file. */
+/** Creates a preference for one field of its group, stored as `name`. */
 function preference<G, K extends keyof G & string>(
 	field: K,
 	summary: string,
@@ -173,7 +176,7 @@ function preference<G, K extends keyof G & string>(
 	};
 }
 
-/** What is kept of one window, beside what is kept of the others. */
+/** Creates the preference for what is kept of one window, leaving other windows alone. */
 function reserveOf(window: string): Preference<RotationSettings> {
 	const share = preference<Readonly<Record<string, number>>, string>(
 		window,
@@ -270,7 +273,7 @@ function clockText(minutes: number): string {
 	return [Math.floor(minutes / 60), minutes % 60].map((part) => String(part).padStart(2, "0")).join(":");
 }
 
-/** The highest first, each once. Stored as text. */
+/** Highest first, each once. Stored as text. */
 function thresholds(choices: readonly string[]): Kind<readonly number[]> {
 	const listIn = (stored: string | number | number[]): number[] => {
 		if (typeof stored !== "string") return [stored].flat();

@@ -25,14 +25,14 @@ import {
 /** Our key in pi's `settings.json`. */
 const SETTINGS_KEY = "pi-multicodex";
 
-/** The figure of pi's own synchronous lock. */
+/** The same times as pi's own synchronous lock. */
 const LOCK = { waitMs: 3000, staleMs: 10_000 };
 
 const groupSchema = z.record(z.string(), z.unknown());
 
 /**
- * Reads preferences from pi's `settings.json` whenever the file has changed, and writes them there under pi's lock.
- * With a torn or broken file the last good values stay; a bad value falls back to its default and is reported once.
+ * Reads preferences from pi's `settings.json` whenever the file has changed, and writes them under pi's lock. If the
+ * file is torn or broken, the last valid values stay. An invalid value falls back to its default and is reported once.
  */
 export function openSettings(path: string, onProblem: (text: string) => void): SettingsStore {
 	let signature: string | undefined;
@@ -41,7 +41,7 @@ export function openSettings(path: string, onProblem: (text: string) => void): S
 	const reported = new Set<string>();
 	const store = async (edit: (bytes: string) => string) => {
 		try {
-			// Only if there is none: the file is pi's.
+			// Create it only if it does not exist: the file is pi's.
 			await writeFile(path, "{}\n", NEW_FILE).catch(ignoreExisting);
 			await fillLink(path);
 			await changePiFile(path, LOCK, edit);
@@ -60,7 +60,7 @@ export function openSettings(path: string, onProblem: (text: string) => void): S
 				return settings;
 			}
 			const loaded = load(path);
-			// pi writes in place: a file that cannot be read now is read again next time.
+			// pi writes in place. If the file cannot be read now, it is read again next time.
 			if (!loaded) return wasRead ? settings : whileUnread(path);
 			wasRead = true;
 			signature = current;
@@ -79,14 +79,15 @@ export function openSettings(path: string, onProblem: (text: string) => void): S
 }
 
 /**
- * What holds while a file cannot be read that never could: while it may hold account sets or caps, no account serves.
+ * Returns the settings that apply while the file has never been readable. If it may contain account sets or caps, no
+ * account serves.
  */
 function whileUnread(path: string): Settings {
 	const mayRestrict = /"(?:sets|caps)"\s*:/.test(readIfThere(path));
 	return mayRestrict ? { ...DEFAULT_SETTINGS, sets: { [EVERYWHERE]: [] } } : DEFAULT_SETTINGS;
 }
 
-/** The problems of our preferences in the bytes of a `settings.json`, as whole sentences. */
+/** Lists the problems of our preferences in the bytes of a `settings.json`, as whole sentences. */
 export function settingsProblemsIn(bytes: string): string[] {
 	const problems: string[] = [];
 	const file = parseJson(groupSchema, bytes);
@@ -102,29 +103,32 @@ function badSetting(name: string, wanted: string, instead = "the default is used
 
 const savedModelSchema = z.object({ defaultProvider: z.string(), defaultModel: z.string() });
 
-/** The Codex model that is the default in pi's `settings.json`; none where that is another one, or the virtual one. */
+/**
+ * Returns the Codex model that is the default in pi's `settings.json`; undefined if the default is another one, or the
+ * virtual one.
+ */
 export function savedCodexModelIn(path: string): string | undefined {
 	const { defaultProvider, defaultModel } = parseJson(savedModelSchema, readIfThere(path)) ?? {};
 	return defaultProvider === PROVIDER && defaultModel !== POOL_MODEL_ID ? defaultModel : undefined;
 }
 
-/** Can the file be read as pi's settings? So can one that is missing. */
+/** True if the file can be read as pi's settings. A missing file can. */
 export function canBeRead(path: string): boolean {
 	return signatureOf(path) === undefined || load(path) !== undefined;
 }
 
-/** The value of our key; undefined if the file cannot be read. */
+/** Returns the value of our key; undefined if the file cannot be read. */
 function load(path: string): { readonly preferences: unknown } | undefined {
 	const file = parseJson(groupSchema, readIfThere(path));
 	return file && { preferences: file[SETTINGS_KEY] };
 }
 
-/** The text of the file; empty if it is missing, or cannot be read at this moment. */
+/** Reads the file's text; empty if it is missing or cannot be read right now. */
 function readIfThere(path: string): string {
 	try {
 		return readTextNow(path);
 	} catch {
-		// An empty text is no JSON, and treated as a torn one.
+		// An empty text is not JSON, and is treated as torn.
 		return "";
 	}
 }
@@ -138,7 +142,7 @@ const FORMER_FOOTER_KEYS: ReadonlyMap<string, string> = new Map([
 	["order", "order"],
 ]);
 
-/** Reads one preference at a time, so that a bad one falls back alone. */
+/** Reads preferences one at a time, so that an invalid one falls back alone. */
 function toSettings(
 	preferences: unknown,
 	complain: (name: string, wanted: string, instead?: string) => void,
@@ -192,14 +196,14 @@ function toSettings(
 	};
 }
 
-/** The name of the pool that was joined. */
+/** Reads the name of the shared pool that was joined. */
 function readPool(stored: unknown, complain: (name: string, wanted: string, instead?: string) => void) {
 	if (typeof stored === "string" && stored !== "") return stored;
 	complain(`${SETTINGS_KEY}.pool`, "the name of a pool that was joined", "no pool is used");
 	return undefined;
 }
 
-/** The chain, without the entries that will not do. */
+/** Reads the chain, without invalid entries. */
 function readChain(
 	stored: unknown,
 	complain: (name: string, wanted: string, instead?: string) => void,
@@ -218,20 +222,21 @@ function readCommand(stored: unknown, complain: (name: string, wanted: string) =
 	return command ?? DEFAULT_SETTINGS.notify.command;
 }
 
-/** The stored group of the footer; without one, the keys that pi-multicodex 2.x stored. */
+/** Returns the stored footer group; without one, the keys that pi-multicodex 2.x stored. */
 function footerIn(ours: Record<string, unknown>): unknown {
 	if (ours.footer !== undefined) return ours.footer;
 	const former = [...FORMER_FOOTER_KEYS].flatMap(([old, key]) => (ours[old] === undefined ? [] : [[key, ours[old]]]));
 	return former.length > 0 ? Object.fromEntries(former) : undefined;
 }
 
-/** The file with the new values, in pi's own layout. */
+/** Returns the file with the new values, in pi's own layout. */
 function withValues(bytes: string, values: Readonly<Record<string, StoredValue>>): string {
 	return changed(bytes, (stored) => {
 		let ours = stored;
 		for (const [key, value] of Object.entries(values)) {
 			const path = key.split(".");
-			// The former keys are not read beside a group, so their values go into it together with the first new one.
+			// The former keys are not read once there is a group, so their values are copied into it together with the first
+			// new one.
 			if (path[0] === "footer" && ours.footer === undefined) ours = { ...ours, footer: footerIn(ours) };
 			ours = withValueAt(ours, path, value);
 		}
@@ -253,7 +258,7 @@ function withChain(bytes: string, change: (chain: readonly string[]) => readonly
 	});
 }
 
-/** The file with our key changed. Throws if the file cannot be read: it is never overwritten. */
+/** Returns the file with our key changed. Throws if the file cannot be read: it is never overwritten. */
 function changed(bytes: string, change: (ours: Record<string, unknown>) => Record<string, unknown>): string {
 	const file = parseJson(groupSchema, bytes);
 	if (!file) throw new UnreadableSettingsError();
@@ -284,22 +289,20 @@ class UnreadableSettingsError extends Error {
 	}
 }
 
-/** Made only if there is none. */
+/** Creates the file only if it does not exist. */
 const NEW_FILE = { flag: "wx", mode: 0o600 } as const;
 
-/** Makes the file that a link leads to and that is not there, as pi does by writing through the link. */
+/** Creates the missing file that a link leads to, as pi does by writing through the link. */
 async function fillLink(path: string): Promise<void> {
 	const target = await readlink(path).catch(() => undefined);
 	if (target === undefined || (await isThere(path))) return;
 	await writeFile(resolve(dirname(path), target), "{}\n", NEW_FILE).catch(ignoreExisting);
 }
 
-/**
- * Codes of a file system that is read-only, of a file that belongs to another user, and of a link that leads nowhere.
- */
+/** Codes for a read-only file system, a file of another user, and a link that leads nowhere. */
 const UNUSABLE_CODES: ReadonlySet<string> = new Set(["EROFS", "EACCES", "EPERM", "ENOENT", "ENOTDIR", "ELOOP"]);
 
-/** The file cannot be written in its place, typically because a configuration manager generated it. */
+/** The file cannot be written where it is, typically because a configuration manager generated it. */
 class UnusableSettingsError extends Error {
 	readonly code: string;
 	constructor(text: string, code: string) {

@@ -15,13 +15,13 @@ import { isMissing } from "../files/errors.ts";
 import { openSharedDocument } from "../files/shared-document.ts";
 import { lenient } from "../lenient.ts";
 
-/** Version of `codex-state.json` that is written here. */
+/** The version of `codex-state.json` that this code writes. */
 const STATE_VERSION = 1;
-/** A session without a request for this long is no longer at work. */
+/** After this long without a request a session is no longer at work. */
 export const LEASE_MS = 5 * 60_000;
-/** A lease that has not changed is renewed no more often than this. */
+/** Minimum time between two renewals of an unchanged lease. */
 const RENEWAL_MS = 60_000;
-/** A snapshot is from the future if it is ahead by more than this: clocks of two machines differ a little. */
+/** A snapshot is from the future if it is ahead by more than this. The clocks of two machines differ a little. */
 export const CLOCK_TOLERANCE_MS = 60_000;
 
 const time = z.number();
@@ -49,7 +49,7 @@ const REDEMPTION_ENDS = [
 	"failed",
 ] as const satisfies readonly RedemptionEnd[];
 
-/** A list without its damaged entries. */
+/** Reads a list, skipping damaged entries. */
 function listOf<S extends z.ZodMiniType>(entry: S) {
 	return z.pipe(
 		z.catch(z.array(z.unknown()), []),
@@ -62,7 +62,7 @@ function listOf<S extends z.ZodMiniType>(entry: S) {
 	);
 }
 
-/** A record without its damaged members. */
+/** Reads a record, skipping damaged members. */
 function recordOf<S extends z.ZodMiniType>(member: S) {
 	return z.pipe(
 		z.catch(z.record(z.string(), z.unknown()), {}),
@@ -143,10 +143,10 @@ const usageSchema = z.pipe(
 	z.transform((usage: z.output<typeof storedUsageSchema>) => boundedUsage(usage)),
 );
 
-/** Applies today's bounds to usage that an older version or a person has written. */
+/** Applies the present bounds to usage that an older version or a person has written. */
 function boundedUsage(usage: UsageSnapshot): UsageSnapshot {
 	const { capturedAt, windows, budgets, limits, reserveModel } = usage;
-	// A window may be older than the snapshot: headers leave it as it was reported before.
+	// A window may be older than the snapshot: headers leave windows that they do not report as they were.
 	const reportedAt = (row: UsageWindow) => Math.min(capturedAt, row.resetsAt ?? capturedAt);
 	const bounded = (rows: readonly UsageWindow[]) => rows.flatMap((row) => boundedWindow(row, reportedAt(row)) ?? []);
 	return {
@@ -187,7 +187,7 @@ const marksSchema = z.object({
 
 const errorSchema = lenient(z.object({ text: z.string(), at: time }));
 
-/** Each part falls back by itself, so that a damaged one loses only itself. */
+/** Each part falls back by itself, so that damage to one affects no other. */
 const statusSchema = z.looseObject({
 	cooldowns: cooldownsSchema,
 	usage: lenient(usageSchema),
@@ -222,23 +222,23 @@ const fileSchema = z.looseObject({
 	// A newer version does not get here.
 	version: z.catch(z.literal(STATE_VERSION), STATE_VERSION),
 	pin: z.catch(z.nullable(z.string().check(z.regex(ACCOUNT_ID))), null),
-	/** Until when the pinned account is used below its caps. */
+	/** Until when the pinned account may be used below its caps. */
 	pinBelowCapUntil: optionalTime,
 	lastChosen: z.catch(z.nullable(z.string()), null),
 	live: recordOf(leaseSchema),
 	/** How often cooldowns were cleared by hand. */
 	resets: lenient(z.int().check(z.nonnegative())),
-	/** When the welcome was shown in a home without an account. */
+	/** When the welcome was shown in a home without accounts. */
 	welcomedAt: optionalTime,
-	/** What a process has passed on, until when that is no news, and how bad it was. */
+	/** Notices that some process has sent: until when each is not repeated, and how serious it was. */
 	told: z.optional(recordOf(z.object({ until: time, level: z.catch(time, 0) }))),
-	/** What the person has said yes to beforehand, and until when. */
+	/** What the person has agreed to in advance, and until when. */
 	consents: z.optional(recordOf(time)),
 	accounts: recordOf(statusSchema),
 });
 type StateFile = z.output<typeof fileSchema>;
 
-/** The form of what is remembered of one account. */
+/** The schema of what is remembered of one account. */
 export const STATUS_SCHEMA = statusSchema;
 
 /** The format of `codex-state.json`. */
@@ -247,8 +247,8 @@ export const STATE_FORMAT = { schema: fileSchema, version: STATE_VERSION };
 const NO_STATUS: AccountStatus = { cooldowns: [], strikes: 0 };
 
 /**
- * Opens `codex-state.json` at `path`. `onProblem` is called once for a newer and for an unwritable file. `open` is
- * another one for a program that only reads.
+ * Opens `codex-state.json` at `path`. `onProblem` is called once for a newer and once for an unwritable file. A program
+ * that only reads passes another `open`.
  */
 export function openStateStore(
 	path: string,
@@ -256,7 +256,7 @@ export function openStateStore(
 	now: () => number,
 	open: typeof openSharedDocument = openSharedDocument,
 ): StateStore & {
-	/** Moves the status of an account to the one into which it was merged. */
+	/** Moves the status of an account to the one that it was merged into. */
 	inherit(into: AccountId, former: AccountId): Promise<void>;
 } {
 	const document = open({
@@ -279,7 +279,7 @@ export function openStateStore(
 		isDisposable: true,
 		onProblem: (problem) => onProblem(problem.text),
 	});
-	// State that cannot be written stays in memory: none of it is worth failing a request for.
+	// State that cannot be written stays in memory. None of it is worth failing a request for.
 	const durable = (
 		change: (draft: StateFile, isNewest: boolean) => void,
 		onUnwritten: (error: unknown) => void = () => undefined,
@@ -290,7 +290,7 @@ export function openStateStore(
 			const former = ownValue(draft.accounts, id);
 			const status = former ? readable(former, now()) : NO_STATUS;
 			const next = change(status);
-			// Counted and not dated: clocks differ. What was learnt before a reset is not brought back by a write after it.
+			// Counted rather than dated, since clocks differ. A later write must not restore what was learnt before a reset.
 			const { cooldowns } = draft.resets === resets ? next : status;
 			draft.accounts[id] = { ...former, ...next, cooldowns };
 		};
@@ -319,8 +319,8 @@ export function openStateStore(
 		updateIf: async (id, applies, change, onUnwritten) => {
 			let didApply: boolean | undefined;
 			const apply = applyTo(id, change);
-			// If the file cannot be read, memory decides. A look at the file after its rename already has the change, and
-			// does not decide.
+			// If the file cannot be read, memory decides. A read after the rename already contains the change and does not
+			// decide.
 			await durable((draft, isNewest) => {
 				const former = ownValue(draft.accounts, id);
 				const isFree = applies(former ? readable(former, now()) : NO_STATUS);
@@ -343,7 +343,7 @@ export function openStateStore(
 			const known = ownValue(document.read().live, session);
 			const isNews = isChoice || known?.account !== account || !isAlive(known, now());
 			if (!isNews && now() - known.at < RENEWAL_MS) return;
-			// A change may be written late: the lease has the time of the change.
+			// A change may be written late. The lease keeps the time of the change.
 			const at = now();
 			const change = (draft: StateFile) => {
 				const present = now();
@@ -363,7 +363,7 @@ export function openStateStore(
 			});
 		},
 		clearCooldowns: () => {
-			// Fixed here: the change may be made to a draft that has it already.
+			// Computed once, since the change may be applied to a draft that already has it.
 			const resets = (document.read().resets ?? 0) + 1;
 			return durable((draft) => {
 				draft.resets = Math.max(draft.resets ?? 0, resets);
@@ -383,7 +383,7 @@ export function openStateStore(
 				delete draft.pinBelowCapUntil;
 			}),
 		claimWelcome: async () => {
-			// If it cannot be stored, the welcome would be shown at every start.
+			// If this cannot be stored, the welcome would be shown at every start.
 			if (!(await canKeep(path))) return false;
 			let isOurs: boolean | undefined;
 			await durable((draft, isNewest) => {
@@ -446,7 +446,7 @@ export function openStateStore(
 				const [kept, gone] = [ownValue(draft.accounts, into), ownValue(draft.accounts, former)];
 				if (!gone) return;
 				draft.accounts[into] = { ...kept, ...inherited(kept ?? NO_STATUS, gone, now()) };
-				// An exchange under way still has the former id.
+				// An exchange in progress still uses the former id.
 				if (gone.exchange) draft.accounts[former] = { ...NO_STATUS, exchange: gone.exchange };
 				else delete draft.accounts[former];
 			}),
@@ -454,7 +454,7 @@ export function openStateStore(
 	};
 }
 
-/** Can the file be written, as far as its folder shows? A missing folder will be created. */
+/** True if the file can be written, as far as its folder shows. A missing folder will be created. */
 async function canKeep(path: string): Promise<boolean> {
 	return access(dirname(path), constants.W_OK).then(
 		() => true,
@@ -462,13 +462,19 @@ async function canKeep(path: string): Promise<boolean> {
 	);
 }
 
-/** An account may be restored, and must not send its token a second time then, nor redeem under a second key. */
+/**
+ * Returns what to keep of a removed account. If it is restored, it must not send its token a second time, nor redeem
+ * under a second key.
+ */
 function keptOfForgotten(status: Partial<AccountStatus> | undefined): AccountStatus | undefined {
 	const { exchange, spent, redemption } = status ?? {};
 	return exchange || spent || redemption ? { ...NO_STATUS, exchange, spent, redemption } : undefined;
 }
 
-/** Both were one account all along: cooldowns of both hold, and of everything else the newer value. */
+/**
+ * Merges the status of two rows that were one account all along: the cooldowns of both, and the newer value of
+ * everything else.
+ */
 function inherited(kept: AccountStatus, gone: AccountStatus, now: number): AccountStatus {
 	const { cooldowns, usage, lastUsedAt } = mergeStatus(kept, gone, now);
 	return {
@@ -483,12 +489,14 @@ function inherited(kept: AccountStatus, gone: AccountStatus, now: number): Accou
 	};
 }
 
-/** Is the lease recent? One from the future is not: a clock was set back since. */
+/** True if the lease is recent. One from the future is not: a clock was set back. */
 function isAlive({ at }: Lease, now: number): boolean {
 	return Math.abs(now - at) < LEASE_MS;
 }
 
-/** The stored status without what cannot be true: expired or absurd cooldowns, snapshots from the future. */
+/**
+ * Returns the stored status without implausible parts: expired or overlong cooldowns, and snapshots from the future.
+ */
 function readable(stored: AccountStatus, now: number): AccountStatus {
 	const { usage } = stored;
 	return {
