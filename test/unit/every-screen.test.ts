@@ -585,7 +585,7 @@ describe("whatever files, servers and people say", () => {
 					expect(lines.filter((line) => visibleWidth(line) > width)).toEqual([]);
 					expect(controlsIn(lines)).toEqual([]);
 				}),
-				runs(40),
+				runs(12, 400),
 			);
 		},
 	);
@@ -608,7 +608,7 @@ describe("whatever files, servers and people say", () => {
 						hasColours = true;
 					}
 				}),
-				runs(20),
+				runs(6, 200),
 			);
 		},
 	);
@@ -618,7 +618,7 @@ describe("whatever files, servers and people say", () => {
 			fc.property(anyWorld, fc.integer({ min: 1, max: 200 }), (world, width) => {
 				expect(controlsIn(say(world, width).split("\n"))).toEqual([]);
 			}),
-			runs(40),
+			runs(12, 400),
 		);
 	});
 });

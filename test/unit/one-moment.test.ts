@@ -7,6 +7,7 @@ import { footerLine } from "../../src/features/footer/line.ts";
 import { footerModel } from "../../src/features/footer/model.ts";
 import { PROVIDER } from "../../src/pi/provider.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../support/fakes.ts";
+import { runs } from "../support/tiers.ts";
 import { createCommandHarness } from "./command-harness.ts";
 
 /** What is known of one account. Labels are such that none stands in another one, or in a sentence. */
@@ -116,6 +117,6 @@ it("every screen and the JSON agree on who serves next and how many are ready", 
 			if (isOurs && counted) expect(counted.slice(1).map(Number)).toEqual([ready, accounts.length]);
 			if (isOurs && footer.includes("last ready")) expect(ready).toBe(1);
 		}),
-		{ numRuns: 50 },
+		runs(15, 150),
 	);
 });

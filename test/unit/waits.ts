@@ -4,15 +4,16 @@ const BLINK_MS = 30;
 
 /**
  * Ends the waits for a lock early: each look at the stopwatch is almost as long after the last one as a lock is waited
- * for.
+ * for. Returns how long that has been by this stopwatch, ms.
  */
-export function hurryLocks(): void {
+export function hurryLocks(): () => number {
 	let at = 0;
 	const now = vi.spyOn(performance, "now").mockImplementation(() => {
 		at += 2900;
 		return at;
 	});
 	onTestFinished(() => now.mockRestore());
+	return () => at;
 }
 
 /** Lets the timers that are set for `ms` fire after a blink. All others run as they are. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { wide } from "../../support/tiers.ts";
 import { asOffered, type BeyondInit, createBeyond, creditsOf, endingFirst, whenAWeekIsOut } from "./beyond.ts";
 import { beyondTable, duel, duelTable, holdBeyond } from "./beyond-report.ts";
 import { ours } from "./choosers.ts";
@@ -211,7 +212,7 @@ describe("what there is beyond included quota, in the report", () => {
 		expect(creditsOf(createScenario(family, 2, 1, MODEL))).not.toEqual(credits);
 	});
 
-	it("has a line for each way, and one for each family that was searched", () => {
+	wide("has a line for each way, and one for each family that was searched", () => {
 		const held = holdBeyond(family, 3, 1, MODEL, 1);
 		const lines = beyondTable([held], MODEL).split("\n");
 		expect(lines).toHaveLength(2 + 6);

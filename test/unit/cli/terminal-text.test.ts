@@ -18,7 +18,7 @@ describe("the width of text without pi", () => {
 			fc.property(text, (any) => {
 				expect([any, visibleWidth(any)]).toEqual([any, tui.visibleWidth(any)]);
 			}),
-			runs(300),
+			runs(100, 3000),
 		);
 	});
 
@@ -31,7 +31,7 @@ describe("the width of text without pi", () => {
 				const bare = (some: string) => some.replaceAll(/\s+/g, "");
 				expect(bare(lines.join(""))).toBe(bare(any));
 			}),
-			runs(300),
+			runs(100, 3000),
 		);
 	});
 

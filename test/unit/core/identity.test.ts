@@ -11,6 +11,7 @@ import {
 	userClaim,
 } from "../../../src/core/identity.ts";
 import { anAccount, NOW } from "../../support/fakes.ts";
+import { runs } from "../../support/tiers.ts";
 
 const speaker = (over: Partial<Speaker> = {}): Speaker => ({
 	workspaceId: "team",
@@ -84,6 +85,7 @@ describe("groups of sign-ins", () => {
 				const inOrder = (all: number[][]) => all.sort((a, b) => (a[0] ?? 0) - (b[0] ?? 0));
 				expect(inOrder(found)).toEqual(inOrder([...expected.values()]));
 			}),
+			runs(30),
 		);
 	});
 });

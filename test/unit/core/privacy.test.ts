@@ -4,6 +4,7 @@ import { printable } from "../../../src/core/account.ts";
 import { hideEmails, hideEmailsIn, hidePoolSecrets, hideTokens } from "../../../src/core/privacy.ts";
 import { anyCharacter } from "../../support/arbitraries.ts";
 import { isLinear } from "../../support/growth.ts";
+import { runs } from "../../support/tiers.ts";
 
 describe("hiding e-mails", () => {
 	it.each([
@@ -29,6 +30,7 @@ describe("hiding e-mails", () => {
 				expect(hidden.length).toBeLessThanOrEqual(text.length);
 				expect(hideEmails(hidden)).toBe(hidden);
 			}),
+			runs(25),
 		);
 	});
 

@@ -371,7 +371,7 @@ describe("any snapshot at all", () => {
 				expect(least >= 0 && least <= 100).toBe(true);
 				expect(tightest(usage, now)?.percent ?? 100).toBe(least);
 			}),
-			runs(200),
+			runs(60, 2000),
 		);
 	});
 
@@ -389,7 +389,7 @@ describe("any snapshot at all", () => {
 					expect((later[index] ?? Number.MAX_SAFE_INTEGER) >= (end ?? 0)).toBe(true);
 				}
 			}),
-			runs(300),
+			runs(80, 3000),
 		);
 	});
 
@@ -406,7 +406,7 @@ describe("any snapshot at all", () => {
 				expect([isSpent(usage, NOW), creditsUntil(usage, NOW)]).toEqual([true, undefined]);
 				expect(gatesOf(learnt(usage), NOW)[0]).toMatchObject({ kind: "cooling" });
 			}),
-			runs(200),
+			runs(60, 2000),
 		);
 	});
 
@@ -419,7 +419,7 @@ describe("any snapshot at all", () => {
 				expect([isSpent(usage, NOW), creditsUntil(usage, NOW)]).toEqual([false, undefined]);
 				expect(gatesOf(learnt(usage), NOW)).toEqual(MODELS.map(() => undefined));
 			}),
-			runs(200),
+			runs(60, 2000),
 		);
 		expect(gatesOf({ cooldowns: [], strikes: 0 }, NOW)).toEqual(MODELS.map(() => undefined));
 	});
@@ -437,7 +437,7 @@ describe("any snapshot at all", () => {
 					usage && [headroom(usage, now), tightest(usage, now), isSpent(usage, now), knownReset(usage, now)];
 				expect(measures(rich)).toEqual(measures(plain));
 			}),
-			runs(200),
+			runs(60, 2000),
 		);
 	});
 });

@@ -51,7 +51,7 @@ describe("what is offered while a command is typed", () => {
 				const cli = aDeskOf(labels);
 				for (const value of everyOffer(cli)) expect([value, cli.offered(value)]).toEqual([value, null]);
 			}),
-			runs(20),
+			runs(5, 200),
 		);
 	});
 
@@ -67,7 +67,7 @@ describe("what is offered while a command is typed", () => {
 					for (const value of cli.offered(`${name} `) ?? []) expect(value.startsWith(`${name} `)).toBe(true);
 				}
 			}),
-			runs(20),
+			runs(5, 200),
 		);
 	});
 

@@ -128,6 +128,6 @@ it("every document keeps to its schema, whatever lies in the files", async () =>
 			verifySchema.parse(JSON.parse(JSON.stringify(verified)));
 			expect(JSON.stringify(verified)).not.toContain(scratch.dir);
 		}),
-		runs(40),
+		runs(12, 400),
 	);
 });

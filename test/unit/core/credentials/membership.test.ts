@@ -715,7 +715,7 @@ describe("accounts that were taken for two", () => {
 					chains.map(({ id, newest }) => [id, newest.refresh]),
 				);
 			}),
-			runs(12),
+			runs(5, 120),
 		);
 	});
 });

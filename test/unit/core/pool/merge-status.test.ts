@@ -6,6 +6,7 @@ import { refilled } from "../../../../src/core/pool/merge-usage.ts";
 import { marking } from "../../../../src/core/pool/status-marks.ts";
 import type { AccountStatus } from "../../../../src/core/ports.ts";
 import { aCooldown, aSnapshot, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+import { runs } from "../../../support/tiers.ts";
 
 const NOTHING: AccountStatus = { cooldowns: [], strikes: 0 };
 
@@ -69,6 +70,7 @@ describe("what two machines know of an account", () => {
 			fc.property(aStatus, aStatus, (a, b) => {
 				expect(merged(a, b)).toEqual(merged(b, a));
 			}),
+			runs(30),
 		);
 	});
 
@@ -77,6 +79,7 @@ describe("what two machines know of an account", () => {
 			fc.property(aStatus, aStatus, aStatus, (a, b, c) => {
 				expect(merged(merged(a, b), c)).toEqual(merged(a, merged(b, c)));
 			}),
+			runs(30),
 		);
 	});
 
@@ -88,6 +91,7 @@ describe("what two machines know of an account", () => {
 				expect(merged(both, a)).toEqual(both);
 				expect(merged(b, both)).toEqual(both);
 			}),
+			runs(30),
 		);
 	});
 
@@ -101,6 +105,7 @@ describe("what two machines know of an account", () => {
 					if (!isOver) expect(kept?.until).toBeGreaterThanOrEqual(each.until);
 				}
 			}),
+			runs(30),
 		);
 	});
 
@@ -222,6 +227,7 @@ describe("what two processes have changed in one file", () => {
 				expect(mergeSince(base, base, theirs, NOW)).toEqual(theirs);
 				expect(isAlike(mergeSince(base, mine, base, NOW), { ...base, ...mine })).toBe(true);
 			}),
+			runs(30),
 		);
 	});
 

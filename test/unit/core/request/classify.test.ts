@@ -400,7 +400,7 @@ describe("arbitrary evidence", () => {
 				expect(remedies.has(failure.remedy)).toBe(true);
 				expect(failure.kind === "other" || RULES.some(({ name }) => name === failure.kind)).toBe(true);
 			}),
-			runs(300),
+			runs(80, 3000),
 		);
 	});
 
@@ -412,7 +412,7 @@ describe("arbitrary evidence", () => {
 				expect(cooling.until).toBeGreaterThanOrEqual(NOW);
 				expect(cooling.until - NOW).toBeLessThanOrEqual(FURTHEST_RESET_MS);
 			}),
-			runs(300),
+			runs(80, 3000),
 		);
 	});
 
@@ -450,7 +450,7 @@ describe("arbitrary evidence", () => {
 					expect(remedies.has(classify(read, context).remedy)).toBe(true);
 				}
 			}),
-			runs(150),
+			runs(50, 1500),
 		);
 		const hostile = '{"__proto__":{"code":"usage_limit_reached"},"error":{"__proto__":{"message":"usage limit"}}}';
 		expect(evidenceFromBody(hostile, NOW)).toEqual({});

@@ -307,7 +307,7 @@ describe("any sequence of events", () => {
 				delivery.forwardHeld();
 				expect(pushed).toEqual(expected);
 			}),
-			runs(200),
+			runs(60, 2000),
 		);
 	});
 });

@@ -334,7 +334,7 @@ describe("the body of a refusal", () => {
 				expect(evidenceFromBody(body, NOW)).toBeTypeOf("object");
 				expect(evidenceFromMessage(`Codex error: ${body}`, NOW)).toBeTypeOf("object");
 			}),
-			runs(100),
+			runs(40, 1000),
 		);
 	});
 });

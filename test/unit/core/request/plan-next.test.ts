@@ -5,6 +5,7 @@ import { plan, type SelectionRequest, type Snapshot } from "../../../../src/core
 import { createNextInPlan } from "../../../../src/core/request/plan-next.ts";
 import { POLICIES, type PolicyName } from "../../../../src/core/request/policies.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+import { runs } from "../../../support/tiers.ts";
 
 const IDS = ["a", "b", "c", "d", "e"];
 
@@ -87,7 +88,7 @@ describe("the account with which a plan begins", () => {
 					expect(next.nextOf(request, snapshot)).toBe(plan(request, snapshot).next);
 				}
 			}),
-			{ numRuns: 300 },
+			runs(60, 600),
 		);
 	});
 });

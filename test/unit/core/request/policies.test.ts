@@ -6,6 +6,7 @@ import { gatedIn, selectionReason } from "../../../../src/core/request/plan.ts";
 import { POLICIES, type PolicyName } from "../../../../src/core/request/policies.ts";
 import type { UsageWindow } from "../../../../src/core/usage.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
+import { runs } from "../../../support/tiers.ts";
 import { aSetting as context, planOf, rank, rowsOf, type Setting } from "../../plans.ts";
 
 const explain = (...args: Parameters<typeof planOf>) => rowsOf(planOf(...args));
@@ -481,6 +482,7 @@ describe("any ranking", () => {
 				const ranked = rank(pool, where, policy);
 				expect([...ids(ranked)].sort()).toEqual(ids(pool.filter(isReady)).sort());
 			}),
+			runs(30),
 		);
 	});
 
@@ -493,6 +495,7 @@ describe("any ranking", () => {
 				if (isRanked(pinned)) expect(ranked[0]).toBe(pinned);
 				if (isRanked(affinity) && affinity !== pinned) expect(ranked[isRanked(pinned) ? 1 : 0]).toBe(affinity);
 			}),
+			runs(30),
 		);
 	});
 
@@ -504,6 +507,7 @@ describe("any ranking", () => {
 				const tried = new Set(first && [first.account.id]);
 				expect(planOf(pool, { ...where, tried }, policy).next).toBe(second?.account);
 			}),
+			runs(30),
 		);
 	});
 
@@ -523,7 +527,7 @@ describe("any ranking", () => {
 					if (ab <= 0 && bc <= 0) expect(ac).toBe(Math.min(ab, bc));
 				}
 			}),
-			{ numRuns: 40 },
+			runs(15, 400),
 		);
 	});
 
@@ -540,6 +544,7 @@ describe("any ranking", () => {
 					else expect(terms.map(({ name }) => name)).toContain(decidedBy);
 				}
 			}),
+			runs(30),
 		);
 	});
 
@@ -553,6 +558,7 @@ describe("any ranking", () => {
 					}
 				}
 			}),
+			runs(30),
 		);
 	});
 
@@ -568,6 +574,7 @@ describe("any ranking", () => {
 				const told = worth(pool);
 				expect(worth(shuffled).map((each) => JSON.stringify(each))).toEqual(told.map((each) => JSON.stringify(each)));
 			}),
+			runs(30),
 		);
 	});
 
@@ -580,6 +587,7 @@ describe("any ranking", () => {
 					expect(ids(rank(others, where, policy))).toEqual(all.filter((id) => id !== left.account.id));
 				}
 			}),
+			runs(30),
 		);
 	});
 
@@ -595,6 +603,7 @@ describe("any ranking", () => {
 				const placeIn = (list: readonly Candidate[]) => ids(rank(list, where, "most-headroom")).indexOf(chosen ?? "");
 				expect(placeIn(fuller)).toBeLessThanOrEqual(placeIn(pool));
 			}),
+			runs(30),
 		);
 	});
 
@@ -607,6 +616,7 @@ describe("any ranking", () => {
 					ids(rank(pool, { ...where, liveSessions }, policy)).indexOf(chosen);
 				expect(placeWith(busier)).toBeGreaterThanOrEqual(placeWith(where.liveSessions));
 			}),
+			runs(30),
 		);
 	});
 
@@ -620,6 +630,7 @@ describe("any ranking", () => {
 				const held = rest.map(({ gate }) => gate?.kind === "reserve");
 				expect(held).toEqual([...held].sort((a, b) => Number(a) - Number(b)));
 			}),
+			runs(30),
 		);
 	});
 
@@ -631,6 +642,7 @@ describe("any ranking", () => {
 				explain(pool, where, policy);
 				expect(ids(pool)).toEqual(before);
 			}),
+			runs(30),
 		);
 	});
 });

@@ -17,6 +17,7 @@ import {
 } from "../../../../src/core/request/request-progress.ts";
 import type { Served } from "../../../../src/core/request/serve.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+import { runs } from "../../../support/tiers.ts";
 import { planOf } from "../../plans.ts";
 
 const free = (id: string): Candidate => ({ account: anAccount(id), cooldowns: [], usage: undefined });
@@ -295,7 +296,7 @@ describe("any course of steps", () => {
 				expect(waitedMs).toBeLessThanOrEqual(maxWaitMs);
 				if (maxWaitMs === 0) expect(new Set(tries).size).toBe(tries.length);
 			}),
-			{ numRuns: 500 },
+			runs(250, 1000),
 		);
 		expect(waits).toBeGreaterThan(100);
 		expect(trials).toBeGreaterThan(10);

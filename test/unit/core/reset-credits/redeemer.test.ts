@@ -464,7 +464,7 @@ describe("any course of yeses, kills and lost answers", () => {
 				}
 				expect(new Set(backend.spent.values()).size).toBe(backend.spent.size);
 			}),
-			runs(10),
+			runs(4, 100),
 		);
 	});
 });

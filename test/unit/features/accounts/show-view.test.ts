@@ -18,6 +18,7 @@ import {
 	MINUTE_MS,
 	NOW,
 } from "../../../support/fakes.ts";
+import { runs } from "../../../support/tiers.ts";
 import { aShown, aView } from "../../pool-views.ts";
 
 const isoTime = z.iso.datetime({ precision: 3 });
@@ -360,6 +361,7 @@ describe("show as text", () => {
 					expect(table.join("\n")).not.toMatch(/%.*…/);
 					expect(lines.slice(table.length)).toEqual(notes);
 				}),
+				runs(20),
 			);
 		},
 	);

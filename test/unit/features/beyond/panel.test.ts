@@ -185,7 +185,7 @@ describe("the question when everything is out", () => {
 					expect(answers).toEqual([]);
 				},
 			),
-			runs(200),
+			runs(50, 2000),
 		);
 	});
 
@@ -201,7 +201,7 @@ describe("the question when everything is out", () => {
 					expect(answers).toEqual([]);
 				},
 			),
-			runs(100),
+			runs(30, 1000),
 		);
 	});
 

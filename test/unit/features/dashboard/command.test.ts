@@ -1,4 +1,3 @@
-import { setTimeout as pause } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Account } from "../../../../src/core/account.ts";
@@ -25,7 +24,13 @@ async function begin(rows: readonly Account[] = [work, home, out], args = ""): P
 	open = cli.command.handler(args, cli.screen.ctx);
 	await loaded();
 }
-beforeEach(() => begin());
+beforeEach(() => {
+	vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "performance"] });
+	return begin();
+});
+afterEach(() => {
+	vi.useRealTimers();
+});
 
 // As wide as the names of colours need, which the theme of the tests writes out.
 const text = () =>
@@ -36,10 +41,10 @@ const selected = () => text().match(/^█[→ ] (\S+)/m)?.[1];
 const press = async (...typed: readonly string[]) => {
 	for (const key of typed) {
 		cli.screen.panel?.handleInput?.(key);
-		await pause(30);
+		await vi.advanceTimersByTimeAsync(30);
 	}
 	// A letter is a key once no other has followed it.
-	if (/^[a-z?]$/.test(typed.at(-1) ?? "")) await pause(170);
+	if (/^[a-z?]$/.test(typed.at(-1) ?? "")) await vi.advanceTimersByTimeAsync(170);
 	await settled();
 };
 const labels = () => cli.harness.pool.accounts().map(({ label }) => label);
@@ -335,11 +340,7 @@ describe("the dashboard while it stands open", () => {
 	beforeEach(async () => {
 		await press(ESCAPE);
 		await open;
-		vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval"] });
 		looks = 0;
-	});
-	afterEach(() => {
-		vi.useRealTimers();
 	});
 	const stand = async (ms: number) => {
 		// The clock of the pool goes with the timers.
@@ -389,15 +390,15 @@ describe("the dashboard while it stands open", () => {
 	it("lets the monitor look once a minute, reads the log once, and leaves nothing behind", async () => {
 		cli = createCommandHarness([work, home]);
 		await openAgain();
-		await vi.advanceTimersByTimeAsync(3 * MINUTE_MS);
-		expect([looks, cli.logReads, cli.askedUsage]).toEqual([4, 1, []]);
+		await vi.advanceTimersByTimeAsync(2 * MINUTE_MS);
+		expect([looks, cli.logReads, cli.askedUsage]).toEqual([3, 1, []]);
 		cli.screen.panel?.handleInput?.(ESCAPE);
 		await vi.advanceTimersByTimeAsync(200);
 		await open;
 		expect(cli.logListeners.size).toBe(0);
 		const { repaints } = cli.screen;
-		await vi.advanceTimersByTimeAsync(3 * MINUTE_MS);
-		expect([looks, cli.logReads, cli.screen.repaints]).toEqual([4, 1, repaints]);
+		await vi.advanceTimersByTimeAsync(2 * MINUTE_MS);
+		expect([looks, cli.logReads, cli.screen.repaints]).toEqual([3, 1, repaints]);
 	});
 });
 

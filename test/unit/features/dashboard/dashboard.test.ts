@@ -152,8 +152,8 @@ describe("the dashboard", () => {
 	});
 
 	it("takes no more lines than it may, as long as that leaves one account", () => {
-		for (const width of [40, 80, 120]) {
-			for (const count of [1, 4, 12, 200]) {
+		for (const width of [40, 120]) {
+			for (const count of [1, 4, 12, 60]) {
 				for (room of [10, 11, 13, 16, 20, 30, 59]) {
 					open(many(count));
 					expect(dashboard.render(width).length).toBeLessThanOrEqual(room);
@@ -545,7 +545,7 @@ describe("text that is typed into the dashboard", () => {
 				pace.pass(1000);
 				expect(actions).toEqual([]);
 			}),
-			runs(80),
+			runs(25, 800),
 		);
 	});
 

@@ -132,7 +132,7 @@ describe("a burst of text", () => {
 				await cli.pi.fire("session_shutdown", cli.screen.ctx);
 				await running;
 			}),
-			runs(20),
+			runs(5, 200),
 		);
 	});
 });

@@ -9,6 +9,7 @@ import { whyAsJson, whyAsText } from "../../../../src/features/explain/why.ts";
 import { whySchema } from "../../../../src/pi/json-schemas.ts";
 import { aPoolStatus } from "../../../support/fake-shared-pools.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
+import { runs } from "../../../support/tiers.ts";
 import { planOf, type Setting } from "../../plans.ts";
 
 const usage = (used5h: number, usedWeek = 20, resetsInMs = DAY_MS) =>
@@ -239,6 +240,7 @@ describe("why, for a person", () => {
 				const [, ...rows] = whyAsText(view(candidates), columns).split("\n");
 				for (const row of rows) expect(visibleWidth(row)).toBeLessThanOrEqual(columns);
 			}),
+			runs(30),
 		);
 	});
 });

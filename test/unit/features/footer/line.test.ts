@@ -368,7 +368,7 @@ describe("any footer", () => {
 				expect(visibleWidth(text)).toBeLessThanOrEqual(columns);
 				expect(text).not.toMatch(/\p{Cc}|[\u202a-\u202e\u2066-\u2069]/u);
 			}),
-			runs(200),
+			runs(60, 2000),
 		);
 	});
 
@@ -378,6 +378,7 @@ describe("any footer", () => {
 				const coloured = footerLine(each, columns, (tone, text) => `\x1b[${tone.length}m${text}\x1b[0m`);
 				expect(stripVTControlCharacters(coloured)).toBe(textOf(each, columns));
 			}),
+			runs(30),
 		);
 	});
 
@@ -414,7 +415,7 @@ describe("any footer", () => {
 				// A label that does not fit is cut, and a wide character may leave a column free.
 				expect(visibleWidth(textOf(each, columns + 1))).toBeGreaterThanOrEqual(narrow - 1);
 			}),
-			runs(100),
+			runs(30, 1000),
 		);
 	});
 
@@ -427,6 +428,7 @@ describe("any footer", () => {
 					/undefined|NaN/,
 				);
 			}),
+			runs(30),
 		);
 	});
 

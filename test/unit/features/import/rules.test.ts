@@ -12,6 +12,7 @@ import {
 	type Verdict,
 } from "../../../../src/features/import/rules.ts";
 import { anAccount, HOUR_MS, NOW } from "../../../support/fakes.ts";
+import { runs } from "../../../support/tiers.ts";
 
 /** Tokens of this test read `<identity>@<issued at>`; an identity `-` or a time `-` is missing. */
 const reader: ImportReader = {
@@ -181,6 +182,7 @@ describe("any plan", () => {
 					expect(reader.issuedAt(one.credential.access)).toBe(newest);
 				}
 			}),
+			runs(30),
 		);
 	});
 
@@ -192,6 +194,7 @@ describe("any plan", () => {
 				expect(planned.map((each) => each.found)).toEqual(findings.filter((each) => !anonymous.includes(each)));
 				expect(leftOut).toHaveLength(anonymous.length);
 			}),
+			runs(30),
 		);
 	});
 
@@ -205,6 +208,7 @@ describe("any plan", () => {
 					if (verdict === "renew" || verdict === "spent") expect(account).toBeDefined();
 				}
 			}),
+			runs(30),
 		);
 	});
 
@@ -219,6 +223,7 @@ describe("any plan", () => {
 					);
 				}
 			}),
+			runs(30),
 		);
 	});
 
@@ -229,6 +234,7 @@ describe("any plan", () => {
 					expect(each.found.credential.refresh).not.toBe(each.account?.credential.refresh);
 				}
 			}),
+			runs(30),
 		);
 	});
 
@@ -238,6 +244,7 @@ describe("any plan", () => {
 				const taken = plan(findings, accounts).planned.filter(isTaken);
 				expect(taken.map(({ found: one }) => one.tool)).not.toContain("pi");
 			}),
+			runs(30),
 		);
 	});
 
@@ -261,6 +268,7 @@ describe("any plan", () => {
 			fc.property(shuffled, ([one, other, accounts]) => {
 				expect(byFinding(plan(other, accounts))).toEqual(byFinding(plan(one, accounts)));
 			}),
+			runs(30),
 		);
 	});
 
@@ -270,6 +278,7 @@ describe("any plan", () => {
 				const planned = plan(tools.map((each) => found("a@5", { tool: each, refresh: "r1" }))).planned;
 				expect(planned.map(({ verdict }) => verdict)).toEqual(["add", "same", "same"]);
 			}),
+			runs(30),
 		);
 	});
 
@@ -284,6 +293,7 @@ describe("any plan", () => {
 				}
 				expect(plan(findings, [...after.values()]).planned.filter(isTaken)).toEqual([]);
 			}),
+			runs(30),
 		);
 	});
 });

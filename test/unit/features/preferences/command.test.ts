@@ -1,8 +1,7 @@
-import { setTimeout as pause } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
 import { initTheme } from "@mariozechner/pi-coding-agent";
 import { visibleWidth } from "@mariozechner/pi-tui";
-import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { DEFAULT_SETTINGS } from "../../../../src/core/settings.ts";
 import { anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW, settled } from "../../../support/fakes.ts";
 import { type CommandHarness, createCommandHarness } from "../../command-harness.ts";
@@ -16,6 +15,7 @@ let cli: CommandHarness;
 
 beforeAll(() => initTheme("dark"));
 beforeEach(() => {
+	vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
 	cli = createCommandHarness([anAccount("work"), anAccount("職場", { id: "b" })]);
 	cli.harness.settings = DEFAULT_SETTINGS;
 	const windows = [
@@ -23,6 +23,10 @@ beforeEach(() => {
 		{ usedPercent: 8, windowMinutes: 10080, resetsAt: NOW + 6 * DAY_MS },
 	];
 	cli.harness.pool.noteUsage("work", aSnapshot({ windows }));
+});
+
+afterEach(() => {
+	vi.useRealTimers();
 });
 
 /** Opens the panel of a group; `closed` resolves when the command is done. */
@@ -38,7 +42,7 @@ const open = async (group: string) => {
 	const press = async (...keys: readonly string[]) => {
 		for (const key of keys) {
 			panel.handleInput?.(key);
-			await pause(30);
+			await vi.advanceTimersByTimeAsync(30);
 		}
 		await settled();
 	};
@@ -153,7 +157,7 @@ describe("rotation", () => {
 it.each(["footer", "rotation"])("no line of the panel of %s is wider than the terminal", async (group) => {
 	const { panel, press } = await open(group);
 	for (let row = 0; row < 9; row += 1) {
-		for (let width = 1; width <= 200; width += width < 40 ? 3 : 20) {
+		for (const width of [1, 7, 19, 30, 40, 80, 120]) {
 			expect(panel.render(width).filter((line) => visibleWidth(line) > width)).toEqual([]);
 		}
 		await press(ENTER, DOWN);

@@ -108,7 +108,7 @@ describe("a look at the agent directory", () => {
 					expect(facts.files.map(({ name }) => name)).toEqual(names);
 				},
 			),
-			runs(12),
+			runs(5, 120),
 		);
 	});
 

@@ -189,7 +189,7 @@ describe("usage in response headers", () => {
 					expect(Number.isFinite(window.usedPercent)).toBe(true);
 				}
 			}),
-			runs(200),
+			runs(60, 2000),
 		);
 	});
 

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createWriteQueue, type WriteBatch, type WriteQueue } from "../../../../src/platform/files/write-queue.ts";
+import { runs } from "../../../support/tiers.ts";
 
 interface Row extends Record<string, unknown> {
 	readonly id: string;
@@ -305,7 +306,7 @@ it("a pending key shows its last own value, in any order of writes and failures"
 			succeed(queue.take());
 			expect([queue.length, settled]).toEqual([0, awaited]);
 		}),
-		{ numRuns: 500 },
+		runs(100, 1000),
 	);
 });
 

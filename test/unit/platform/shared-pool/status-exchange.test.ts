@@ -16,6 +16,7 @@ import {
 } from "../../../support/fakes.ts";
 import { aPoolInMemory, type PoolInMemory } from "../../../support/pool-in-memory.ts";
 import { aPoolMachine, type PoolMachine, type Timers, timersFrom } from "../../../support/pool-machine.ts";
+import { isWide } from "../../../support/tiers.ts";
 
 const IDS = ["a", "b", "c"];
 const TEN_MINUTES = 10 * MINUTE_MS;
@@ -190,7 +191,7 @@ describe("three machines that change one account at once", () => {
 		const random = seeded(7);
 		const [one, two, three] = await threeMachines(TEN_MINUTES, -TEN_MINUTES, 0);
 		const all = [one, two, three];
-		for (let step = 0; step < 150; step += 1) {
+		for (let step = 0; step < (isWide ? 150 : 60); step += 1) {
 			const machine = all[Math.floor(random() * 3)] ?? one;
 			const id = IDS[Math.floor(random() * 3)] ?? "a";
 			const what = Math.floor(random() * 7);

@@ -3,7 +3,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import { createUniqueLabels } from "../../../../src/core/account.ts";
-import { accountsIn, defaultLabel } from "../../../../src/platform/stores/account-file.ts";
+import { defaultLabel } from "../../../../src/platform/stores/account-file.ts";
 import { openAccountStore } from "../../../../src/platform/stores/account-store.ts";
 import {
 	aClock,
@@ -1038,28 +1038,6 @@ describe("a file of very many accounts", () => {
 
 	it("gives each its label with a look or two", () => {
 		expect(looksFor(4000)).toBeLessThan(3 * 4000);
-	});
-
-	it("is read in a time that grows as the file does", () => {
-		const bytesOf = (count: number) =>
-			JSON.stringify({
-				version: 2,
-				accounts: Array.from({ length: count }, (_each, at) => ({
-					...storedRow("work"),
-					id: `id-${at}`,
-					label: "same",
-				})),
-			});
-		const cpuFor = (bytes: string) => {
-			const before = process.cpuUsage();
-			accountsIn(bytes, NOW);
-			return process.cpuUsage(before).user;
-		};
-		const [few, many] = [bytesOf(200), bytesOf(1600)];
-		cpuFor(few);
-		const ratio = () => cpuFor(many) / Math.max(1, cpuFor(few));
-		// Eight times as many: a quadratic one would take 64 times as long.
-		expect(Math.min(ratio(), ratio())).toBeLessThan(24);
 	});
 });
 

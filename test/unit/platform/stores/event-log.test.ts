@@ -9,6 +9,7 @@ import { SECRET_MARK } from "../../../support/fake-codex/index.ts";
 import { aScratch, HOUR_MS, NOW, type Scratch, until } from "../../../support/fakes.ts";
 import { expectMode, onPosix } from "../../../support/posix.ts";
 import { runs } from "../../../support/tiers.ts";
+import { hurryTimersOf } from "../../waits.ts";
 
 const NAME = "codex-events.jsonl";
 const OLDER = "codex-events.1.jsonl";
@@ -88,6 +89,7 @@ describe("the decision log", () => {
 	});
 
 	it("writes behind its caller, by itself", async () => {
+		hurryTimersOf(1000);
 		aLog().append(rotated);
 		expect(scratch.names()).toEqual([]);
 		await until("the line to be written", () => scratch.names().includes(NAME));
@@ -229,7 +231,7 @@ describe("whatever is logged", () => {
 				for (const line of lines) expect(line.length).toBeLessThanOrEqual(LINE_LENGTH);
 				expect((await log.read(99)).map(({ kind }) => kind)).toEqual(decisions.map(({ kind }) => kind));
 			}),
-			runs(20),
+			runs(8, 200),
 		);
 	});
 

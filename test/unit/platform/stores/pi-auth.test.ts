@@ -15,6 +15,7 @@ import type { LockedPiAuth } from "../../../../src/core/ports.ts";
 import { openPiAuth, parseLogin } from "../../../../src/platform/stores/pi-auth.ts";
 import { aCredential, aScratch, ENCODINGS, NOW, type Scratch, until } from "../../../support/fakes.ts";
 import { expectMode, onPosix } from "../../../support/posix.ts";
+import { hurryLocks } from "../../waits.ts";
 
 const NAME = "auth.json";
 
@@ -331,26 +332,25 @@ describe("a busy lock", () => {
 		write({ "openai-codex": entry() });
 		const before = scratch.text(NAME);
 		const release = await lockfile.lock(scratch.path(NAME), { realpath: false });
-		const began = performance.now();
 		let hasRun = false;
-		const attempts = [
-			open().read(undefined),
-			open().exclusively(async () => {
-				hasRun = true;
-			}, undefined),
-			open().writeBack("refresh-old", next, "acct"),
-		];
-		const outcomes = await Promise.allSettled(attempts);
-		const seconds = (performance.now() - began) / 1000;
+		const work = async () => {
+			hasRun = true;
+		};
+		const waitedMs = hurryLocks();
+		const waits = async (attempt: () => Promise<unknown>) => {
+			const began = waitedMs();
+			const [outcome] = await Promise.allSettled([attempt()]);
+			expect(waitedMs() - began).toBeGreaterThan(3000);
+			expect(waitedMs() - began).toBeLessThan(13_000);
+			return outcome;
+		};
+		expect(await waits(() => open().read(undefined))).toMatchObject({ value: "busy" });
+		expect(await waits(() => open().exclusively(work, undefined))).toMatchObject({ value: "busy" });
+		expect(await waits(() => open().writeBack("refresh-old", next, "acct"))).toMatchObject({
+			reason: { name: "LockBusyError" },
+		});
 		await release();
-		expect(outcomes).toMatchObject([
-			{ status: "fulfilled", value: "busy" },
-			{ status: "fulfilled", value: "busy" },
-			{ status: "rejected", reason: { name: "LockBusyError" } },
-		]);
 		expect(hasRun).toBe(false);
-		expect(seconds).toBeGreaterThan(2.5);
-		expect(seconds).toBeLessThan(20);
 		expect(scratch.text(NAME)).toBe(before);
 		expect(scratch.names()).toEqual([NAME]);
 	});

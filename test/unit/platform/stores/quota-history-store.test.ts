@@ -5,6 +5,7 @@ import { withLock } from "../../../../src/platform/files/lock.ts";
 import { HISTORY_BYTES, openQuotaHistory } from "../../../../src/platform/stores/quota-history-store.ts";
 import { aScratch, DAY_MS, HOUR_MS, NOW, type Scratch } from "../../../support/fakes.ts";
 import { expectMode, onPosix } from "../../../support/posix.ts";
+import { isWide } from "../../../support/tiers.ts";
 
 const NAME = "codex-history.jsonl";
 
@@ -86,9 +87,10 @@ describe("the history file", () => {
 
 	it("stays within a mebibyte in a year in which 20 accounts are used day and night", async () => {
 		let largest = 0;
-		for (let day = -365; day < 0; day += 5) {
-			const file = aFile(NOW + (day + 5) * DAY_MS);
-			await file.append(busyDays(20, day, 5 * 24));
+		const [days, step] = isWide ? [5, 5] : [30, 110];
+		for (let day = -360; day < 0; day += step) {
+			const file = aFile(NOW + (day + days) * DAY_MS);
+			await file.append(busyDays(20, day, days * 24));
 			largest = Math.max(largest, statSync(scratch.path(NAME)).size);
 		}
 		const kept = await aFile().read();

@@ -17,6 +17,7 @@ import {
 	settled,
 } from "../../../support/fakes.ts";
 import { expectMode } from "../../../support/posix.ts";
+import { hurryTimersOf } from "../../waits.ts";
 
 const NAME = "codex-state.json";
 
@@ -622,6 +623,12 @@ describe("a state file that cannot be written", () => {
 	});
 });
 
+/** A flush waits three seconds for a lock. */
+function flushHurriedly(store: ReturnType<typeof openStore>): Promise<void> {
+	hurryTimersOf(3000);
+	return store.flush();
+}
+
 describe("changes that wait while a file cannot be written", () => {
 	const ours = { tokenHash: "first", at: NOW, holder: { pid: 1, machine: "m" } };
 	const theirs = { tokenHash: "second", at: NOW + 1, holder: { pid: 2, machine: "m" } };
@@ -635,8 +642,7 @@ describe("changes that wait while a file cannot be written", () => {
 		await withLock(scratch.path(NAME), { waitMs: 0 }, async () => {
 			change(store);
 			store.updateSoon("b", (status) => ({ ...status, lastUsedAt: NOW }));
-			// A flush waits three seconds for a lock.
-			await store.flush();
+			await flushHurriedly(store);
 		});
 		return store;
 	}
