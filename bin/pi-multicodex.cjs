@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 "use strict";
 
-// Plain JavaScript, since Node runs it as it stands. Of a package it loads the bundle; of a checkout the sources, where
-// Node can take the types out by itself. A checkout may hold an older bundle, which is not used.
+// Plain JavaScript, since Node runs it directly. In a package it loads the bundle; in a checkout the sources, if Node
+// can strip types. A checkout may contain an older bundle, which is not used.
 
 const { existsSync } = require("node:fs");
 const { registerHooks } = require("node:module");
@@ -12,7 +12,7 @@ const { pathToFileURL } = require("node:url");
 const root = join(__dirname, "..");
 const sources = join(root, "src/cli");
 
-/** Pieces of pi that the sources name and a checkout does not hold. */
+/** Parts of pi that the sources import and a checkout does not contain. */
 const STAND_INS = { "@mariozechner/pi-tui": pathToFileURL(join(sources, "terminal-text.ts")).href };
 
 const UNSUPPORTED =
@@ -36,7 +36,7 @@ function refuse(text) {
 
 load().then(
 	(program) => (program ? program.main(process.argv.slice(2)) : refuse(UNSUPPORTED)),
-	// Its message may quote anything.
+	// The error's message may quote anything.
 	(error) =>
 		refuse(`pi-multicodex could not start: ${error?.code ?? error?.name}. "npm install" in ${root} may help.\n`),
 );

@@ -4,31 +4,31 @@ import { fileURLToPath } from "node:url";
 import { type CodeSplittingNameFunction, type OutputChunk, type Plugin, type RolldownOutput, rolldown } from "rolldown";
 
 /**
- * Bundles `src` and all runtime dependencies into `dist`: CommonJS, which Node's own `require` loads without pi's
- * transpiler. What every start needs is one file, which `warm-start.ts` loads; an `import()` makes a file of its own,
- * which is read when it is used first. A package loads it, by `package-index.cjs`; a checkout runs its sources.
+ * Bundles `src` and all runtime dependencies into `dist` as CommonJS, which Node's own `require` loads without pi's
+ * transpiler. What every start needs is one file, which `warm-start.ts` loads. Each `import()` becomes a file of its
+ * own, read at first use. A package loads the bundle through `package-index.cjs`; a checkout runs its sources.
  */
 
 /** Root of this repository, without a trailing slash. */
 export const root = fileURLToPath(new URL("..", import.meta.url)).replace(/[/\\]$/, "");
 
-/** What a package has in the place of `index.ts`. */
+/** The file that replaces `index.ts` in a package. */
 export const PACKAGE_INDEX = join(root, "scripts/package-index.cjs");
 
-/** The program without pi. `bin/pi-multicodex.cjs` loads it. */
+/** The program without pi, which `bin/pi-multicodex.cjs` loads. */
 const PROGRAM = join(root, "src/cli/main.ts");
-/** What stands in the program in the place of pi-tui; of pi's other packages it uses none. */
+/** What replaces pi-tui in the program. It uses none of pi's other packages. */
 const PI_TUI = "@mariozechner/pi-tui";
 const STAND_IN = join(root, "src/cli/terminal-text.ts");
 
-/** The file of the bundle that `warm-start.ts` puts pi's packages into. */
+/** The file of the bundle through which `warm-start.ts` provides pi's packages. */
 const HOST_FILE = "host.cjs";
-/** What rolldown makes of the entry itself: nothing but a way to the start. */
+/** The file that rolldown makes of the entry itself. It only leads to the start. */
 const FACADE = "compose.cjs";
 const HOST_PACKAGE = /^@mariozechner\/pi-(ai|coding-agent|tui)$/;
 const VIRTUAL = "\0host:";
 
-/** pi's own packages: whatever `warm-start.ts` was handed. */
+/** Resolves pi's own packages to whatever `warm-start.ts` was given. */
 const hostPackages: Plugin = {
 	name: "host-packages",
 	resolveId: {
@@ -45,12 +45,12 @@ const hostPackages: Plugin = {
 };
 
 /**
- * Stands in the place of graceful-fs. proper-lockfile calls nothing of it that differs from Node's own, and loading it
- * costs every start two milliseconds and changes `fs.close` for all of pi.
+ * Replaces graceful-fs. proper-lockfile uses nothing of it that differs from Node's own, and loading it would cost
+ * every start two milliseconds and change `fs.close` for all of pi.
  */
 const FILE_SYSTEM = { "graceful-fs": "node:fs" };
 
-/** Writes the bundle to `folder`, which is emptied first. Returns the names of its files. */
+/** Writes the bundle to `folder`, emptying it first. Returns the names of its files. */
 export async function bundle(folder: string): Promise<readonly string[]> {
 	rmSync(folder, { recursive: true, force: true });
 	const build = await rolldown({
@@ -66,9 +66,9 @@ export async function bundle(folder: string): Promise<readonly string[]> {
 		dir: folder,
 		format: "cjs",
 		paths: { [HOST_FILE]: `./${HOST_FILE}` },
-		// Names and lines stay readable: a stack trace of the bundle can be read, and reviewed.
+		// Keep names and lines, so that stack traces of the bundle can be read and reviewed.
 		minify: false,
-		// The sources have them. Every start would read and skip them.
+		// The sources have the comments. Every start would read and skip them.
 		comments: false,
 		sourcemap: true,
 		entryFileNames: FACADE,
@@ -76,7 +76,7 @@ export async function bundle(folder: string): Promise<readonly string[]> {
 		codeSplitting: {
 			groups: [
 				{ debugName: "start", name: startOnly(join(root, "src/compose.ts"), EVALUATED_LATE) },
-				// Read by who has a shared pool, and by no other.
+				// Only read on a machine with a shared pool.
 				{ name: "postgres", test: /[/\\]node_modules[/\\]postgres[/\\]/ },
 			],
 		},
@@ -92,8 +92,8 @@ export async function bundle(folder: string): Promise<readonly string[]> {
 }
 
 /**
- * Adds the program without pi, which shares no file with the extension: it starts in a fraction of the time that those
- * would take.
+ * Adds the program without pi. It shares no file with the extension, so it starts in a fraction of the time that those
+ * files would take.
  */
 async function bundleProgram(folder: string): Promise<RolldownOutput["output"]> {
 	const build = await rolldown({
@@ -118,11 +118,11 @@ async function bundleProgram(folder: string): Promise<RolldownOutput["output"]> 
 	return output;
 }
 
-/** Writes what `index.ts` of a package loads: `warm-start.ts`, which loads the file that holds the start. */
+/** Writes what a package's `index.ts` loads: `warm-start.ts`, which loads the file that contains the start. */
 async function writeEntry(folder: string, chunks: readonly OutputChunk[]): Promise<void> {
 	const start = chunks.find(({ name, exports }) => name === "start" && exports.includes("compose"));
 	if (start === undefined) throw new Error("the bundle holds no start that exports compose");
-	// It is run by `vm`, without a loader of modules.
+	// `vm` runs this file without a module loader.
 	if (/\bimport\(/.test(start.code)) throw new Error(`${start.fileName} imports a module by itself`);
 	writeFileSync(join(folder, start.fileName), inAscii(withHostAsItIs(start.code).replace(ANNOTATION, "")));
 	rmSync(join(folder, FACADE));
@@ -137,25 +137,25 @@ async function writeEntry(folder: string, chunks: readonly OutputChunk[]): Promi
 	await build.close();
 }
 
-/** Tells another bundler what it may leave out. Every start would read and skip it. */
+/** Matches an annotation for other bundlers. Every start would read and skip it. */
 const ANNOTATION = /\/\* @__PURE__ \*\/ /g;
 
-/** Takes away a copy of all that pi-ai exports, which is made for default imports. There is none of that package. */
+/** Removes a copy of all exports of pi-ai, made for default imports. That package has none. */
 function withHostAsItIs(code: string): string {
 	const shortened = code.replace(/[\w.]*__toESM\((require_pi_ai\(\)), 1\)/, "$1");
 	if (shortened === code) throw new Error("the bundle does not take pi-ai as it was taken");
 	return shortened;
 }
 
-/** One character beyond ASCII doubles what the whole file takes in memory, and slows its reading down. */
+/** A single character beyond ASCII doubles the memory of the whole file and slows down reading it. */
 function inAscii(code: string): string {
 	if (/String\.raw`[^`]*[^\0-\x7f]/.test(code)) throw new Error("a text that is taken as it stands is not ASCII");
 	return code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /**
- * Imported late to be evaluated late, and needed by requests, or at the end of each session that had an answer: an
- * update of the files must not take it away.
+ * Modules that are imported late only to be evaluated late. Requests, or the end of a session with an answer, need
+ * them, so an update of the files must not remove them.
  */
 const EVALUATED_LATE = [
 	/\/node_modules\/proper-lockfile\//,
@@ -163,7 +163,7 @@ const EVALUATED_LATE = [
 	/\/src\/platform\/stores\/ledger-store\.ts$/,
 ];
 
-/** Puts everything that `entry` needs at once into one file; what is imported with `import()` stays out of it. */
+/** Puts everything that `entry` needs at once into one file. Whatever is imported with `import()` stays out. */
 function startOnly(entry: string, evaluatedLate: readonly RegExp[] = []): CodeSplittingNameFunction {
 	const needed = new Set<string>();
 	return (id, context) => {
@@ -185,7 +185,7 @@ function startOnly(entry: string, evaluatedLate: readonly RegExp[] = []): CodeSp
 	};
 }
 
-/** The licenses of the packages that are in the bundle. */
+/** Collects the licenses of the packages in the bundle. */
 function licensesOf(chunks: readonly OutputChunk[]): string {
 	const folders = chunks
 		.flatMap((chunk) => chunk.moduleIds)
@@ -203,7 +203,7 @@ function licensesOf(chunks: readonly OutputChunk[]): string {
 		.join(`\n${"-".repeat(80)}\n\n`);
 }
 
-/** A package in the public domain asks for no text to be passed on, and brings none. */
+/** A package in the public domain brings no text and requires none. */
 function withoutFile(folder: string): string {
 	const { license }: { license?: unknown } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
 	if (license === "Unlicense") return "In the public domain, as the Unlicense has it: https://unlicense.org";

@@ -3,17 +3,17 @@ import { join } from "node:path";
 import { bundle, PACKAGE_INDEX, root } from "./bundle.ts";
 
 /**
- * `npm pack` and `npm publish` run this before and after. What is published holds the bundle in place of the sources,
- * so its manifest names no dependency and no script: an install is one package, with exactly the code that was tested.
- * A checkout keeps the manifest with everything that the sources need, and the `index.ts` that loads them.
+ * `npm pack` and `npm publish` run this before and after. The published package contains the bundle instead of the
+ * sources, and its manifest names no dependency and no script: an install is one package, with exactly the code that
+ * was tested. A checkout keeps the full manifest and the `index.ts` that loads the sources.
  */
 
 const manifest = join(root, "package.json");
 const index = join(root, "index.ts");
-/** Where a file of the checkout is while the package's is in its place. */
+/** Where a file of the checkout is kept while the package's file replaces it. */
 const keptOf = (path: string) => `${path}.checkout`;
 
-/** What only a checkout needs. */
+/** Fields that only a checkout needs. */
 const OF_A_CHECKOUT = ["scripts", "dependencies", "devDependencies", "allowScripts", "commitlint", "release"];
 
 function restore(): void {
@@ -21,7 +21,7 @@ function restore(): void {
 }
 
 const [step] = process.argv.slice(2);
-// Also before packing: an earlier one may have been interrupted.
+// Restore before packing too: an earlier run may have been interrupted.
 restore();
 if (step === "before") {
 	await bundle(join(root, "dist"));

@@ -9,19 +9,19 @@ import type { ExtensionAPI } from "@mariozechner/pi-coding-agent";
 import type { compose as composeSources } from "../src/compose.ts";
 
 /**
- * Is the entry of the bundle: takes pi's own packages, and loads the file that every start reads with the bytecode that
- * V8 made of it in an earlier process. Node's own compile cache, from 22.1 on, has only the functions that run while a
- * file is loaded; this one has all that a start and a first answer have called. It is kept beside the code: a user who
- * can write one can write the other, and an update removes both.
+ * The entry of the bundle. Takes pi's own packages, and loads the file that every start reads together with the
+ * bytecode that V8 made of it in an earlier process. Node's own compile cache, from 22.1 on, only contains the
+ * functions that run while a file is loaded; this cache contains everything that a start and a first answer have
+ * called. It is kept beside the code: a user who can write one can write the other, and an update removes both.
  */
 
-/** Name of that file, which `bundle.ts` puts in. */
+/** Name of that file. `bundle.ts` inserts it. */
 declare const START_FILE: string;
 
 const DIGEST_BYTES = 32;
-/** Later V8 may have thrown away again what only a start needs. Milliseconds since the process began. */
+/** Later, V8 may have discarded what only a start needs. Milliseconds since the process started. */
 const LAST_KEPT = 60_000;
-/** So that work that follows an answer is in it, and the person is not kept waiting. */
+/** Late enough to include the work after an answer, and without making the person wait. */
 const KEPT_AFTER = 5_000;
 
 const HEAD = Buffer.from("(function (exports, require, module, __filename, __dirname) { ");
@@ -34,15 +34,15 @@ const path = join(__dirname, START_FILE);
 /** The names by which `bundle.ts` finds pi's own packages. */
 const HOST_PACKAGES = ["@mariozechner/pi-ai", "@mariozechner/pi-coding-agent", "@mariozechner/pi-tui"] as const;
 
-/** Imports a package of pi's, as the loader does that pi has for extensions. */
+/** Imports one of pi's packages, like pi's loader for extensions. */
 type ImportPackage = (name: string) => Promise<unknown>;
 
-// After an update `/reload` must not find the files of before, this one among them.
+// After an update, `/reload` must not find old files, including this one.
 for (const each of Object.keys(load.cache)) if (each.startsWith(__dirname + sep)) delete load.cache[each];
 
 /**
- * Starts pi-multicodex. Bytecode that is missing or damaged is made anew after the first answer. A loader that has no
- * `import` of its own is one that Node's leads through.
+ * Starts pi-multicodex. Missing or damaged bytecode is created again after the first answer. A loader without an
+ * `import` of its own uses Node's.
  */
 export async function start(pi: ExtensionAPI, importPackage: ImportPackage = (name) => import(name)): Promise<void> {
 	const packages = await Promise.all(HOST_PACKAGES.map(async (name) => [name, await importPackage(name)] as const));
@@ -51,7 +51,7 @@ export async function start(pi: ExtensionAPI, importPackage: ImportPackage = (na
 	await compose(pi);
 }
 
-/** Another runtime has no such cache, and only Node's loader follows source maps. */
+/** Other runtimes have no such cache, and only Node's loader follows source maps. */
 function isOfNode(): boolean {
 	return process.versions.bun === undefined && !process.sourceMapsEnabled;
 }
@@ -63,9 +63,9 @@ function loadWithCache(): typeof composeSources {
 		enableCompileCache();
 		return load(path).compose;
 	}
-	// It takes in what pi itself loads from now on. The first start after an install has enough to do.
+	// It stores what pi itself loads from now on. The first start after an install has enough to do.
 	if (cachedData !== undefined) enableCompileCache();
-	// Joined as bytes: a text that is joined with another is copied once more.
+	// Join as bytes: joining strings would copy the text once more.
 	const code = Buffer.concat([HEAD, readFileSync(path), TAIL]).toString("latin1");
 	const script = new Script(code, { filename: path, ...(cachedData && { cachedData }) });
 	const loaded = new nodeModule.Module(path);
@@ -84,7 +84,7 @@ function loadWithCache(): typeof composeSources {
 	};
 }
 
-/** Node has it from 22.1 on. */
+/** Available in Node from 22.1 on. */
 function enableCompileCache(): void {
 	const enable: unknown = Reflect.get(nodeModule, "enableCompileCache");
 	if (typeof enable === "function") enable();
@@ -100,7 +100,7 @@ function isWritable(folder: string): boolean {
 	}
 }
 
-/** V8 does not check what it is given: half a file might crash the process. */
+/** V8 does not check its input: half a file might crash the process. */
 function readCache(cachePath: string): Buffer | undefined {
 	try {
 		const bytes = readFileSync(cachePath);
@@ -132,7 +132,7 @@ function keepAfterFirstAnswer(pi: ExtensionAPI, write: () => void): void {
 	});
 }
 
-/** Not written in one step, since a reader compares the digest. */
+/** Not written atomically, since a reader compares the digest. */
 function writeCache(cachePath: string, data: Buffer): void {
 	try {
 		writeFileSync(cachePath, Buffer.concat([digestOf(data), data]), { mode: 0o600 });

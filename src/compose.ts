@@ -63,12 +63,12 @@ import { createSessionFolders, repositoryOf } from "./platform/stores/session-fo
 import { openSettings, savedCodexModelIn } from "./platform/stores/settings-store.ts";
 import { openStateStore } from "./platform/stores/state-store.ts";
 
-/** Defects with their whole stack, on standard error, where `NODE_DEBUG` names us. */
+/** Prints defects with their whole stack to standard error if `NODE_DEBUG` names us. */
 const debug = debuglog("multicodex");
 
 /**
- * Puts the parts together. Reads downwards: files, pool, pi. Resolves once the accounts of a shared pool are there,
- * from memory or the disk; undefined where there is no such pool.
+ * Builds everything, from top to bottom: files, pool, pi. Resolves once the accounts of a shared pool are available,
+ * from memory or disk; undefined if there is no shared pool.
  */
 export function compose(pi: ExtensionAPI): Promise<void> | undefined {
 	const clock = { now: () => Date.now() };
@@ -118,7 +118,7 @@ export function compose(pi: ExtensionAPI): Promise<void> | undefined {
 		identify: identityOf,
 	};
 
-	// A pool that this machine shares with others: nothing of it is loaded where there is none.
+	// A shared pool. Nothing of it is loaded if this machine has joined none.
 	const joinCode = process.env.PI_MULTICODEX_POOL || undefined;
 	const loadPoolHome = once(async () => {
 		const { createPoolHome } = await import("./platform/shared-pool/pool-home.ts");
@@ -140,7 +140,7 @@ export function compose(pi: ExtensionAPI): Promise<void> | undefined {
 			onFailure: (error) => tellDefect(error, "shared pool", pool.emit),
 		});
 	});
-	/** Whether the session is one that stays; undefined before it begins. */
+	/** True if the session keeps running; undefined before it starts. */
 	let stays: boolean | undefined;
 	const sharing = createPoolSwitch({
 		accounts: ownAccounts,
@@ -242,7 +242,7 @@ export function compose(pi: ExtensionAPI): Promise<void> | undefined {
 		recheckCooling: () => void usage.recheckCooling(),
 		beyond: { mayAsk: (...asked) => beyond.mayAsk(...asked), offers: (...asked) => beyond.offers(...asked) },
 		lookUp: (plan, baseUrl, signal) => {
-			// The first request of a process has told no address yet.
+			// No request of this process has set the base URL yet.
 			usage.setBaseUrl(baseUrl);
 			return beyond.lookUp(plan, signal);
 		},
@@ -274,7 +274,7 @@ export function compose(pi: ExtensionAPI): Promise<void> | undefined {
 		resets: { ...redeemer, refreshStale: resetCredits.refreshStale },
 		chain: poolModel,
 	});
-	// Notices outside of the chat: loaded with the first event that one may be about, by a person who wants them.
+	// Notices outside the chat. Loaded with the first event that may need one, if the person wants them.
 	let isOnScreen = false;
 	const screen: Screen = {
 		isOurs: () => isOnScreen && process.stdout.isTTY === true && process.env.TERM !== "dumb",
@@ -293,7 +293,7 @@ export function compose(pi: ExtensionAPI): Promise<void> | undefined {
 			(error: unknown) => tellDefect(error, "notice", pool.emit),
 		);
 	});
-	// Behind each answer, where a person reads what comes of it and has more than one account.
+	// Runs after each answer, if a person can see warnings and has more than one account.
 	const loadPoolWarnings = once(async () => {
 		const { createPoolWarnings } = await import("./core/forecast/pool-warnings.ts");
 		return createPoolWarnings({ pool, forecasts, state, settings: settings.read, clock });
@@ -338,7 +338,7 @@ export function compose(pi: ExtensionAPI): Promise<void> | undefined {
 		if (decision) eventLog.append(decision);
 	});
 
-	// Commands, and what only they need: loaded when the first one is given, since every start of pi would pay for them.
+	// Commands and what only they need. Loaded with the first command, since every start of pi would pay for them.
 	const loadImports = once(async () => {
 		const { createImports } = await import("./features/import/imports.ts");
 		const { createImportFinder } = await import("./features/import/tools/finder.ts");
@@ -350,7 +350,7 @@ export function compose(pi: ExtensionAPI): Promise<void> | undefined {
 		const imports = await loadImports();
 		return takeableSignIns(await imports.lookIn(undefined));
 	};
-	// What a person changes is in the log, whatever command it was.
+	// Log every preference that a person changes, by whatever command.
 	const setAndTell: SettingsStore["set"] = async (values) => {
 		await settings.set(values);
 		for (const [name, value] of Object.entries(values)) {
@@ -372,7 +372,7 @@ export function compose(pi: ExtensionAPI): Promise<void> | undefined {
 	};
 	const readableLedger = async (): Promise<Ledger> => {
 		const store = await loadLedger();
-		// What waits to be counted belongs there, too.
+		// Include entries that are not written yet.
 		const read = async () => {
 			await ledger.flush();
 			return store.read();
@@ -438,7 +438,7 @@ export function compose(pi: ExtensionAPI): Promise<void> | undefined {
 			return openInBrowser(url);
 		},
 	};
-	/** Of a pool that nothing is known of yet, the first request waits for the first look. */
+	/** While nothing is known of a shared pool, the first request waits for the first look at its database. */
 	const linkOnceKnown: PiLoginSync = {
 		...link,
 		sync: async (signal) => {
@@ -459,8 +459,8 @@ export function compose(pi: ExtensionAPI): Promise<void> | undefined {
 		refusalToSend: (baseUrl) => refusalToSendTokens(baseUrl, "baseUrl of openai-codex in models.json"),
 		onRequest: (baseUrl) => {
 			usage.setBaseUrl(baseUrl);
-			// Only a session without an account chooses one; every other hears of its own by the responses. A cap is worth as
-			// much as the figures that it is held against.
+			// Only a session without an account chooses one. Every other session learns about its own from responses. A cap
+			// is only as good as the usage that it is compared with.
 			const hasCaps = Object.keys(settings.read().caps).length > 0;
 			if (affinity.account() === undefined || hasCaps) void usage.refreshStale();
 		},
@@ -515,7 +515,7 @@ export function compose(pi: ExtensionAPI): Promise<void> | undefined {
 		followStores: (listener) =>
 			followFiles([place.accounts, paths.accounts, paths.state, paths.settings, poolFile], listener),
 	});
-	// Before the sessions: at their end a sign-in that still waits is let go before anything is waited for.
+	// Register before the sessions, so that at their end a pending sign-in is cancelled before anything is awaited.
 	registerCommand(pi, { loadCommands, link, pool, settings });
 	registerSessionHooks(pi, {
 		pool,
@@ -545,21 +545,21 @@ export function compose(pi: ExtensionAPI): Promise<void> | undefined {
 		earlyWarnings,
 		reminder: issuerHost === undefined ? undefined : unusualIssuer(issuerHost),
 	});
-	// Behind the end of the session, which may write to it.
+	// After the end of the session, which may still write to it.
 	pi.on("session_shutdown", () => sharing.current()?.rest());
 	publishEvents(pi, pool);
 	warn = (text) => pool.emit({ type: "warning", text });
 	return sharing.settling()?.then(provider.keepAvailability);
 }
 
-/** A change of settings for the log, which holds no path, and nothing that may be a secret. */
+/** Returns a change of settings for the log, without any path or anything that may be secret. */
 function settingTold([group = "", ...rest]: readonly string[], value: SettingEdit["value"]) {
 	const name = group === "sets" ? group : [group, ...rest].join(".");
 	const text = [value ?? []].flat().join(",") || "none";
 	return { name, value: name === "notify.command" && text !== "none" ? "set" : text };
 }
 
-/** Events that a person may hear of outside of the chat. */
+/** Events that a person may be notified of outside the chat. */
 const NOTIFIED: ReadonlySet<EventType> = new Set([
 	"waiting",
 	"asking",
@@ -579,7 +579,7 @@ async function loadOutsideNotices(deps: Omit<OutsideDeps, "hooks" | "lineOf">): 
 	return createOutsideNotices({ ...deps, hooks: createHooks(), lineOf });
 }
 
-/** Loads at the first call; after a failure at the next one again. */
+/** Loads at the first call. After a failure, the next call loads again. */
 function once<T>(load: () => Promise<T>): () => Promise<T> {
 	let loading: Promise<T> | undefined;
 	return () => {

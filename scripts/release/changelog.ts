@@ -1,9 +1,9 @@
 const UNRELEASED = "## [Unreleased]\n";
 
 /**
- * A changelog in which everything under `[Unreleased]` stands under `version` and the day of `date`, UTC. pi shows the
- * sections of an update by such headings.
- * @throws where nothing is unreleased, or the version is none or has a section already
+ * Returns a changelog in which everything under `[Unreleased]` is under `version` and the day of `date`, UTC. pi shows
+ * the sections of an update by such headings.
+ * @throws if nothing is unreleased, or if the version is invalid or already has a section
  */
 export function stamped(changelog: string, version: string, date: Date): string {
 	if (!/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version)) throw new Error(`"${version}" is no version`);

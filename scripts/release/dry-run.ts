@@ -6,8 +6,8 @@ import { pathToFileURL } from "node:url";
 import { root } from "../bundle.ts";
 
 /**
- * Says which version the commits since the last tag would release, and with which notes. Works on a clone of this
- * checkout, and asks neither GitHub nor npm: only the tools are installed once, as their lock file has them.
+ * Prints which version the commits since the last tag would release, with its notes. Works on a clone of this checkout
+ * and contacts neither GitHub nor npm. Only the tools are installed once, from their lock file.
  */
 
 const tools = join(root, "scripts/release");

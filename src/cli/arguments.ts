@@ -2,7 +2,7 @@ import { GROUPINGS, type Grouping, PERIODS, type Period } from "../core/ledger/l
 import { didYouMean, nearest } from "../ui-kit/nearest.ts";
 import { noSuchCommand, noSuchGrouping, noSuchOption, SPEAKS, USAGES, usageOf, widthNeeded } from "./texts.ts";
 
-/** What the program was asked for. */
+/** What the program was asked to do. */
 export type Asked =
 	| { readonly kind: "help" }
 	| { readonly kind: "version" }
@@ -11,7 +11,7 @@ export type Asked =
 	| UsageAsked
 	| { readonly kind: "why" | "verify"; readonly isJson: boolean };
 
-/** The report of `usage`. */
+/** The options of `usage`. */
 export interface UsageAsked {
 	readonly kind: "usage";
 	readonly period: Period;
@@ -19,16 +19,16 @@ export interface UsageAsked {
 	readonly isJson: boolean;
 }
 
-/** The forms of `status`. */
+/** The options of `status`. */
 export interface StatusAsked {
 	readonly kind: "status";
 	readonly form: "text" | "line" | "json";
 	readonly isWatching: boolean;
-	/** Of the line. */
+	/** Width of the line. */
 	readonly columns: number;
 }
 
-/** What tmux leaves the right side of its status bar. */
+/** The width that tmux leaves for the right side of its status bar. */
 const DEFAULT_COLUMNS = 40;
 const MOST_COLUMNS = 1000;
 
@@ -82,12 +82,12 @@ function readUsage(words: readonly string[]): Asked {
 	return { kind: "usage", period, by, isJson: options.has("--json") };
 }
 
-/** Options that are followed by a value. */
+/** Options that take a value. */
 const WITH_VALUE = new Set(["--width", "--by"]);
 
 interface Options {
 	readonly options: ReadonlyMap<string, string>;
-	/** Words that are no option, each among those that the command knows. */
+	/** Words that are not options, each one known to the command. */
 	readonly rest: readonly string[];
 	readonly problem?: Asked;
 }

@@ -15,7 +15,7 @@ import type { Paths, StoredPool } from "./stored-pool.ts";
 import { chainFollows, FOR_A_NEW_SESSION, LEFT_OUT } from "./texts.ts";
 import { usageReport } from "./usage.ts";
 
-/** What `usage`, `why` and `verify` print. */
+/** The output of `usage`, `why` and `verify`. */
 interface Explained {
 	readonly text: string;
 	readonly problems: readonly string[];
@@ -24,10 +24,10 @@ interface Explained {
 
 type Asked = UsageAsked | { readonly kind: "why" | "verify"; readonly isJson: boolean };
 
-/** Answers `usage`, `why` and `verify` as pi does in print mode, as far as the files tell. */
+/** Answers `usage`, `why` and `verify` as pi does in print mode, as far as the files allow. */
 export async function explain(asked: Asked, stored: StoredPool, paths: Paths, columns: number): Promise<Explained> {
 	const { text, json, problems, code } = await answerTo(asked, stored, paths, columns);
-	// Where the accounts cannot be read, the problems say so, and nothing else is known.
+	// If the accounts cannot be read, the problems say so and nothing else is known.
 	if (text === "") return { text, problems, code };
 	const masked = maskedOutcome({ text, json }, stored.settings.read().maskEmails);
 	return { text: `${asked.isJson ? documentText(masked.json, 2) : shown(masked.text)}\n`, problems, code };
@@ -45,7 +45,7 @@ async function answerTo(asked: Asked, stored: StoredPool, paths: Paths, columns:
 			return verify(stored, paths);
 		case "usage": {
 			const report = await usageReport(asked, stored, paths, columns);
-			// Accounts give no more than their labels to it.
+			// Only the labels of accounts are used for it.
 			const { accounts } = stored.problems();
 			return { ...report, problems: accounts, code: accounts.length > 0 ? 1 : 0 };
 		}
@@ -80,13 +80,13 @@ function why(stored: StoredPool, columns: number): Answer {
 	return { text: accounts.length > 0 ? "" : text, json: whyAsJson(view), problems, code: problems.length > 0 ? 1 : 0 };
 }
 
-/** pi alone asks, and spends. */
+/** Only pi calls the backend and spends credits. */
 const NOTHING_IS_SPENT: ResetSource = {
 	redeem: async () => ({ kind: "failed", reason: "only pi redeems", until: 0 }),
 	refreshStale: async () => undefined,
 };
 
-/** What comes where no account can serve; of one on bought credits, what comes after it. */
+/** Returns what would serve if no account could; for an account on bought credits, what would serve after it. */
 function offersAfter(plan: Plan, { pool, settings, state, clock, nextOfNew }: StoredPool) {
 	const [first] = plan.order;
 	if (first && first.gate?.kind !== "credits") return [];

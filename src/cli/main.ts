@@ -19,7 +19,7 @@ export async function main(words: readonly string[]): Promise<void> {
 	try {
 		process.exitCode = await run(asked);
 	} catch (error) {
-		// The reader of a pipe has all that it wants.
+		// The reader of a pipe has read enough.
 		if (codeOf(error) === "EPIPE") return;
 		tell(`${SPEAKS} failed: ${reasonOf(error)}.`);
 		process.exitCode = FAILED;
@@ -58,13 +58,13 @@ async function status(asked: StatusAsked, paths: Paths, open: () => StoredPool):
 	return code;
 }
 
-/** What opens the pool. What reads the pool of several machines is loaded for who has joined one. */
+/** Returns a function that opens the pool. The code for a shared pool is loaded only if this machine has joined one. */
 async function opener(paths: Paths): Promise<() => StoredPool> {
 	const open = (readShared?: typeof openPoolReader) =>
 		openStoredPool(paths, { now: () => Date.now() }, () => process.cwd(), readShared);
 	const first = open();
 	if (first.settings.read().pool === undefined) {
-		// It has read the settings already.
+		// It has already read the settings.
 		let opened: StoredPool | undefined = first;
 		return () => {
 			const stored = opened ?? open();
@@ -84,7 +84,7 @@ function tell(problem: string): void {
 	process.stderr.write(`${shown(problem)}\n`);
 }
 
-/** pi's agent directory, as pi finds it. */
+/** Returns pi's agent directory, as pi determines it. */
 function agentDirectory(): string {
 	const named = process.env.PI_CODING_AGENT_DIR;
 	if (!named) return join(homedir(), ".pi", "agent");

@@ -20,17 +20,17 @@ export const NONE_READY = 3;
 
 /** The status at one moment. */
 export interface Status {
-	/** For standard output, with the end of its last line; may be empty. */
+	/** For standard output, including its last line end. May be empty. */
 	readonly text: string;
-	/** For standard error, a line each. */
+	/** For standard error, one line each. */
 	readonly problems: readonly string[];
 	readonly code: number;
-	/** When it changes by itself, epoch ms: what counts down by the second, and what changes when its time has come. */
+	/** Times at which it changes by itself, epoch ms: `returns` count down by the second, `resets` change it once. */
 	readonly returns: readonly number[];
 	readonly resets: readonly number[];
 }
 
-/** Looks at the pool; `columns` is the width of the terminal. */
+/** Reads the pool. `columns` is the width of the terminal. */
 export function statusOf(
 	stored: StoredPool,
 	{ form, isWatching, columns: ofLine }: StatusAsked,
@@ -45,7 +45,7 @@ export function statusOf(
 	const line = () => {
 		return footerLine(footerModel(plan, now, { isForeign, floorsOf: pool.floors }), ofLine, (_tone, text) => text);
 	};
-	// The line needs none of it, and a status bar asks for nothing else.
+	// The line needs none of this, and a status bar requests nothing else.
 	const view = lazily(() =>
 		viewOf(pool, now, clock.now(), { account: plan.next, isForeign }, undefined, undefined, stored.sharedPool()),
 	);
@@ -56,7 +56,7 @@ export function statusOf(
 	const document = (): StatusDocument => {
 		return { ...poolAsJson(view()), ready: readyCount(plan), usable: plan.total, line: line() };
 	};
-	// Where the accounts cannot be read, the problems say so, and nothing else is known.
+	// If the accounts cannot be read, the problems say so and nothing else is known.
 	const isKnown = broken.length === 0;
 	const outcome = maskedOutcome(
 		{
@@ -82,7 +82,7 @@ function printed(
 	isWatching: boolean,
 ): string {
 	if (!isKnown) return form === "line" ? `${BROKEN_LINE}\n` : "";
-	// A document a line where one follows the other.
+	// While watching, print one document per line.
 	if (form === "json") return `${documentText(json, isWatching ? undefined : 2)}\n`;
 	return `${shown(text)}\n`;
 }

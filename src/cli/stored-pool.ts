@@ -18,31 +18,34 @@ import { canBeRead, openSettings, savedCodexModelIn } from "../platform/stores/s
 import { openStateStore } from "../platform/stores/state-store.ts";
 import { unreadable } from "./texts.ts";
 
-/** The accounts as pi has stored them, through the code that pi chooses by. Nothing is written, locked or created. */
+/** The accounts as pi has stored them, read with the code by which pi chooses. Writes, locks and creates nothing. */
 export interface StoredPool {
 	readonly pool: Pool;
 	readonly state: Pick<StateStore, "consents" | "giveConsent" | "endConsents">;
 	readonly settings: Pick<SettingsStore, "read">;
 	readonly piAuth: Pick<PiAuth, "peek">;
 	readonly clock: Clock;
-	/** The pool that this machine shares with others, as a pi has found it last; undefined where it has joined none. */
+	/** Returns the shared pool of this machine, as a pi last saw it; undefined if it has joined none. */
 	sharedPool(): SharedPoolStatus | undefined;
-	/** pi holds a key of its own for Codex, which serves as it is. */
+	/** True if pi holds its own API key for Codex, which it uses directly. */
 	isForeign(): boolean;
-	/** The request of a session that begins in this folder. */
+	/** Returns the request of a new session in this folder. */
 	nextOfNew(): SelectionRequest;
-	/** The request of a session that goes on with the account that served last; of a new one where none did lately. */
+	/**
+	 * Returns the request of a session that continues with the account that served last; of a new one if none did
+	 * recently.
+	 */
 	nextOfLast(): SelectionRequest;
-	/** What could not be read so far. `accounts`: nothing is known of any account. */
+	/** Returns what could not be read so far. `accounts`: nothing is known of any account. */
 	problems(): { readonly accounts: readonly string[]; readonly others: readonly string[] };
-	/** Preferences that will not do, as whole sentences. */
+	/** Returns invalid preferences, as whole sentences. */
 	complaints(): readonly string[];
 }
 
-/** Where the pool is stored. */
+/** Paths of the stored pool. */
 export interface Paths {
 	readonly directory: string;
-	/** Everything that is shown is read from these. */
+	/** Every file that the output depends on. */
 	readonly files: readonly string[];
 	readonly accounts: string;
 	readonly state: string;
@@ -50,7 +53,7 @@ export interface Paths {
 	readonly auth: string;
 	readonly log: string;
 	readonly ledger: string;
-	/** What this machine knows of the pool that it shares with others. */
+	/** What this machine knows of its shared pool. */
 	readonly sharedPool: string;
 }
 
@@ -60,7 +63,8 @@ export function pathsIn(directory: string): Paths {
 	const former = join(directory, "codex-state.json");
 	const paths = {
 		accounts: join(directory, "codex-accounts.json"),
-		// As long as no pi has begun the state beside an accounts file that is a link, pi goes on with this one.
+		// If the accounts file is a link and no pi has created a state file beside its target yet, pi continues with this
+		// one.
 		state: existsSync(place.state) || !existsSync(former) ? place.state : former,
 		settings: join(directory, "settings.json"),
 		auth: join(directory, "auth.json"),
@@ -74,8 +78,8 @@ export function pathsIn(directory: string): Paths {
 }
 
 /**
- * Opens the pool for a program that changes nothing. `folder` is where it was started; `readShared` reads the pool that
- * this machine shares with others, where it has joined one. May be called again.
+ * Opens the pool for a program that changes nothing. `folder` is where it was started. `readShared` reads this
+ * machine's shared pool, if it has joined one. May be called again.
  */
 export function openStoredPool(
 	paths: Paths,
@@ -96,7 +100,7 @@ export function openStoredPool(
 	);
 	const state = openStateStore(paths.state, (text) => void found.others.add(text), clock.now, openDocumentReader);
 	const piAuth = openPiAuth(paths.auth);
-	// A registry of its own: no session of pi runs in this process.
+	// A registry of its own, since no session of pi runs in this process.
 	const registry = new Map<unknown, unknown>();
 	const sets = createSessionFolders({ sets: () => settings.read().sets, processFolder: folder, registry });
 	const shared = readShared?.(paths.sharedPool, (text) => void found.others.add(text));
@@ -130,7 +134,7 @@ export function openStoredPool(
 		nextOfNew,
 		nextOfLast,
 		problems: () => {
-			// Both are read by now, also where there is no account to show.
+			// Read both now, even if there is no account to show.
 			list();
 			state.pin();
 			const settingsProblem = canBeRead(paths.settings) ? [] : [unreadable("settings.json")];
@@ -144,7 +148,9 @@ export function openStoredPool(
 	};
 }
 
-/** The accounts as the next pi will have them: those of a login that pi has given up are taken out, or signed out. */
+/**
+ * Returns the accounts as the next pi will see them: those of a login that pi has given up are removed or signed out.
+ */
 function asAfterLogout(accounts: AccountStore, piAuth: PiAuth, clock: Clock): () => readonly Account[] {
 	let known:
 		| { readonly of: readonly Account[]; readonly signature: string | undefined; readonly list: readonly Account[] }
@@ -161,11 +167,11 @@ function asAfterLogout(accounts: AccountStore, piAuth: PiAuth, clock: Clock): ()
 	};
 }
 
-/** pi writes in place, so that a look may meet half a file. */
+/** pi writes in place, so a read may find half a file. */
 const TORN_TRIES = 4;
 const TORN_PAUSE_MS = 50;
 
-/** Waits until pi has written its own files to the end; not for long, since they may be damaged. */
+/** Waits until pi has finished writing its files. Not for long, since they may be damaged. */
 export async function untilWhole({ settings, auth }: Paths): Promise<void> {
 	const isWhole = () => canBeRead(settings) && openPiAuth(auth).peek().kind !== "unreadable";
 	for (let tries = 1; tries < TORN_TRIES && !isWhole(); tries += 1) await setTimeout(TORN_PAUSE_MS);

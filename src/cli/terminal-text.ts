@@ -1,24 +1,27 @@
 /**
- * Measures text as it stands in a terminal: what `ui-kit` takes of pi-tui, for a program without pi. Plain text alone:
+ * Measures text in a terminal: what `ui-kit` uses of pi-tui, for a program without pi. For plain text only, since
  * nothing here paints.
  */
 
 const PRINTABLE_ASCII = /^[\x20-\x7e]*$/;
-/** One column each: Latin, Greek and Cyrillic letters, punctuation, arrows, boxes and blocks, without marks. */
+/**
+ * Matches characters of one column each: Latin, Greek and Cyrillic letters, punctuation, arrows, boxes and blocks,
+ * without combining marks.
+ */
 const NARROW =
 	/^[\x20-\x7e\u00a0-\u00ac\u00ae-\u02ff\u0370-\u0482\u048a-\u052f\u2010-\u2027\u2030-\u205e\u2190-\u22ff\u2500-\u25fc]*$/;
 const INVISIBLE = /^[\p{Default_Ignorable_Code_Point}\p{Control}\p{Mark}\p{Surrogate}]+$/u;
 const WIDE =
 	/^(?:\p{Emoji_Presentation}|[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe10-\ufe19\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{16fe0}-\u{18cff}\u{1aff0}-\u{1b2ff}\u{1f1e6}-\u{1f1ff}\u{20000}-\u{3fffd}])/u;
-/** Asks for the picture of a character that is text by default. */
+/** Matches a character that is text by default but is shown as a picture. */
 const AS_EMOJI = /^\p{Emoji}.*\ufe0f/u;
 
 let segmenter: Intl.Segmenter | undefined;
 
-/** The characters of a text as a reader counts them. */
+/** Splits a text into characters as a reader counts them. */
 function charactersOf(text: string): string[] {
 	if (PRINTABLE_ASCII.test(text)) return text.split("");
-	// Made when it is used: it takes 5 ms, which most calls need not pay for.
+	// Created at first use: it takes 5 ms, which most calls need not pay for.
 	segmenter ??= new Intl.Segmenter(undefined, { granularity: "grapheme" });
 	return [...segmenter.segment(text)].map(({ segment }) => segment);
 }
@@ -28,13 +31,13 @@ function widthOf(character: string): number {
 	return WIDE.test(character) || AS_EMOJI.test(character) ? 2 : 1;
 }
 
-/** Columns that a text takes. */
+/** Returns the columns that a text takes. */
 export function visibleWidth(text: string): number {
 	if (NARROW.test(text)) return text.length;
 	return charactersOf(text).reduce((sum, character) => sum + widthOf(character), 0);
 }
 
-/** The beginning of a text that fits `columns`, with `ellipsis` where something is cut. */
+/** Returns the beginning of a text that fits into `columns`, followed by `ellipsis` if something was cut. */
 export function truncateToWidth(text: string, columns: number, ellipsis = "..."): string {
 	if (visibleWidth(text) <= columns) return text;
 	const end = visibleWidth(ellipsis) <= columns ? ellipsis : "";
@@ -51,7 +54,7 @@ function fitting(text: string, columns: number): string {
 	return kept;
 }
 
-/** A text in lines of `columns` at most, broken between words, and within one that is longer than a line. */
+/** Wraps a text into lines of at most `columns`, between words if possible. */
 export function wrapTextWithAnsi(text: string, columns: number): string[] {
 	return text.split("\n").flatMap((line) => wrapLine(line, columns));
 }
@@ -67,7 +70,7 @@ function wrapLine(line: string, columns: number): string[] {
 		if (current.trim() !== "") lines.push(current.trimEnd());
 		current = piece.trim() === "" ? "" : piece;
 		while (visibleWidth(current) > columns) {
-			// A character that is wider than a line has one of its own.
+			// A character wider than a line gets a line of its own.
 			const head = fitting(current, columns) || (charactersOf(current)[0] ?? current);
 			lines.push(head);
 			current = current.slice(head.length);

@@ -17,12 +17,12 @@ export const USAGES = {
 	verify: { words: "verify [--json]", summary: "what is wrong with what is stored, and what to do about it" },
 } as const;
 
-/** `Usage: pi-multicodex why [--json]`. */
+/** Returns `Usage: pi-multicodex why [--json]`. */
 export function usageOf(name: keyof typeof USAGES): string {
 	return `Usage: ${SPEAKS} ${USAGES[name].words}`;
 }
 
-/** What `--help` prints. */
+/** Returns the text of `--help`. */
 export function helpText(): string {
 	return [
 		"Shows the Codex accounts of pi without pi. It reads what pi has stored, and changes nothing.",
@@ -36,46 +36,46 @@ export function helpText(): string {
 	].join("\n");
 }
 
-/** The first word is no command. `meant` ends the sentence. */
+/** Returns the text for an unknown command. `meant` ends the sentence. */
 export function noSuchCommand(typed: string, meant: string): string {
 	return `there is no "${printable(typed)}".${meant || ` ${SPEAKS} --help lists every command.`}`;
 }
 
-/** A command was given a word that it does not take. */
+/** Returns the text for a word that a command does not take. */
 export function noSuchOption(typed: string, meant: string, name: keyof typeof USAGES): string {
 	return `${name} takes no ${printable(typed)}.${meant} ${usageOf(name)}`;
 }
 
-/** What `usage` cannot be broken down by. */
+/** Returns the text for an unknown `--by` value. */
 export function noSuchGrouping(typed: string, meant: string): string {
 	return `--by takes no "${printable(typed)}".${meant} ${usageOf("usage")}`;
 }
 
-/** `--width` without a number. */
+/** Returns the text for `--width` without a number. */
 export function widthNeeded(most: number): string {
 	return `--width must be a whole number of columns from 1 to ${most}. ${usageOf("status")}`;
 }
 
-/** In the place of the line, where accounts cannot be read. */
+/** Replaces the line if accounts cannot be read. */
 export const BROKEN_LINE = "codex files unreadable";
 
-/** pi has a login of its own, and has not run since pi-multicodex was installed. */
+/** pi has a login of its own and has not run since pi-multicodex was installed. */
 export const NOT_YET_TAKEN_OVER =
 	"pi's own Codex login is not among the accounts yet: pi takes it over when it starts.";
 
-/** Stands before what `why` says. */
+/** Precedes the output of `why`. */
 export const FOR_A_NEW_SESSION = "A new session in this folder:";
 
-/** What `verify` in pi sees, and this program does not. */
+/** What `verify` in pi checks and this program does not. */
 export const LEFT_OUT =
 	"The network, pi itself and other extensions were not looked at: /multicodex verify in pi does.";
 
-/** The chain, of which only pi knows what can be asked. */
+/** Returns the text about the chain. Only pi knows which of its links can be asked. */
 export function chainFollows(chain: readonly string[]): string {
 	return `Where none of these serves, pi asks your chain, as far as it can: ${chain.map(printable).join(", ")}.`;
 }
 
-/** A file of pi's that cannot be read. */
+/** Returns the text for a file of pi's that cannot be read. */
 export function unreadable(name: string): string {
 	return `${name} is damaged and cannot be read.`;
 }

@@ -4,7 +4,7 @@ import { openLedgerStore } from "../platform/stores/ledger-store.ts";
 import type { UsageAsked } from "./arguments.ts";
 import type { Paths, StoredPool } from "./stored-pool.ts";
 
-/** What `usage` prints, as pi does in print mode. */
+/** Returns the output of `usage`, as pi prints it in print mode. */
 export async function usageReport(
 	{ period, by }: Pick<UsageAsked, "period" | "by">,
 	{ pool, settings, clock }: StoredPool,
@@ -14,7 +14,7 @@ export async function usageReport(
 	const onFailure = (error: unknown) => {
 		throw error;
 	};
-	// Nothing is counted here, so that no folder is ever looked at.
+	// Nothing is counted here, so no folder is ever read.
 	const ledger = openLedgerStore({ path, now: clock.now, projectOf: (folder) => folder, onFailure });
 	const report = reportOf(await ledger.read(), period, by, clock.now());
 	const view = { report, accounts: pool.accounts(), isOn: settings.read().ledger };

@@ -6,7 +6,7 @@ import { parseJson } from "../platform/json.ts";
 
 const manifestSchema = z.object({ version: z.string() });
 
-/** The version in the package's manifest: above the bundle that this source becomes a part of, and above the source. */
+/** Returns the version in the package's manifest, which is above both the bundle and this source file. */
 export function versionOfPackage(): string {
 	const here = dirname(fileURLToPath(import.meta.url));
 	const root = here.endsWith("dist") ? join(here, "..") : join(here, "../..");

@@ -12,8 +12,8 @@ const END_KEYS = new Set(["\x03", "\x04", "\x1b", "q", "Q"]);
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
- * Shows the status until a key or a signal ends it, or standard output has no reader any more. Resolves to the exit
- * code, with the terminal as it was.
+ * Shows the status until a key or signal ends it, or standard output has no reader any more. Resolves to the exit code,
+ * after restoring the terminal.
  */
 export async function watchUntilEnd(
 	asked: StatusAsked,
@@ -25,7 +25,7 @@ export async function watchUntilEnd(
 	const isScreen = asked.form === "text" && stdout.isTTY && process.env.TERM !== "dumb";
 	const hasKeys = isScreen && stdin.isTTY;
 	let stored = open();
-	/** What was broken may have been mended since. */
+	/** Problems may have been fixed since. */
 	const look = (columns: number) => {
 		const { accounts, others } = stored.problems();
 		if (accounts.length + others.length > 0) stored = open();
@@ -45,7 +45,7 @@ export async function watchUntilEnd(
 			listening.signal.addEventListener("abort", () => emitter.off(event, listener));
 		};
 		for (const name of SIGNALS) on(process, name, () => resolve(128 + constants.signals[name]));
-		// Whatever its error is: nothing that is written is read any more.
+		// Whatever the error is, nothing that is written will be read.
 		stdout.on("error", () => resolve(0));
 		on(stdout, "resize", () => watch.redraw());
 		on(process, "SIGCONT", () => {

@@ -1,42 +1,42 @@
 import type { Status } from "./status.ts";
 
-/** Where the status is shown again and again. */
+/** Where the status is shown repeatedly. */
 export interface Display {
-	/** It can be painted over; else one status follows the other. */
+	/** True if it can be painted over; otherwise one status follows the other. */
 	readonly isScreen: boolean;
 	write(text: string): void;
-	/** Rows and columns now. */
+	/** Returns the present rows and columns. */
 	size(): { readonly rows: number; readonly columns: number };
-	/** Breaks a text into lines of `columns`. */
+	/** Wraps a text into lines of `columns`. */
 	wrap(text: string, columns: number): readonly string[];
 }
 
 interface Deps {
 	readonly look: (columns: number) => Status;
 	readonly display: Display;
-	/** Has `listener` called after a file was written, until the function that it gives is called. */
+	/** Calls `listener` after each write of a file, until the returned function is called. */
 	readonly follow: (listener: () => void) => () => void;
 	/** Milliseconds since the epoch. */
 	readonly now: () => number;
 	readonly tellProblem: (text: string) => void;
-	/** Called where the status cannot be shown; the watch is over then. */
+	/** Called if the status cannot be shown. The watch has then ended. */
 	readonly onFailure: (error: unknown) => void;
 }
 
-/** A watch that runs. */
+/** A running watch. */
 export interface Watch {
-	/** Draws again, also what is on the screen already: its size has changed, or another program has painted over it. */
+	/** Draws again, even what is already on the screen: its size has changed, or another program has painted over it. */
 	redraw(): void;
-	/** Leaves the screen as it was. May be called again. */
+	/** Ends the watch and restores the screen. May be called again. */
 	end(): void;
 }
 
 const SECOND_MS = 1000;
 const MINUTE_MS = 60_000;
-/** Times are rounded to whole seconds where they count down; a moment later they are past. */
+/** Countdowns are rounded to whole seconds. A time has safely passed this much later. */
 const MARGIN_MS = 20;
 
-/** The other screen of the terminal, without a cursor; and back. */
+/** Enter the terminal's alternate screen and hide the cursor, and leave it again. */
 const ENTER = "\x1b[?1049h\x1b[?25l";
 const LEAVE = "\x1b[?25h\x1b[?1049l";
 const HOME = "\x1b[H";
@@ -61,7 +61,7 @@ export function startWatch({ look, display, follow, now, tellProblem, onFailure 
 		clearTimeout(timer);
 		const { text, problems, returns, resets } = look(display.size().columns);
 		const whole = display.isScreen ? [text, ...problems].join("\n") : text;
-		// A reader that has gone is noticed by a write alone.
+		// Only a write shows that a reader has gone.
 		const isDue = !display.isScreen && now() - writtenAt >= MINUTE_MS;
 		if (whole !== shown || isDue) {
 			shown = whole;
@@ -104,7 +104,7 @@ export function startWatch({ look, display, follow, now, tellProblem, onFailure 
 	};
 }
 
-/** How long what is shown stays true: what returns within a minute counts down by the second. */
+/** Returns how long what is shown stays true. Returns within a minute count down by the second. */
 function untilNext(returns: readonly number[], resets: readonly number[], now: number): number {
 	const [back = Number.POSITIVE_INFINITY] = [...returns].sort((a, b) => a - b);
 	if (back - now <= MINUTE_MS) return SECOND_MS;

@@ -12,24 +12,24 @@ import { modeOf } from "./output.ts";
 import { baseUrlOf, PROVIDER } from "./provider.ts";
 import { isVirtual } from "./virtual-models.ts";
 
-/** Newer hosts take a registration in behind: their models are there a moment after the first account. */
+/** Newer hosts process a registration in the background. Their models appear a moment after the first account. */
 const MODELS_TRIES = 40;
 const MODELS_PAUSE_MS = 50;
 
-/** The person waits this long to hear what is left; later answers are on the footer. */
+/** How long the person waits to hear what is left. The footer shows later answers. */
 const USAGE_MS = 3000;
 
-/** What the person should know when accounts have joined. */
+/** What to tell the person when accounts have joined. */
 export interface Joining {
-	/** How to choose a model, with a blank before it; empty where there is nothing to do. */
+	/** How to choose a model, with a leading blank; empty if there is nothing to do. */
 	readonly modelAdvice: string;
-	/** What an account has left; undefined where no answer came in time. */
+	/** Returns what an account has left; undefined if no answer came in time. */
 	usageOf(account: Account): UsageSnapshot | undefined;
 }
 
 /**
- * What follows when accounts have joined: their usage is asked for, and a pi that has no model yet, as before the first
- * sign-in, is given one.
+ * Runs after accounts have joined: fetches their usage, and selects a model if pi has none yet, as before the first
+ * sign-in.
  */
 export type AfterSignIn = (accounts: readonly Account[], ctx: CommandContext) => Promise<Joining>;
 
@@ -37,9 +37,9 @@ interface Deps {
 	readonly usage: Pick<UsageMonitor, "ask" | "setBaseUrl">;
 	readonly pool: Pick<Pool, "status">;
 	readonly settings: Pick<SettingsStore, "read">;
-	/** Makes a model the session's; false where pi has no key for it. */
+	/** Selects a model for the session. Resolves to false if pi has no key for it. */
 	readonly setModel: (model: Model<Api>) => Promise<boolean>;
-	/** The Codex model that the person has saved as the default. */
+	/** Returns the Codex model that the person has saved as the default. */
 	readonly savedModel: () => string | undefined;
 }
 
@@ -64,7 +64,7 @@ async function afterSignIn(accounts: readonly Account[], ctx: CommandContext, de
 	};
 	const asking = beginAsking();
 	const modelAdvice = await offerModel(accounts, ctx, deps);
-	// Without any account some hosts knew no Codex model before, and with it no address.
+	// Without any account, some hosts know no Codex model, and therefore no address.
 	const asked = asking ?? beginAsking() ?? Promise.resolve();
 	// The session has ended, and its chat with it.
 	const answers = raceAbort(asked, signal).catch(() => undefined);
@@ -79,7 +79,7 @@ async function offerModel(
 ): Promise<string> {
 	const { model } = host;
 	if (model?.provider === PROVIDER) return "";
-	// Newer hosts have a model of this name as long as they have none.
+	// Newer hosts use a model with this name while they have none.
 	const isMissing = model === undefined || model.provider === "unknown";
 	if (!isMissing || modeOf(host) !== "tui") return " /model chooses a Codex model.";
 	for (let tries = 0; tries < MODELS_TRIES && !signal.aborted; tries += 1) {

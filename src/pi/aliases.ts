@@ -1,6 +1,6 @@
 import { comparable } from "../ui-kit/nearest.ts";
 
-/** What an everyday word stands for: a subcommand, and words that come before those typed behind it. */
+/** What an everyday word stands for: a subcommand, and words put before those typed after it. */
 export interface Alias {
 	/** Empty for the command without a word. */
 	readonly command: string;
@@ -9,7 +9,7 @@ export interface Alias {
 
 const of = (command: string, ...words: string[]): Alias => ({ command, words });
 
-/** Words of other tools and of everyday use. The next one is one entry here. */
+/** Words of other tools and of everyday use. A new one is one entry here. */
 const ALIASES: ReadonlyMap<string, Alias> = new Map([
 	["list", of("show")],
 	["ls", of("show")],
@@ -29,20 +29,20 @@ const ALIASES: ReadonlyMap<string, Alias> = new Map([
 	["-h", of("help")],
 ]);
 
-/** What the word stands for; undefined where it is no alias. */
+/** Returns what the word stands for; undefined if it is no alias. */
 export function aliasCalled(word: string): Alias | undefined {
 	return ALIASES.get(comparable(word));
 }
 
-/** The words that are offered and listed; the options that every program knows are understood only. */
+/** The words that are offered and listed. Options that every program knows are accepted but not listed. */
 export const ALIAS_WORDS: readonly string[] = [...ALIASES.keys()].filter((word) => !word.startsWith("-"));
 
-/** The subcommand that an alias is short for, as it would be typed. */
+/** Returns the command that an alias stands for, as it would be typed. */
 export function meaningOf({ command, words }: Alias): string {
 	return ["/multicodex", command, ...words].filter((word) => word !== "").join(" ");
 }
 
-/** `list, ls, status, quota = show; …`: every alias, in one line. */
+/** Lists every alias in one line: `list, ls, status, quota = show; …`. */
 export function aliasLine(): string {
 	const meanings = new Map<string, string[]>();
 	for (const word of ALIAS_WORDS) {

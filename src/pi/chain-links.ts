@@ -10,22 +10,22 @@ import type { Settings } from "../core/settings.ts";
 import { PROVIDER } from "./provider.ts";
 import { isVirtual } from "./virtual-models.ts";
 
-/** A link, as it is shown. */
+/** A link, ready to be shown. */
 export interface ShownLink extends Link {
-	/** Undefined where the host knows no such model. */
+	/** Undefined if the host has no such model. */
 	readonly model: Model<Api> | undefined;
 	readonly isSubscription: boolean;
-	/** Where it has failed: for what, and until when it is not asked. */
+	/** Why it has failed, and until when it is not asked; undefined if it has not. */
 	readonly closure: Closure | undefined;
 }
 
-/** What a host and the pool say of the links of the chain. */
+/** What the host and the pool know about the links of the chain. */
 export interface ChainLinks {
-	/** Who serves the session's next request with a Codex model. */
+	/** Plans who serves the session's next request to a Codex model. */
 	planFor(modelId: string, ctx: ExtensionContext): Plan;
-	/** A link as it would stand. */
+	/** Describes a link as if it were in the chain now. */
 	look(name: string, ctx: ExtensionContext): ShownLink;
-	/** Every link of the chain as it stands now. */
+	/** Describes every link of the chain as it is now. */
 	shown(ctx: ExtensionContext): readonly ShownLink[];
 }
 
@@ -34,7 +34,7 @@ interface Deps {
 	readonly affinity: Affinity;
 	readonly link: Pick<PiLoginSync, "isForeign">;
 	readonly settings: () => Settings;
-	/** Tells the stored credentials of a provider from later ones. */
+	/** Returns a mark that distinguishes the stored credentials of a provider from later ones. */
 	readonly loginMark: (provider: string) => string | undefined;
 	readonly failures: Pick<LinkFailures, "closure">;
 }
@@ -80,12 +80,12 @@ export function createChainLinks({ pool, affinity, link, settings, loginMark, fa
 	return { planFor, look, shown: (ctx) => settings().beyond.chain.map((name) => look(name, ctx)) };
 }
 
-/** An account can be tried now. One on weak evidence is not tried while the chain can answer. */
+/** True if an account can be tried now. One on weak evidence is not tried while the chain can answer. */
 export function isOpen({ order, lastResort }: Plan): boolean {
 	return order.length + lastResort.length > 0;
 }
 
-/** Every account that is there has refused the model itself. */
+/** True if every present account has refused the model itself. */
 function isRefusedByAll({ order, lastResort, gated }: Plan): boolean {
 	const usable = gated.filter(({ gate }) => gate.kind !== "disabled" && gate.kind !== "needs-login");
 	const isOfModel = ({ gate, blocking }: Gated) =>
@@ -93,7 +93,7 @@ function isRefusedByAll({ order, lastResort, gated }: Plan): boolean {
 	return order.length + lastResort.length === 0 && usable.length > 0 && usable.every(isOfModel);
 }
 
-/** The link can be asked now. */
+/** True if the link can be asked now. */
 export function isAskable({ obstacle }: Link): boolean {
 	return obstacle === undefined;
 }

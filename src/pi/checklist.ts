@@ -3,14 +3,14 @@ import type { CommandContext } from "./command.ts";
 import { modeOf } from "./output.ts";
 import { openPanel } from "./panel.ts";
 
-/** What a person has chosen of a list: rows by their ids, none of them, or no answer. */
+/** What a person chose from a list: rows by their ids, none of them, or no answer. */
 export type Chosen =
 	| { readonly kind: "chosen"; readonly ids: ReadonlySet<string> }
 	| { readonly kind: "none" | "cancelled" };
 
 /**
- * Has a person choose among the rows of a checklist, on a panel or in dialogs. `plain` is the question about a single
- * row, where there are only dialogs.
+ * Lets a person choose rows of a checklist, on a panel or in dialogs. `plain` is the question about a single row, for
+ * dialogs.
  */
 export async function askToTick(ctx: CommandContext, checklist: Checklist, plain: string): Promise<Chosen> {
 	const onPanel =
@@ -31,7 +31,7 @@ function chosenOf(ids: ReadonlySet<string>): Chosen {
 	return ids.size > 0 ? { kind: "chosen", ids } : { kind: "none" };
 }
 
-/** Of several rows each answer that is one switches it, until one of the others is given. */
+/** With several rows, each answer that is a row toggles it, until one of the other answers is given. */
 async function tickInDialogs(
 	{ host, signal }: CommandContext,
 	{ heading, rows, answer, nothing }: Checklist,

@@ -10,14 +10,14 @@ import { comparable, nearest } from "../ui-kit/nearest.ts";
 import { noSuchAccount, unknownOption } from "./command-texts.ts";
 import type { Result } from "./output.ts";
 
-/** A choice while a command is typed. */
+/** A choice offered while a command is typed. */
 export interface Completion {
 	readonly value: string;
 	readonly label: string;
 	readonly description?: string;
 }
 
-/** Why a command did nothing, as one line. */
+/** Why a command did nothing, in one line. */
 export interface Failure {
 	readonly failure: string;
 }
@@ -27,28 +27,28 @@ export function isFailure(value: object): value is Failure {
 	return "failure" in value && typeof value.failure === "string";
 }
 
-/** The outcome of a command. After a failure nothing has changed. */
+/** The outcome of a command. A failure means that nothing has changed. */
 export type Outcome = Result | Failure;
 
-/** What a command is run on: words typed after its name, or the account that a panel or a menu holds. */
+/** The input of a command: the words typed after its name, or the account that a panel or menu holds. */
 export type Given = { readonly words: readonly string[] } | { readonly account: Account };
 
-/** How a command ended: `cancelled` when the person left one of its dialogs without an answer. */
+/** How a command ended. `cancelled`: the person left a dialog without an answer. */
 export type Ended = "done" | "cancelled";
 
-/** The session that a command runs in, and the other commands of the list. */
+/** The session that a command runs in, and the other commands. */
 export interface CommandContext {
 	/** pi's own context. */
 	readonly host: ExtensionCommandContext;
-	/** Fires when the session ends in which the command was given. */
+	/** Fires when the session in which the command was given ends. */
 	readonly signal: AbortSignal;
-	/** Every subcommand, the one without a word first. */
+	/** Every subcommand. The one without a word comes first. */
 	readonly commands: readonly Subcommand[];
-	/** Settles when the command that was given has ended, with all that it has run; until then it may show a panel. */
+	/** Settles when the command and everything that it has run have ended. Until then it may show a panel. */
 	readonly ended: Promise<void>;
-	/** Runs another command of the list and reports its outcome; with `isQuiet` only a failure. Never throws. */
+	/** Runs another command and reports its outcome; with `isQuiet`, only a failure. Never throws. */
 	run(name: string, given: Given, how?: { readonly isQuiet?: boolean }): Promise<Ended>;
-	/** The same session through another view of pi's context. */
+	/** Returns the same session with another view of pi's context. */
 	on(host: ExtensionCommandContext): CommandContext;
 }
 
@@ -59,46 +59,44 @@ export interface Subcommand<Args extends object = object> {
 	readonly usage: string;
 	/** What it does, in a few words. */
 	readonly summary: string;
-	/** It writes nothing: what other processes and pi have stored since is not taken over first. */
+	/** True if it writes nothing. It then starts without first applying what other processes and pi have stored. */
 	readonly isLookOnly?: true;
-	/** It can work on one account that a panel or a menu holds. */
+	/** Set if it can work on one account that a panel or menu holds. */
 	readonly onAccount?: AccountCommand<Args>;
-	/** The words that may follow those in `before`; `typed` is what stands of the next one already. */
+	/** Completes the words after `before`; `typed` is the beginning of the next one. */
 	complete?(before: readonly string[], typed: string): Completion[];
-	/** With these words it is a panel, which paints at once: what may have changed elsewhere is read afterwards. */
+	/** True if, with these words, it is a panel that draws at once. Changes made elsewhere are read afterwards. */
 	isPanel?(words: readonly string[]): boolean;
-	/** Reads the words of the slash command. Only typed words come here. */
+	/** Parses the words of the slash command. Only typed words get here. */
 	parse(words: readonly string[]): Args | Failure;
-	/** Undefined when everything has been reported already. */
+	/** Runs the command. Undefined if everything was already reported. */
 	run(args: Args, ctx: CommandContext): Promise<Outcome | undefined>;
 }
 
-/** The side of a command that works on one account. */
+/** How a command works on one account. */
 export interface AccountCommand<Args> {
 	args(account: Account): Args;
-	/** A menu asks for the account first, and offers these. Without it the command asks by itself. */
+	/** True if a menu offers the account for this command. Without this method the command asks by itself. */
 	isOffered?(account: Account): boolean;
 }
 
-/**
- * The subcommands: the one for `/multicodex` without a word, and the others in the order in which `help` lists them.
- */
+/** The subcommands: the one for `/multicodex` without a word, and the others in the order of `help`. */
 export interface CommandList {
 	readonly withoutAWord: Subcommand;
 	readonly named: readonly Subcommand[];
 }
 
-/** The failure for words that a subcommand does not take; `problem`, a sentence, says what is wrong with them. */
+/** Returns the failure for words that a subcommand does not take. `problem` is a sentence about what is wrong. */
 export function usageError(usage: string, problem?: string): Failure {
 	const typed = `Usage: /multicodex ${usage}`;
 	return { failure: problem === undefined ? typed : `${problem} ${typed}` };
 }
 
 const OPTION = /^-+\p{L}/u;
-/** What keyboards make of two minus signs. A label may begin so, an option that there is may be meant by it. */
+/** Matches what keyboards make of two minus signs. A label may begin like this, or a known option may be meant. */
 const DASHED = /^[\u2013\u2014]\p{L}/u;
 
-/** Options and the other words of a command; else the failure that names the option that it does not know. */
+/** Splits words into options and others. Returns a failure that names the first unknown option. */
 export function parseOptions(
 	words: readonly string[],
 	known: readonly string[],
@@ -114,19 +112,19 @@ export function parseOptions(
 /** The arguments of a command that takes no words. */
 export type NoArgs = Readonly<Record<string, never>>;
 
-/** Refuses every word. */
+/** Accepts no words. */
 export function parseNothing(words: readonly string[], usage: string): NoArgs | Failure {
 	const given = parseOptions(words, [], usage);
 	if ("failure" in given) return given;
 	return words.length > 0 ? usageError(usage) : {};
 }
 
-/** The arguments of a command that takes an account and nothing else. */
+/** The arguments of a command that takes one account and nothing else. */
 export interface AccountArgs {
 	readonly account: Account;
 }
 
-/** Reads the name of one account. */
+/** Parses the name of one account. */
 export function parseAccount(
 	words: readonly string[],
 	usage: string,
@@ -139,14 +137,14 @@ export function parseAccount(
 	return "failure" in account ? account : { account };
 }
 
-/** True where no word but options stands before: the next one may be what the command is about. */
+/** True if only options precede the next word, which may then be what the command is about. */
 export function isFirstPositional(before: readonly string[]): boolean {
 	return before.every((word) => word.startsWith("--"));
 }
 
 /**
- * The one account that `words` name, by label, e-mail or id prefix; else why it is none. `others` are words that may
- * stand in its place, and may have been meant.
+ * Returns the one account that `words` name, by label, e-mail or id prefix; otherwise a failure. `others` are words
+ * that are valid in its place and may have been meant.
  */
 export function resolveAccount(
 	words: readonly string[],
@@ -165,7 +163,7 @@ export function resolveAccount(
 	return { failure: `"${wanted}" may mean ${listed}. Nothing was changed.` };
 }
 
-/** Labels, and `others`, that may have been meant; an account by its e-mail too. */
+/** Returns labels, and words of `others`, that may have been meant. Also compares e-mails. */
 function meantBy(wanted: string, accounts: readonly Account[], others: readonly string[]): string[] {
 	const meant = nearest(wanted, [...accounts.map(({ label }) => label), ...others]);
 	if (meant.length > 0) return meant.map(asWord);
@@ -176,13 +174,13 @@ function meantBy(wanted: string, accounts: readonly Account[], others: readonly 
 	return accounts.filter(({ email = "" }) => emails.includes(email)).map(({ label }) => asWord(label));
 }
 
-/** What the completion of an account's name reads. */
+/** What completing an account's name needs. */
 export interface AccountNames {
 	readonly pool: Pick<Pool, "accounts">;
 	readonly settings: Pick<SettingsStore, "read">;
 }
 
-/** Labels to choose from, those that `isOffered` lets through. */
+/** Returns labels to choose from, if `isOffered` accepts their accounts. */
 export function accountChoices(
 	{ pool, settings }: AccountNames,
 	isOffered: (account: Account) => boolean = () => true,
@@ -194,12 +192,12 @@ export function accountChoices(
 		.map(({ id, label, email }) => {
 			const shown = maskEmails ? hideEmails(label) : label;
 			const description = email !== undefined && !maskEmails ? { description: email } : {};
-			// What is typed must name the account, and is seen as well.
+			// The value must name the account, and is also shown.
 			return { value: shown === label ? asWord(label) : id, label: shown, ...description };
 		});
 }
 
-/** What file systems say, in words. */
+/** Error codes of the file system, in words. */
 const REASONS: Readonly<Record<string, string>> = {
 	EROFS: "it lies where nothing can be written",
 	EACCES: "you may not write there",
@@ -208,10 +206,13 @@ const REASONS: Readonly<Record<string, string>> = {
 	EDQUOT: "your share of the disk is full",
 };
 
-/** The path in a message is then that of the file beside which we write. */
+/** Matches the end of a temporary file's name. The message then names the file beside which we write. */
 const TEMPORARY = /\.\d+-[0-9a-f]{8}\.tmp\b/g;
 
-/** Why something failed. Messages of file-system errors name paths, never content; any other may quote anything. */
+/**
+ * Returns why something failed. Messages of file system errors name paths but never content; other messages may quote
+ * anything.
+ */
 export function reasonOf(error: unknown): string {
 	if (!(error instanceof Error) || !("code" in error)) return "an unexpected error";
 	const code = String(error.code);
@@ -222,22 +223,22 @@ export function reasonOf(error: unknown): string {
 	return `${path} cannot be written: ${reason} (${code})`;
 }
 
-/** The option of a command that prints one JSON document where it is asked to. */
+/** Offers `--json`, unless it was typed already. */
 export function jsonChoice(before: readonly string[]): Completion[] {
 	return before.includes("--json") ? [] : [{ value: "--json", label: "--json", description: "as one JSON document" }];
 }
 
-/** An account in a result for machines. */
+/** Returns an account as it appears in JSON results. */
 export function accountRef({ id, label }: Account): { readonly id: string; readonly label: string } {
 	return { id, label };
 }
 
-/** The subcommand of that name. */
+/** Finds the subcommand with this name. */
 export function commandCalled(name: string, commands: readonly Subcommand[]): Subcommand | undefined {
 	return commands.find((candidate) => candidate.name === comparable(name));
 }
 
-/** Words are parted by blanks; quotes keep a label, a path or a value together. */
+/** Splits at blanks. Quotes keep a label, a path or a value together. */
 export function wordsIn(args: string): string[] {
 	return [...args.matchAll(/(?:"[^"]*"|\S)+/g)].map(([word]) => word.replace(/"([^"]*)"/g, "$1"));
 }

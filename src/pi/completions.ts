@@ -4,15 +4,15 @@ import { ALIAS_WORDS, aliasCalled, meaningOf } from "./aliases.ts";
 import { type CommandList, type Completion, commandCalled, isFailure, type Subcommand, wordsIn } from "./command.ts";
 import { columnsNow } from "./output.ts";
 
-/** Where the piece that is being typed begins: at a quote that is open, else behind the last blank. */
+/** Returns where the word being typed starts: at an open quote, else after the last blank. */
 function startOfLast(typed: string): number {
 	const isQuoteOpen = typed.split('"').length % 2 === 0;
 	return isQuoteOpen ? typed.lastIndexOf('"') : typed.length - (typed.split(/\s/).at(-1)?.length ?? 0);
 }
 
 /**
- * The chosen value replaces everything after the command's name, so it holds all words. Nothing is offered once a
- * choice is complete: an open list would swallow the Enter that submits.
+ * Returns the completions. A chosen value replaces everything after the command's name, so it contains all words.
+ * Nothing is offered once the input is complete: an open list would swallow the Enter that submits.
  */
 export function completionsFor(typed: string, { withoutAWord, named }: CommandList): Completion[] | null {
 	const at = startOfLast(typed);
@@ -34,17 +34,17 @@ export function completionsFor(typed: string, { withoutAWord, named }: CommandLi
 }
 
 /**
- * The choice to add nothing: pi's list highlights the first one, and an Enter that takes an option unseen is a slip.
- * With the blank behind it the value is what stands in the editor, which pi then prefers to all others.
+ * The choice to add nothing. pi's list highlights the first entry, and Enter must not take an option unseen. With its
+ * trailing blank the value equals the text in the editor, which pi prefers to all other entries.
  */
 function asItStands(head: string, { summary }: Subcommand): Completion {
 	return { value: head, label: head.trim(), description: summary };
 }
 
-/** pi's list gives this much of the screen to names and margins, and cuts what does not fit beside them. */
+/** The width that pi's list gives to names and margins. It cuts what does not fit beside them. */
 const BESIDE_NAMES = 36;
 
-/** With as much of its description as the list has room for, up to the end of a clause. */
+/** Shortens the description to what the list has room for, at the end of a clause. */
 function inList(choice: Completion): Completion {
 	const { description } = choice;
 	if (description === undefined) return choice;
@@ -56,7 +56,7 @@ function inList(choice: Completion): Completion {
 	return { ...choice, description: kept };
 }
 
-/** Subcommands; what else they may be called where none fits. */
+/** Completes subcommands; their aliases if none matches. */
 function namesFor(typed: string, commands: readonly Subcommand[]): Completion[] {
 	const names = commands.map(({ name, summary }) => ({ value: name, label: name, description: summary }));
 	const fits = fitting(typed, names);
@@ -69,8 +69,8 @@ function namesFor(typed: string, commands: readonly Subcommand[]): Completion[] 
 }
 
 /**
- * The choices that `typed` stands in, wherever that is, first those that begin with it. An option is offered
- * before anything is typed and once its dash is: any other word may be a label.
+ * Returns the choices that contain `typed`, those that start with it first. Options are offered while nothing is typed,
+ * and after a dash: any other word may be a label.
  */
 function fitting(typed: string, choices: readonly Completion[]): Completion[] {
 	const wanted = bare(typed);
@@ -81,7 +81,7 @@ function fitting(typed: string, choices: readonly Completion[]): Completion[] {
 	return [...fits.filter(({ at }) => at === 0), ...fits.filter(({ at }) => at > 0)].map(({ choice }) => choice);
 }
 
-/** Where `wanted` stands in a word, or behind the `=` of a preference in its value; -1 where it does not. */
+/** Returns where `wanted` is found in a word, or in the value after the `=` of a preference; -1 if it is not. */
 function placeIn(word: string, wanted: string): number {
 	const at = word.indexOf(wanted);
 	const equals = wanted.indexOf("=") + 1;
@@ -89,7 +89,7 @@ function placeIn(word: string, wanted: string): number {
 	return word.indexOf(wanted.slice(equals), equals);
 }
 
-/** Nothing where there is nothing to choose any more. */
+/** Returns nothing once there is nothing left to choose. */
 function offered(typed: string, matches: Completion[]): Completion[] | null {
 	const [whole = ""] = wordsIn(typed);
 	const isWhole = matches.some(({ value }) => comparable(wordsIn(value)[0] ?? "") === comparable(whole));

@@ -14,8 +14,9 @@ import { watchingFirst } from "../core/request/first-event.ts";
 export const API = "openai-codex-responses";
 
 /**
- * Calls pi's own Codex stream function past the registry, which leads to us. `modelRegistry.stream()` and `complete()`
- * arrive here as well, with options that only the full function takes: the simple one drops them without a word.
+ * Calls pi's own Codex stream function directly, since the registry would lead back to us. Calls of
+ * `modelRegistry.stream()` and `complete()` arrive here as well, with options that only the full function takes: the
+ * simple one silently drops them.
  */
 export function streamOfHost(model: Model<Api>, context: Context, options: StreamOptions): AssistantMessageEventStream {
 	const codex = model as Model<typeof API>;
@@ -31,19 +32,22 @@ export const delegate: CodexDelegate = {
 		try {
 			ai.cleanupSessionResources(sessionId);
 		} catch {
-			// A clean-up of another extension threw; ours has run.
+			// A clean-up of another extension threw. Ours has run.
 			return;
 		}
 	},
 };
 
-/** Options of the full function alone. */
+/** Options that only the full function takes. */
 type FullOptions = Pick<
 	OpenAICodexResponsesOptions,
 	"reasoningEffort" | "reasoningSummary" | "serviceTier" | "textVerbosity"
 >;
 
-/** A caller that gives `reasoning` has called the simple function: an effort that it means is in there. */
+/**
+ * True if the full function must be called. A caller that passes `reasoning` has called the simple one, and that
+ * includes the effort it wants.
+ */
 function isForFullFunction(options: StreamOptions & FullOptions): boolean {
 	const { reasoning, reasoningEffort, reasoningSummary, serviceTier, textVerbosity } = options;
 	if (reasoningEffort !== undefined) return true;
@@ -51,25 +55,25 @@ function isForFullFunction(options: StreamOptions & FullOptions): boolean {
 	return [reasoningSummary, serviceTier, textVerbosity].some((option) => option !== undefined);
 }
 
-/** Our place in the host's registry of stream functions. */
+/** Our entry in the host's registry of stream functions. */
 export interface Place {
-	/** A request has come to us: whatever leads here now is ours. */
+	/** Records that a request has reached us: the present entry leads to us. */
 	reached(): void;
-	/** Takes the place back where the host has put its own function there. */
+	/** Registers us again if the host has put its own function there. */
 	keep(): void;
-	/** The events of a stream of the host's, which loses us the place by its start. */
+	/** Returns the events of a host's stream whose start may replace our entry, and keeps the entry. */
 	keptDuring(events: AsyncIterable<AssistantMessageEvent>): AsyncIterable<AssistantMessageEvent>;
 }
 
 /**
- * Keeps our place on hosts that find a stream function by its api (0.73.1 to 0.79): from 0.79.8 to 0.79.10 each call of
- * the host's own function registers that function anew, over us. An entry that we have been reached by is never
- * touched: on hosts that compose by provider that is the host's own, which does not change, and after a registration of
- * another extension we are not reached any more.
+ * Keeps our entry on hosts that find a stream function by its api (0.73.1 to 0.79): from 0.79.8 to 0.79.10 each call of
+ * the host's own function registers that function again, over ours. An entry through which we were reached is never
+ * touched. On hosts that compose by provider, that is the host's own entry, which does not change; and once another
+ * extension has registered, we are no longer reached.
  */
 export function createPlace(register: () => void): Place {
 	const ours = new WeakSet<object>();
-	// A host without this registry has nothing that could be lost.
+	// A host without this registry has nothing to lose.
 	const entry = (): object | undefined => ("getApiProvider" in ai ? ai.getApiProvider(API) : undefined);
 	const reached = () => {
 		const leading = entry();

@@ -4,13 +4,13 @@ import type { Clock } from "../core/ports.ts";
 import type { CommandContext } from "./command.ts";
 import { own } from "./mask-emails.ts";
 
-/** Longest time that typing is held up: between two panels an account may wait for a lock. */
+/** Maximum time for which typing is blocked. Between two panels an account may wait for a lock. */
 const LONGEST_HOLD_MS = 1000;
 
 /**
- * Runs what shows panels and dialogs one after the other, through the context that it is given. Between two of them the
- * keys are pi's editor's: what the person types ahead would stand there, and an Enter would send it to the model. Such
- * keys are dropped until the next panel or dialog takes them.
+ * Runs work that shows panels and dialogs one after the other, through the context that it is given. Between two of
+ * them pi's editor would receive the keys: what the person types ahead would appear there, and Enter would send it to
+ * the model. Such keys are dropped until the next panel or dialog takes them.
  */
 export async function discardingTypeahead<T>(
 	ctx: CommandContext,
@@ -31,7 +31,7 @@ export async function discardingTypeahead<T>(
 			freeSince = now();
 		}
 	};
-	// A proxy, since no host says which of its panels and dialogs takes keys at a moment.
+	// Wraps the UI in a proxy, since no host reports which of its panels and dialogs takes keys.
 	const heldUi = (ui: ExtensionUIContext): ExtensionUIContext => {
 		const held: Partial<ExtensionUIContext> = {
 			select: (...asked) => whileOpen(() => ui.select(...asked)),
@@ -40,7 +40,7 @@ export async function discardingTypeahead<T>(
 			custom: (create, options) =>
 				ui.custom((tui, theme, keys, done) => {
 					let isOver = false;
-					// pi shows what is created a moment later: the rest of what was typed at once has no receiver yet.
+					// pi shows a new component a moment later. The rest of what was typed has no receiver until then.
 					const onFirstRender = <C extends Component>(component: C): C => {
 						const { render } = component;
 						return Object.assign(component, {

@@ -1,19 +1,19 @@
-/** What {@link followReads} needs. */
+/** Dependencies of {@link followReads}. */
 interface FollowDeps<T> {
 	readonly read: () => Promise<T>;
-	/** Has `listener` called after what is read was written, until the function that it gives is called. */
+	/** Calls `listener` after each write of what is read, until the returned function is called. */
 	readonly follow: (listener: () => void) => () => void;
 	readonly onRead: (read: T) => void;
 	readonly onFailure: (error: unknown) => void;
 }
 
-/** Reads what a screen shows, and again whenever it was written; one reading at a time. Ends with `stop`. */
+/** Reads what a screen shows, and reads it again after each write, one read at a time. Ends with `stop`. */
 export function followReads<T>({ read, follow, onRead, onFailure }: FollowDeps<T>): { readonly stop: () => void } {
 	let isReading = false;
 	let isDue = false;
 	let isOver = false;
 
-	/** Only the newest is passed on. */
+	/** Only the newest result is passed on. */
 	const readNewest = async (): Promise<T> => {
 		isDue = false;
 		const found = await read();

@@ -2,10 +2,10 @@ import { alignColumns } from "../ui-kit/format.ts";
 import { aliasLine } from "./aliases.ts";
 import { type NoArgs, parseOptions, type Subcommand } from "./command.ts";
 
-/** pi indents a notice by this much. */
+/** The width of the margin that pi puts before a notice. */
 const MARGIN = 2;
 
-/** `/multicodex help`: one line a subcommand. Words after it do no harm. */
+/** `/multicodex help`: one line per subcommand. Ignores further words. */
 export const help: Subcommand<NoArgs> = {
 	name: "help",
 	usage: "help",
@@ -16,7 +16,7 @@ export const help: Subcommand<NoArgs> = {
 	},
 	run: async (_args, { commands }) => {
 		const wide = alignColumns(commands.map(({ usage, summary }) => [`/multicodex ${usage}`, summary]));
-		// A pipe has no width. In a terminal two columns that do not fit are worse than none.
+		// A pipe has no width. In a terminal, two columns that do not fit are worse than one.
 		const columns = process.stdout.columns ?? Number.POSITIVE_INFINITY;
 		const fits = wide.every((line) => line.length + MARGIN <= columns);
 		const lines = fits

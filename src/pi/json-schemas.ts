@@ -4,15 +4,15 @@ import { DECISION_KINDS } from "../core/decision.ts";
 import { POOL_PROBLEMS } from "../core/shared-pool.ts";
 
 /**
- * What `--json` prints, each document by its command. Fields are added within a version; a change of meaning is a new
- * version. No document holds a secret; times are ISO 8601, UTC.
+ * What `--json` prints, one schema per command. Within a version, fields are only added; a change of meaning is a new
+ * version. No document contains a secret. Times are ISO 8601, UTC.
  */
 
 const time = z.iso.datetime();
 const accountId = z.string().regex(ACCOUNT_ID);
 
 const windowSchema = z.strictObject({
-	/** By its length: `5h`, `7d`, `30d`. */
+	/** Named by its length: `5h`, `7d`, `30d`. */
 	name: z.string(),
 	minutes: z.number(),
 	usedPercent: z.number(),
@@ -21,18 +21,18 @@ const windowSchema = z.strictObject({
 
 /** A monthly budget or a member's cap. */
 const budgetSchema = windowSchema.extend({
-	/** The server's own word that it is spent. */
+	/** True if the server says that it is spent. */
 	reached: z.boolean(),
-	/** In the server's unit, where it tells them. */
+	/** In the server's unit, if it reports amounts. */
 	used: z.number().nullable(),
 	limit: z.number().nullable(),
 });
 
 /** An account that several machines share. */
 const sharedSchema = z.strictObject({
-	/** The others that are at work on it. */
+	/** The other machines that work on it. */
 	machines: z.array(z.strictObject({ name: z.string(), sessions: z.number() })),
-	/** Who renews its sign-in: this machine, or a keeper's; `waits` while the pool is away. */
+	/** Who renews its sign-in: this machine, or a keeper's. `waits` while the pool is unreachable. */
 	renewal: z.enum(["here", "keepers", "waits"]),
 });
 
@@ -54,7 +54,7 @@ const accountSchema = z.strictObject({
 			scope: z.string().regex(/^(account$|(limit|model):.)/),
 			reason: z.string(),
 			until: time.nullable(),
-			/** Nothing told its end. */
+			/** True if nothing showed when it ends. */
 			guessed: z.boolean().optional(),
 		}),
 	),
@@ -72,7 +72,7 @@ const accountSchema = z.strictObject({
 					hasCredits: z.boolean(),
 					unlimited: z.boolean(),
 					balance: z.string().nullable(),
-					/** Present where the limit on spending them is reached. */
+					/** True if the spending limit is reached; otherwise absent. */
 					overageReached: z.boolean().optional(),
 				})
 				.nullable(),
@@ -82,47 +82,47 @@ const accountSchema = z.strictObject({
 					/** The model that answers. */
 					model: z.string(),
 					windows: z.array(windowSchema),
-					/** The server's own word that it is used up. */
+					/** True if the server says that it is used up. */
 					reached: z.boolean(),
 				})
 				.optional(),
-			/** How many reset credits can be redeemed; absent where there is none. */
+			/** How many reset credits can be redeemed; absent if there are none. */
 			resetCredits: z.number().optional(),
 		})
 		.nullable(),
-	/** False where the account set of the session's folder does not have it; else absent. */
+	/** False if the account is not in the account set of the session's folder; otherwise absent. */
 	inSet: z.literal(false).optional(),
 	/** Absent for an account without caps. */
 	caps: z.array(z.strictObject({ window: z.string(), floorPercent: z.number(), reached: z.boolean() })).optional(),
-	/** Its reset credits, the first to expire first; absent until they are listed, and where there is none. */
+	/** Its reset credits, the first to expire first; absent until they are listed, and if there are none. */
 	resetCredits: z.array(z.strictObject({ expiresAt: time.nullable() })).optional(),
 	lastUsedAt: time.nullable(),
 	lastError: z.string().nullable(),
 });
 
 const setSchema = z.strictObject({
-	/** Absolute; null while the sets of `settings.json` cannot be read, and no account serves. */
+	/** Absolute path; null while the sets in `settings.json` cannot be read and no account serves. */
 	folder: z.string().nullable(),
-	/** Ids, also of accounts that have left the pool. */
+	/** Account ids, including accounts that have left the pool. */
 	accounts: z.array(z.string()),
 });
 
-/** When something runs out: as likely before as after `dryAt`; in four cases of five between `from` and `to`. */
+/** When something runs out: as likely before as after `dryAt`, and in four of five cases between `from` and `to`. */
 const outlookSchema = z.strictObject({
 	dryAt: time.nullable(),
 	from: time.nullable(),
-	/** Null where it may be after the next week, or never. */
+	/** Null if it may happen after the next week, or never. */
 	to: time.nullable(),
-	/** Scheduled resets until `dryAt`; `percent` of what all the pool's windows of that length hold. */
+	/** Scheduled resets until `dryAt`. `percent` is relative to all the pool's windows of that length. */
 	comesBack: z.array(z.strictObject({ at: time.nullable(), account: accountId, percent: z.number() })),
 });
 
-/** How long quota lasts. Absent until it can be told. */
+/** How long quota lasts. Absent while no forecast is possible. */
 const forecastSchema = z.strictObject({
 	madeAt: time.nullable(),
-	/** Until a request finds no account; null for not within a week. */
+	/** When a request will find no account; null if not within a week. */
 	pool: outlookSchema.nullable(),
-	/** Until the account that serves the session is spent. */
+	/** When the account that serves the session is spent. */
 	serving: outlookSchema.nullable(),
 	/** Accounts that will be spent within a week. */
 	accounts: z.array(outlookSchema.extend({ id: accountId })),
@@ -135,7 +135,7 @@ export const showSchema = z.strictObject({
 	policy: z.string(),
 	active: accountId.nullable(),
 	pinned: accountId.nullable(),
-	/** The pool that this machine shares with others; absent where it has joined none. `share --json` tells more. */
+	/** The shared pool of this machine; absent if it has joined none. `share --json` says more. */
 	pool: z
 		.strictObject({
 			name: z.string(),
@@ -143,19 +143,21 @@ export const showSchema = z.strictObject({
 			/** The name of this machine. */
 			machine: z.string(),
 			state: z.enum(["unknown", "connected", "resting", "followed", "away"]),
-			/** Names of the others that were seen in the last five minutes. */
+			/** Names of the other machines seen in the last five minutes. */
 			machines: z.array(z.string()),
 		})
 		.optional(),
-	/** The account set of the session's folder; absent where the session may use every account. */
+	/** The account set of the session's folder; absent if the session may use every account. */
 	set: setSchema.optional(),
 	accounts: z.array(accountSchema),
 	forecast: forecastSchema.optional(),
 });
 
-/** `pi-multicodex status --json`: what `show` reads from files, with the ready accounts counted and the status line. */
+/**
+ * `pi-multicodex status --json`: what `show` reads from files, plus the number of ready accounts and the status line.
+ */
 export const statusSchema = showSchema.omit({ forecast: true }).extend({
-	/** Accounts that can serve from their included quota, of those that sessions in this folder may use. */
+	/** Accounts that can serve from included quota, among those that sessions in this folder may use. */
 	ready: z.number(),
 	usable: z.number(),
 	/** What `--line` prints. */
@@ -167,18 +169,18 @@ const gateSchema = z.discriminatedUnion("kind", [
 	z.strictObject({ kind: z.literal("needs-login") }),
 	z.strictObject({ kind: z.literal("cooling"), until: time.nullable(), guessed: z.boolean().optional() }),
 	/**
-	 * Its included quota is spent, bought credits are left: for sessions that are on it alone. With a rank where it
-	 * serves on them, since no other account can.
+	 * Included quota is spent, but bought credits are left, for sessions already on the account. It has a rank if it
+	 * serves on them because no other account can.
 	 */
 	z.strictObject({ kind: z.literal("credits"), until: time.nullable() }),
-	/** Has a rank: it comes behind those that have more. */
+	/** Has a rank: after the accounts that have more left. */
 	z.strictObject({
 		kind: z.literal("reserve"),
 		window: z.string(),
 		leftPercent: z.number(),
 		floorPercent: z.number(),
 	}),
-	/** A cap of the person's keeps what is left of that window, until its reset. */
+	/** A cap keeps what is left of that window, until it resets. */
 	z.strictObject({
 		kind: z.literal("capped"),
 		window: z.string(),
@@ -186,44 +188,42 @@ const gateSchema = z.discriminatedUnion("kind", [
 		floorPercent: z.number(),
 		until: time.nullable(),
 	}),
-	/** The account set of the session's folder does not have it. */
+	/** The account is not in the account set of the session's folder. */
 	z.strictObject({ kind: z.literal("not-in-set") }),
-	/** The session waits: the quota that is left here is needed by those at work on it. */
+	/** The session waits: the sessions on this account need the quota left here. */
 	z.strictObject({ kind: z.literal("crowded"), live: z.number(), roomPercent: z.number() }),
 ]);
 
-/** `why --json`. Names accounts by their ids alone. */
+/** `why --json`. Identifies accounts only by id. */
 export const whySchema = z.strictObject({
 	version: z.literal(1),
 	enabled: z.boolean(),
 	policy: z.string(),
 	model: z.string().nullable(),
-	/** The accounts of the set of the session's folder; absent where the session may use every account. */
+	/** The accounts in the set of the session's folder; absent if the session may use every account. */
 	set: z.array(z.string()).optional(),
-	/** The account that serves next; null where none of the pool does. */
+	/** The account that serves next; null if none of the pool does. */
 	next: accountId.nullable(),
-	/** The link of the chain that serves in place of the pool; absent where none does. */
+	/** The link of the chain that serves in place of the pool; absent if none does. */
 	link: z.string().optional(),
-	/** The term that put the second behind it. */
+	/** The term that ranked the first above the second. */
 	decidedBy: z.string().nullable(),
-	/** By rank, then those without one. */
+	/** Ordered by rank, followed by those without one. */
 	candidates: z.array(
 		z.strictObject({
 			id: accountId,
 			rank: z.number().nullable(),
-			/** What keeps it out. */
+			/** What excludes the account. */
 			gate: gateSchema.nullable(),
-			/** The term that put it behind the one before it. */
+			/** The term that put it behind the previous one. */
 			decidedBy: z.string().nullable(),
-			/** The first to decide first. */
+			/** Most significant first. */
 			terms: z.array(z.strictObject({ name: z.string(), value: z.number().nullable(), text: z.string() })),
 			/** Absent for an account of this machine alone. */
 			shared: sharedSchema.optional(),
 		}),
 	),
-	/**
-	 * What may serve beyond included quota, in order; left out where there is nothing. `ask`: after a yes of the person.
-	 */
+	/** What may serve beyond included quota, in order; absent if nothing may. `ask`: after the person's consent. */
 	beyond: z
 		.array(
 			z.strictObject({
@@ -236,10 +236,10 @@ export const whySchema = z.strictObject({
 		.optional(),
 });
 
-/** `log --json`. Names accounts by their ids alone. */
+/** `log --json`. Identifies accounts only by id. */
 export const logSchema = z.strictObject({
 	version: z.literal(1),
-	/** The newest last. What does not apply is left out. */
+	/** Newest last. Fields that do not apply are absent. */
 	decisions: z.array(
 		z.strictObject({
 			at: time.nullable(),
@@ -254,20 +254,20 @@ export const logSchema = z.strictObject({
 			window: z.string().optional(),
 			leftPercent: z.number().optional(),
 			until: time.nullable().optional(),
-			/** Nothing told that time. */
+			/** True if that time is a guess. */
 			guessed: z.boolean().optional(),
 			total: z.number().optional(),
 			cooling: z.number().optional(),
 			untried: z.number().optional(),
 			model: z.string().optional(),
-			/** The link of the chain that serves, was left or is closed, the one before it, and whether it costs money. */
+			/** The link of the chain that serves, was left or was closed; the link before it; and whether it costs money. */
 			link: z.string().optional(),
 			formerLink: z.string().optional(),
 			paid: z.boolean().optional(),
-			/** Class of an error of ours, and where in our code it came up, innermost first. */
+			/** Class of an error of ours, and where it occurred in our code, innermost frame first. */
 			error: z.string().optional(),
 			frames: z.array(z.string()).readonly().optional(),
-			/** A preference that was stored, and what it is now. */
+			/** A preference that was stored, and its new value. */
 			setting: z.string().optional(),
 			value: z.string().optional(),
 			/** A hash. */
@@ -278,34 +278,34 @@ export const logSchema = z.strictObject({
 	),
 });
 
-/** `verify --json`. Names accounts by their ids alone, and no path. */
+/** `verify --json`. Identifies accounts only by id, and contains no path. */
 export const verifySchema = z.strictObject({
 	version: z.literal(1),
-	/** False where the exit code is 1. */
+	/** False if the exit code is 1. */
 	healthy: z.boolean(),
 	findings: z.array(
 		z.strictObject({
 			level: z.enum(["ok", "note", "warning", "problem"]),
 			code: z.string(),
-			/** A file, a lock, an account's id, an endpoint, a version or a variable. */
+			/** A file, a lock, an account id, an endpoint, a version or a variable. */
 			subject: z.string().nullable(),
 			text: z.string(),
 			/** What to do about it. */
 			advice: z.string().nullable(),
 		}),
 	),
-	/** What `--fix` has done. */
+	/** What `--fix` has repaired. */
 	repaired: z.array(
 		z.strictObject({ kind: z.enum(["permissions", "lock", "leftover", "set-aside"]), subject: z.string() }),
 	),
 });
 
-/** `redeem --json`. Names accounts by their ids alone. Without `--yes` it only lists. */
+/** `redeem --json`. Identifies accounts only by id. Without `--yes` it only lists. */
 export const redeemSchema = z.strictObject({
 	version: z.literal(1),
 	/** The account that was reset. */
 	redeemed: accountId.nullable(),
-	/** Null where no redemption was asked for. */
+	/** Null if no redemption was requested. */
 	outcome: z.enum(["redeemed", "already", "nothing-to-reset", "no-credit", "failed", "busy"]).nullable(),
 	/** Why nothing was redeemed. */
 	reason: z.string().nullable(),
@@ -318,11 +318,11 @@ export const redeemSchema = z.strictObject({
 			redeemable: z.boolean(),
 			/** Why none may be redeemed now. */
 			obstacle: z.string().nullable(),
-			/** The spent window that is full again before its time. */
+			/** The spent window that a redemption resets early. */
 			window: z.string().nullable(),
 			/** When that window resets by itself. */
 			resetsAt: time.nullable(),
-			/** Every window that is full again. */
+			/** Every window that a redemption resets. */
 			resets: z.array(z.string()),
 		}),
 	),
@@ -333,14 +333,14 @@ export const capSchema = z.strictObject({
 	version: z.literal(1),
 	caps: z.array(
 		z.strictObject({
-			/** Without a label where it has left the pool. */
+			/** The label is null if the account has left the pool. */
 			account: z.strictObject({ id: z.string(), label: z.string().nullable() }),
 			window: z.string(),
 			/** What no session uses. */
 			floorPercent: z.number(),
-			/** Null where the account does not report that window, or nothing is known of it. */
+			/** Null if the account does not report that window, or its usage is unknown. */
 			leftPercent: z.number().nullable(),
-			/** The account does not serve, until then. */
+			/** True if the account does not serve until then. */
 			reached: z.boolean(),
 			until: time.nullable(),
 		}),
@@ -350,21 +350,21 @@ export const capSchema = z.strictObject({
 /** `chain --json`. */
 export const chainSchema = z.strictObject({
 	version: z.literal(1),
-	/** The model that uses the chain; null on a pi that has no virtual models. */
+	/** The model that uses the chain; null on a pi without virtual models. */
 	virtualModel: z.string().nullable(),
-	/** This session is on it. */
+	/** True if this session is on that model. */
 	selected: z.boolean(),
 	/** In the order in which they are asked. */
 	links: z.array(
 		z.strictObject({
 			model: z.string(),
 			state: z.enum(["ready", "unknown-model", "virtual", "no-credentials", "not-offered", "no-account", "failed"]),
-			/** An API key, and a price above 0. */
+			/** True for an API key and a price above 0. */
 			paid: z.boolean(),
 			subscription: z.boolean(),
-			/** US dollars per million tokens, as pi's catalogue has them. */
+			/** US dollars per million tokens, from pi's catalogue. */
 			price: z.strictObject({ input: z.number(), output: z.number() }).nullable(),
-			/** What it failed for, and when it is asked again; null also where something has to change first. */
+			/** Why it failed, and when it is asked again; null also if something has to change first. */
 			reason: z.enum(["quota", "sign-in", "model", "unreached"]).nullable(),
 			until: time.nullable(),
 		}),
@@ -374,23 +374,23 @@ export const chainSchema = z.strictObject({
 /** `only --json`. */
 export const onlySchema = z.strictObject({
 	version: z.literal(1),
-	/** Where a set that is made here is stored for. */
+	/** The folder under which a set made here is stored. */
 	folder: z.string(),
-	/** The set that holds here; null where sessions may use every account. */
+	/** The set that applies here; null if sessions may use every account. */
 	set: z
 		.strictObject({
-			/** Null while the sets of `settings.json` cannot be read, and no account serves. */
+			/** Null while the sets in `settings.json` cannot be read and no account serves. */
 			folder: z.string().nullable(),
-			/** Without a label where it has left the pool. */
+			/** The label is null if the account has left the pool. */
 			accounts: z.array(z.strictObject({ id: z.string(), label: z.string().nullable() })),
 		})
 		.nullable(),
 });
 
-/** `share --json`, and what `share`, `join` and `leave` tell in JSON mode. */
+/** `share --json`, and the output of `share`, `join` and `leave` in JSON mode. */
 export const shareSchema = z.strictObject({
 	version: z.literal(1),
-	/** Null where this machine has joined none. */
+	/** Null if this machine has joined none. */
 	pool: z
 		.strictObject({
 			name: z.string(),
@@ -403,15 +403,15 @@ export const shareSchema = z.strictObject({
 			connection: z.strictObject({
 				state: z.enum(["unknown", "connected", "resting", "followed", "away"]),
 				lookedAt: time.nullable(),
-				/** Changes arrive at once; null where it is not connected. */
+				/** True if changes arrive at once; null if not connected. */
 				listens: z.boolean().nullable(),
-				/** What keeps it away, why in a sentence, and since when. */
+				/** What is wrong with the database, a sentence about it, and since when. */
 				problem: z.enum(POOL_PROBLEMS).nullable(),
 				text: z.string().nullable(),
 				since: time.nullable(),
 			}),
 			accounts: z.array(accountId),
-			/** Others that were seen in the last five minutes. */
+			/** The other machines seen in the last five minutes. */
 			machines: z.array(
 				z.strictObject({
 					name: z.string(),
@@ -419,30 +419,30 @@ export const shareSchema = z.strictObject({
 					sessions: z.array(z.strictObject({ account: accountId, count: z.number() })),
 				}),
 			),
-			/** How far this machine's clock is ahead of the database's; null before the first look. */
+			/** How far this machine's clock is ahead of the database's; null before the first check. */
 			clockAheadMs: z.number().nullable(),
-			/** Renewed sign-ins that wait to be stored in the database. */
+			/** Number of renewed sign-ins not yet stored in the database. */
 			journals: z.number(),
 		})
 		.nullable(),
-	/** Secrets. Null unless the pool was just made, its keys were replaced, or `--codes` asked for them. */
+	/** Secret. Null unless the pool was just created, its keys were replaced, or `--codes` asked for them. */
 	codes: z.strictObject({ keeper: z.string(), runner: z.string() }).nullable(),
 });
 
-/** What the command of a person's notices gets on its standard input. */
+/** The standard input of the person's notice command. */
 export const noticeSchema = z.strictObject({
 	version: z.literal(1),
-	/** What it is about; others may come. */
+	/** The kind of notice. Others may be added. */
 	event: z.enum(["goes-on", "pool-dry", "pool-back", "signed-out", "closed", "threshold", "pool-low", "test"]),
 	at: time,
-	/** The whole notice, in one line. */
+	/** The whole notice in one line. */
 	text: z.string(),
 	account: z.strictObject({ id: z.string(), label: z.string() }).nullable(),
-	/** Of a threshold: the window, what is left of it, and which threshold that has reached. */
+	/** For a threshold: the window, what is left of it, and the threshold that it has reached. */
 	window: z.string().nullable(),
 	leftPercent: z.number().nullable(),
 	threshold: z.number().nullable(),
-	/** When that window resets, the first account is back, or the pool is out by the forecast. */
+	/** When that window resets, the first account is back, or the pool is forecast to run out. */
 	until: time.nullable(),
 });
 
@@ -450,9 +450,9 @@ export const noticeSchema = z.strictObject({
 export type NoticeDocument = z.output<typeof noticeSchema>;
 
 const amounts = {
-	/** Answers, also those that broke off. */
+	/** Number of answers, including those that broke off. */
 	requests: z.number(),
-	/** Tokens of the input that no cache had, and those that a cache had. */
+	/** Input tokens that were not cached, and those that were. */
 	input: z.number(),
 	cached: z.number(),
 	output: z.number(),
@@ -461,32 +461,32 @@ const amounts = {
 	/** How often a session left the account because it could not go on there. */
 	rotations: z.number(),
 	refusals: z.number(),
-	/** Time until those refusals were known. */
+	/** Time until those refusals arrived. */
 	refusedMs: z.number(),
 };
 
-/** `usage --json`. Names accounts by their ids alone, and projects by their folders. */
+/** `usage --json`. Identifies accounts only by id, and projects by their folders. */
 export const usageSchema = z.strictObject({
 	version: z.literal(1),
-	/** False while the person has nothing counted. */
+	/** False if the person has counting switched off. */
 	counting: z.boolean(),
 	period: z.enum(["today", "week", "month", "all"]),
 	by: z.enum(["account", "project", "model", "day"]),
-	/** The first and the last day, on the local calendar; the first is null for all that is kept. */
+	/** The first and last day on the local calendar. The first is null for everything kept. */
 	from: z.iso.date().nullable(),
 	to: z.iso.date(),
-	/** The most tokens first; days, the newest first. */
+	/** Most tokens first; days newest first. */
 	rows: z.array(
 		z.strictObject({
-			/** An id, a folder, a model, a day, or a month; null for what is kept of several together. */
+			/** An id, a folder, a model, a day or a month; null for amounts kept for several together. */
 			key: z.string().nullable(),
 			...amounts,
-			/** Tokens in each of the steps. */
+			/** Tokens in each step. */
 			course: z.array(z.number()),
 		}),
 	),
 	total: z.strictObject(amounts),
-	/** Days on the local calendar, or months as `2026-11`; for a day those of the week up to it. */
+	/** Days on the local calendar, or months such as `2026-11`; for a single day, the week up to it. */
 	steps: z.array(z.string()),
 });
 

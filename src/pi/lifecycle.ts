@@ -18,70 +18,77 @@ import type { PoolModel } from "./pool-model.ts";
 import { baseUrlOf, PROVIDER, type Provider } from "./provider.ts";
 import { createReturns } from "./returns.ts";
 
-/** Type of the session entry that remembers which account serves the session. */
+/** Type of the session entry that records which account serves the session. */
 export const SESSION_ENTRY = "multicodex";
 
 interface Deps {
 	readonly pool: Pool;
 	readonly link: PiLoginSync;
-	/** Hears in which folder the session runs. */
+	/** Records the folder of each session. */
 	readonly folders?: { begin(sessionId: SessionId, cwd: string): void; end(): void };
 	readonly affinity: Affinity;
 	readonly credentials: Credentials;
 	readonly usage: UsageMonitor;
 	readonly footer: { start(ctx: ExtensionContext): void; draw(): void; stop(): void };
 	readonly provider: Provider;
-	/** The virtual model, which comes and goes with the person's chain. */
+	/** The virtual model, which is registered while the person has a chain. */
 	readonly poolModel: Pick<PoolModel, "begin" | "keep">;
-	/** Keeps a prompt from the model that holds an address of a sign-in; the notice that takes its place. */
+	/** Keeps a prompt that contains a sign-in address from the model. Returns the notice that replaces it. */
 	readonly takeStray: (prompt: string) => Notice | undefined;
-	/** Tells a newcomer how to begin; undefined where no first line is wanted. */
+	/** Tells a newcomer how to start. Absent if no first line is wanted. */
 	readonly welcome?: { begin(tell: (text: string) => void, isOver: () => boolean): Promise<void> };
-	/** What a person hears of an event. `isKnownLost`: a warning has said already that the account is lost. */
+	/**
+	 * Returns what to tell a person about an event. `isKnownLost`: a warning has already said that the account is lost.
+	 */
 	readonly noticeOf: (event: PoolEvent, now: number, isKnownLost: (id: AccountId) => boolean) => Notice | undefined;
-	/** True for a model that pi serves with its ChatGPT sign-in under `openai`, past us. */
+	/** True for a model that pi serves with its ChatGPT sign-in under `openai`, without us. */
 	readonly isOnPlanLogin?: (model: ExtensionContext["model"]) => boolean;
-	/** Called when the person's next prompt begins a turn: what an earlier one was asked counts no more. */
+	/** Called when the person's next prompt starts a turn. Questions of earlier turns no longer count. */
 	readonly beginTurn: () => void;
 	readonly settings: () => Settings;
-	/** Tells what became of a sign-in by pi's own `/login`. */
+	/** Reports the result of a sign-in through pi's own `/login`. */
 	readonly logins?: { follow(tell: (text: string) => void): void };
-	/** Settles once the accounts of a shared pool are there, from memory or the disk. Asks no database. */
+	/**
+	 * Settles once the accounts of a shared pool are available, from memory or disk. Does not connect to the database.
+	 */
 	readonly opened?: () => Promise<void> | undefined;
-	/** What has something to write when a session ends. */
+	/** What may have something to write when a session ends. */
 	readonly writers: readonly { flush(): Promise<void> }[];
 	readonly clock: Clock;
-	/** What went wrong before a session could show it; each once. */
+	/** Problems that occurred before a session could show them. Each is shown once. */
 	readonly earlyWarnings: string[];
-	/** A warning that every session begins with. */
+	/** A warning to show at the start of every session. */
 	readonly reminder?: string | undefined;
 }
 
-/** An exchange under way is given this long at the end of a session: its own time-out and a little more. */
+/** How long the end of a session waits for an exchange in progress: its own time-out, plus a little. */
 const LAST_EXCHANGE_MS = 35_000;
 const LAST_WRITE_MS = 5000;
 
-/** Ties the parts to pi's sessions: begin, model changes, notices, and an end that loses nothing. */
+/** Connects everything to pi's sessions: start, model changes, notices, and an end that loses nothing. */
 export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 	const { pool, link, affinity, credentials, usage, footer, provider, takeStray, welcome, noticeOf, isOnPlanLogin } =
 		deps;
 	const { settings, writers, clock, earlyWarnings, reminder, logins, beginTurn, folders, poolModel, opened } = deps;
 	let current: ExtensionContext | undefined;
-	/** The account that serves the session now, and is not remembered in it yet. */
+	/** The account that serves the session now but is not recorded in it yet. */
 	let unremembered: AccountId | undefined;
 	let isKeyDue = false;
 	let lastInfo: string | undefined;
-	/** Accounts of which a warning has said that they can no longer serve. */
+	/** Accounts that a warning has already reported as unable to serve. */
 	const knownLost = new Set<AccountId>();
 	let remindedIn: string | undefined;
 	let toldOfPlanIn: string | undefined;
-	/** A prompt has begun a turn whose run has not: what pi summarizes in between is part of it. */
+	/**
+	 * True after a prompt has started a turn whose run has not begun. A summary that pi makes in between belongs to the
+	 * turn.
+	 */
 	let isPrompted = false;
-	/** Standard error is a screen, too. */
+	/** Standard error is also a screen, so mask e-mails. */
 	const tell = (ctx: ExtensionContext, level: "info" | "warning", text: string) =>
 		writeNotice(ctx, level, settings().maskEmails ? hideEmails(text) : text);
 
-	/** What has outlived its time meanwhile is asked for, by the same rule as when the session began. */
+	/** Fetches what has become stale meanwhile, by the same rule as at the start of the session. */
 	const askAgain = () => {
 		const model = current?.model;
 		if (!current?.hasUI || model?.provider !== PROVIDER || !settings().enabled) return;
@@ -90,11 +97,11 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 		void usage.refreshStale();
 	};
 	const returns = createReturns(clock, () => {
-		// Where the session was replaced its context throws, and the key must reach pi all the same.
+		// If the session was replaced, its context throws. The key must reach pi anyway.
 		guarded(askAgain, "session", pool.emit);
 	});
 
-	/** Not on the way of a request, and once for all that one brings about. */
+	/** Runs outside the request, and once for all changes that a request causes. */
 	const keepKeySoon = () => {
 		if (isKeyDue) return;
 		isKeyDue = true;
@@ -104,7 +111,7 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 			if (ctx) guarded(() => provider.keepKey(ctx), "session", pool.emit);
 		});
 	};
-	/** After the message, so that what pi tells of a message in progress is what it tells without us. */
+	/** Records after the message, so that what pi reports of a message in progress is the same as without us. */
 	const remember = () => {
 		if (unremembered === undefined) return;
 		pi.appendEntry(SESSION_ENTRY, { account: unremembered });
@@ -120,8 +127,8 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 		const notice = noticeOf(event, clock.now(), (id) => knownLost.has(id));
 		if (event.type === "signed-out" || event.type === "closed") knownLost.add(event.account.id);
 		if (!notice || (event.type === "continued" && !settings().notifications)) return;
-		// Two requests at once, of a session and its summary say, may meet the same; after the next prompt it is news
-		// again.
+		// Two requests at once, such as those of a session and its summary, may report the same. After the next prompt it
+		// is new again.
 		if (notice.level === "info" && notice.text === lastInfo) return;
 		if (notice.level === "info") lastInfo = notice.text;
 		if (current) tell(current, notice.level, notice.text);
@@ -129,19 +136,19 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 	});
 
 	logins?.follow((text) => {
-		// The session may have been replaced while the usage was asked for.
+		// The session may have been replaced while usage was fetched.
 		const ctx = current;
 		if (ctx) guarded(() => tell(ctx, "info", text), "session", pool.emit);
 	});
 
 	/**
-	 * Another process may have switched us off or on, or have signed the first account in or the last one out: this one
-	 * follows, at the latest before its next request. What followed by a look at the files may not be settled yet.
+	 * Applies what another process has done: switched us off or on, signed in the first account, or signed out the last
+	 * one. At the latest before the next request. What a check of the files has started may not be settled yet.
 	 */
 	const follow = async (ctx: ExtensionContext) => {
 		await poolModel.keep(ctx);
 		if (provider.isOutOfStep()) pool.emit({ type: "changed" });
-		// Another process may have joined a pool, whose accounts are read since the settings were.
+		// Another process may have joined a pool, whose accounts have been read since the settings were.
 		const opening = opened?.();
 		if (opening) {
 			await opening;
@@ -150,7 +157,7 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 		await provider.settle(ctx);
 	};
 
-	/** Writes the line once a session: at a limit there no other account would take over. */
+	/** Shows this line once per session. At a limit of that sign-in, no other account would take over. */
 	const tellOfPlanLogin = (ctx: ExtensionContext, model: ExtensionContext["model"]) => {
 		const session = ctx.sessionManager.getSessionId();
 		if (!settings().enabled || session === toldOfPlanIn || !isOnPlanLogin?.(model)) return;
@@ -158,13 +165,13 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 		tell(ctx, "info", notServed(pool.accounts().length > 0 ? codexModelLike(model, ctx) : undefined));
 	};
 
-	// A resumed or new session, also twice in a row on some hosts: everything here may run again.
+	// A resumed or new session. Some hosts fire this twice in a row, so everything here may run again.
 	pi.on("session_start", async (_event, given) => {
 		const ctx = maskedContext(given, () => settings().maskEmails);
 		current = ctx;
 		folders?.begin(ctx.sessionManager.getSessionId(), ctx.cwd);
 		const { account, at, isCompacted } = rememberedAccount(ctx);
-		// Its account may have been merged into another one since.
+		// The account may have been merged into another one since.
 		const present = account === undefined ? undefined : (pool.account(account)?.id ?? account);
 		affinity.begin(ctx.sessionManager.getSessionId(), present, at);
 		if (isCompacted) affinity.compacted();
@@ -172,11 +179,11 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 		const warnings = earlyWarnings.splice(0);
 		for (const text of warnings) tell(ctx, "warning", text);
 		const session = ctx.sessionManager.getSessionId();
-		// Some hosts begin a session twice.
+		// Some hosts start a session twice.
 		if (reminder !== undefined && settings().enabled && session !== remindedIn) tell(ctx, "warning", reminder);
 		remindedIn = session;
 		await link.sync();
-		// What holds now is no news; what changes from here on is.
+		// The present state is no news. Changes from here on are.
 		pool.detectChanges();
 		provider.keepAvailability();
 		if (account !== undefined && pool.account(account)) pool.setActive(account);
@@ -184,7 +191,7 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 		returns.begin(ctx);
 		askAgain();
 		tellOfPlanLogin(ctx, ctx.model);
-		// pi puts one quiet line in the place of another: a session that was told something has no room for it.
+		// pi replaces one quiet line by the next, so a session that was told something has no room for it.
 		const isQuiet = warnings.length === 0 && toldOfPlanIn !== session && settings().enabled;
 		if (isQuiet && modeOf(ctx) === "tui") {
 			void welcome?.begin(
@@ -204,17 +211,17 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 		footer.draw();
 		tellOfPlanLogin(ctx, model);
 	});
-	// Before pi looks for a key; then before every further request of the same run.
+	// Runs before pi looks for a key, and before every further request of the same run.
 	pi.on("input", async ({ text }, given) => {
 		lastInfo = undefined;
 		returns.typed();
-		// The code in it is as good as the sign-in: no model, no session file gets it.
+		// The code in it is as good as a sign-in. No model and no session file may get it.
 		const stray = takeStray(text);
 		if (stray !== undefined) {
 			tell(given, stray.level, stray.text);
 			return { action: "handled" };
 		}
-		// A message in mid-turn belongs to that turn.
+		// A message sent during a turn belongs to that turn.
 		if (given.isIdle()) {
 			isPrompted = true;
 			beginTurn();
@@ -222,20 +229,20 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 		await follow(given);
 		return { action: "continue" };
 	});
-	// Not for a retry. A run that no prompt has begun is a turn, too.
+	// Not for a retry. A run without a prompt is a turn too.
 	pi.on("before_agent_start", () => {
 		if (!isPrompted) beginTurn();
 		isPrompted = false;
 	});
-	// A yes to one turn is none to a summary that the person asks for after it. The oldest hosts name no reason.
+	// Consent for one turn does not cover a summary that the person asks for afterwards. The oldest hosts give no reason.
 	pi.on("session_before_compact", (event, ctx) => {
 		const isByHand = "reason" in event ? event.reason === "manual" : ctx.isIdle();
 		if (isByHand && !isPrompted) beginTurn();
 	});
 	pi.on("session_before_tree", beginTurn);
 	pi.on("turn_start", (_event, ctx) => follow(ctx));
-	// While we are off pi renews its login by itself. The token that we knew is spent by that, and a sign-in to another
-	// account would leave us with nothing but it.
+	// While we are off, pi renews its login by itself, which spends the token that we know. After a sign-in to another
+	// account, that token would be all that we have.
 	pi.on("turn_end", () => {
 		remember();
 		return settings().enabled ? undefined : link.sync();
@@ -243,9 +250,9 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 	pi.on("agent_end", remember);
 
 	pi.on("session_shutdown", async (_event, ctx) => {
-		// Each by itself: whatever fails, an exchange under way is waited for, and everything is written.
+		// Each step runs by itself: whatever fails, an exchange in progress is awaited and everything is written.
 		const steps = [
-			// After a reload there is another provider object, which knows nothing of this registration.
+			// After a reload there is another provider object, which does not know of this registration.
 			() => provider.isOutOfStep() && provider.keepAvailability(),
 			remember,
 			() => folders?.end(),
@@ -262,12 +269,12 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 	});
 }
 
-/** What the session's branch says of the account that served it last. */
+/** What the session's branch records of the account that served it last. */
 interface Remembered {
 	readonly account?: string;
-	/** When it answered last, epoch ms. */
+	/** When it last answered, epoch ms. */
 	readonly at?: number;
-	/** The context was compacted since. */
+	/** True if the context was compacted since. */
 	readonly isCompacted?: boolean;
 }
 
@@ -279,7 +286,7 @@ function rememberedAccount(ctx: ExtensionContext): Remembered {
 			const account = accountIn(entry.data);
 			if (account !== undefined) found = { account, at };
 		}
-		// The cache is as old as the session's last answer, not as its last change of account.
+		// The prompt cache is as old as the session's last answer, not as its last change of account.
 		const isAnswer = entry.type === "message" && isOurAnswer(entry.message);
 		if (isAnswer && found.account !== undefined) found = { account: found.account, at };
 		if (entry.type === "compaction") found = { ...found, isCompacted: true };
@@ -287,7 +294,7 @@ function rememberedAccount(ctx: ExtensionContext): Remembered {
 	return found;
 }
 
-/** Did an account of ours answer to the end? As while the session runs: nothing else keeps it on its account. */
+/** True if one of our accounts answered to the end. Only that keeps a running session on its account, too. */
 function isOurAnswer(message: SessionMessageEntry["message"]): boolean {
 	if (message.role !== "assistant" || message.provider !== PROVIDER) return false;
 	return message.stopReason !== "error" && message.stopReason !== "aborted";

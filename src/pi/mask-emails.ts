@@ -6,8 +6,8 @@ import { clampWidth } from "../ui-kit/panel.ts";
 import type { Result } from "./output.ts";
 
 /**
- * The context as it may be used on a screen that others see: while `isMasked` is true, no e-mail is written, asked or
- * drawn through it. What is answered is what was offered.
+ * Wraps a context for screens that others see: while `isMasked` returns true, no e-mail is written, asked or drawn
+ * through it. Answers are the choices as they were offered.
  */
 export function maskedContext<C extends ExtensionContext>(ctx: C, isMasked: () => boolean): C {
 	return new Proxy(ctx, {
@@ -16,14 +16,17 @@ export function maskedContext<C extends ExtensionContext>(ctx: C, isMasked: () =
 	});
 }
 
-/** What a command comes to, in the same manner. */
+/** Masks the outcome of a command in the same way. */
 export function maskedOutcome<O extends Result | { readonly failure: string }>(outcome: O, isMasked: boolean): O {
 	if (!isMasked) return outcome;
 	if ("failure" in outcome) return { ...outcome, failure: hideEmails(outcome.failure) };
 	return { ...outcome, text: hideEmails(outcome.text), json: hideEmailsIn(outcome.json) };
 }
 
-/** A proxy, since no host filters what an extension shows, and some methods of its UI have private fields. */
+/**
+ * Wraps the UI in a proxy, since no host filters what an extension shows, and some methods of its UI use private
+ * fields.
+ */
 function maskedUi(ui: ExtensionUIContext): ExtensionUIContext {
 	const masked: Partial<ExtensionUIContext> = {
 		notify: (text, level) => ui.notify(hideEmails(text), level),
@@ -32,7 +35,7 @@ function maskedUi(ui: ExtensionUIContext): ExtensionUIContext {
 		input: (title, placeholder, options) =>
 			ui.input(hideEmails(title), placeholder === undefined ? undefined : hideEmails(placeholder), options),
 		select: async (title, choices, options) => {
-			// Two e-mails may look the same once they are hidden.
+			// Two e-mails may look the same once masked.
 			const taken = new Set<string>();
 			for (const choice of choices) taken.add(uniqueLabel(hideEmails(choice), taken));
 			const offered = [...taken];
@@ -49,7 +52,7 @@ function maskedUi(ui: ExtensionUIContext): ExtensionUIContext {
 }
 
 function privateComponent<C extends Component>(component: C): C {
-	// Fewer characters may take more room: of a letter with its accents, say, nothing but the letter is left.
+	// Fewer characters may need more room: for instance, of a letter with accents only the letter is left.
 	const render = (width: number) => clampWidth(component.render(width).map(hideEmails), width);
 	return new Proxy(component, {
 		get: (target, key) => (key === "render" ? render : own(target, key)),
@@ -57,7 +60,7 @@ function privateComponent<C extends Component>(component: C): C {
 	});
 }
 
-/** A property as its object has it. A method keeps its object: some of them have private parts. */
+/** Returns a property of an object. A method stays bound to its object, since some have private fields. */
 export function own<T extends object>(target: T, key: string | symbol): unknown {
 	const value: unknown = Reflect.get(target, key);
 	return typeof value === "function" ? value.bind(target) : value;

@@ -2,7 +2,7 @@ import type { Api, Model } from "@mariozechner/pi-ai";
 import type { ExtensionAPI, ExtensionContext } from "@mariozechner/pi-coding-agent";
 import { PROVIDER } from "./provider.ts";
 
-/** Finds pi's Codex models by their id; none before pi has begun a session. */
+/** Creates a function that finds pi's Codex models by id. It finds none before pi has started a session. */
 export function createModelLookup(pi: ExtensionAPI): (id: string) => Model<Api> | undefined {
 	let registry: ExtensionContext["modelRegistry"] | undefined;
 	pi.on("session_start", (_event, ctx) => {

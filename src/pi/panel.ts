@@ -4,11 +4,11 @@ import { raceAbort } from "../core/abort.ts";
 import type { Highlight, Paint, PanelKey } from "../ui-kit/panel.ts";
 import type { Pace } from "../ui-kit/typing.ts";
 
-/** What a panel closes with, and what it is for. */
+/** The result of a panel that is closed for it, and its purpose. */
 interface PanelManner<T> {
-	/** The result when the session ends. */
+	/** The result if the session ends. */
 	readonly ended: T;
-	/** What a turn waits for. Newer hosts tell the terminal of it, which can call the person. */
+	/** Set if a turn waits for the answer. Newer hosts report this to the terminal, which can alert the person. */
 	readonly question?: string;
 }
 
@@ -16,48 +16,50 @@ interface PanelManner<T> {
 interface PanelPlace {
 	readonly host: Pick<ExtensionContext, "ui">;
 	readonly signal: AbortSignal;
-	/** Settles with the command that shows it, and that may show another one until then. */
+	/** Settles with the command that shows the panel, and that may show another one until then. */
 	readonly ended?: Promise<void>;
 }
 
-/** What a panel has of the terminal it is drawn on. */
+/** What a panel can use of its terminal. */
 export interface PanelHost<T> {
 	readonly paint: Paint;
 	readonly highlight: Highlight;
-	/** True for a key that this person's key bindings give that meaning. */
+	/** True for a key that has this meaning in the person's key bindings. */
 	readonly isKey: (typed: string, key: PanelKey) => boolean;
 	readonly repaint: () => void;
-	/** Ends with the panel: a key that waits then does nothing any more. */
+	/** Stops with the panel: a key that waits then no longer acts. */
 	readonly pace: Pace;
-	/** Lines that a panel may take, so that all of it is seen; changes with the terminal. */
+	/** Returns the number of lines that a panel may take and still be seen completely. Changes with the terminal. */
 	readonly room: () => number;
-	/** The same for a panel with no notice above it. */
+	/** Returns the same for a panel without a notice above it. */
 	readonly wholeRoom: () => number;
-	/** Ends the panel; the first result counts. */
+	/** Closes the panel. Only the first result counts. */
 	readonly close: (result: T) => void;
-	/** Runs when the panel has ended, in whatever way. */
+	/** Registers what to run when the panel has closed, for any reason. */
 	readonly onClose: (release: () => void) => void;
 }
 
-/** How often it is looked whether a panel would be drawn otherwise by now: times in it, and what others have stored. */
+/**
+ * How often a panel checks whether it would look different now: because of times in it, or of what others have stored.
+ */
 const LOOK_MS = 1000;
-/** What pi shows below a panel; and above it a notice, where the terminal is not too low for that. */
+/** Lines that pi shows below a panel, and for a notice above it if the terminal is tall enough. */
 const FOOTER_LINES = 4;
 const NOTICE_LINES = 2;
 const LOW = 20;
 
-/** Every panel that is open, until it closes, and every command that has shown one, until it or its session ends. */
+/** Every open panel until it closes, and every command that has shown one until it or its session ends. */
 const open = new Set<Promise<unknown>>();
 const held = new WeakSet<Promise<void>>();
 
-/** Resolves when no panel of ours is open, and none comes in the place of one that was. */
+/** Resolves when none of our panels is open and none is about to replace one. */
 export async function panelsClosed(): Promise<void> {
 	while (open.size > 0) await Promise.allSettled(open);
 }
 
 /**
- * Shows a panel in place of the editor until it closes itself. When the session ends it closes with `ended`. Undefined
- * where this pi shows no panels.
+ * Shows a panel in place of the editor until it closes itself. If the session ends, it closes with `ended`. Undefined
+ * if this pi cannot show panels.
  */
 export async function openPanel<T>(
 	place: PanelPlace,
@@ -74,7 +76,7 @@ export async function openPanel<T>(
 	}
 }
 
-/** Has questions wait for the whole command that shows the panel. */
+/** Makes questions wait for the whole command that shows the panel. */
 function hold({ ended, signal }: PanelPlace): void {
 	if (!ended || held.has(ended)) return;
 	held.add(ended);
@@ -89,7 +91,7 @@ async function showPanel<T>(
 	create: (host: PanelHost<T>) => Component,
 ): Promise<T | undefined> {
 	const releases: (() => void)[] = [];
-	// The oldest host's types know nothing of it.
+	// The types of the oldest host do not include this option.
 	const blocked = { overlay: false, blocked: { kind: "question", message: question } };
 	const options = question === undefined ? undefined : blocked;
 	const show = (build: Parameters<typeof host.ui.custom<T>>[0]) => host.ui.custom<T>(build, options);
@@ -107,7 +109,7 @@ async function showPanel<T>(
 					let isOff = false;
 					const timer = setTimeout(() => {
 						timers.delete(timer);
-						// Between timers and immediates Node reads: what lay in the terminal while pi was busy comes first.
+						// Node reads input between timers and immediates, so what was typed while pi was busy is handled first.
 						setImmediate(() => {
 							if (!isOff && !isOver) work();
 						});
@@ -140,7 +142,7 @@ async function showPanel<T>(
 			const { render } = panel;
 			let drawn: { readonly width: number; readonly lines: string } | undefined;
 			const linesAt = (width: number) => render.call(panel, width).join("\n");
-			// pi draws the whole screen, and is only asked to where something of ours is not the same any more.
+			// pi redraws the whole screen, so it is asked to only when something of ours has changed.
 			const looking = setInterval(() => {
 				if (drawn && linesAt(drawn.width) !== drawn.lines) repaint();
 			}, LOOK_MS);

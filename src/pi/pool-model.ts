@@ -19,43 +19,43 @@ import { createChainLinks, isAskable, isOpen, type ShownLink } from "./chain-lin
 import { codexOnBranch, latestState, type RouteState, stateIn } from "./route-state.ts";
 import { hasVirtualModels, isVirtual, type Route, type RouteRequest } from "./virtual-models.ts";
 
-/** Its whole name. */
+/** Its full name. */
 export const POOL_MODEL = `${PROVIDER}/${POOL_MODEL_ID}`;
 
-/** Offered for selection; the host clamps the level to the model that it routes to. */
+/** Levels offered for selection. The host clamps the level to the model that it routes to. */
 const THINKING_LEVELS = ["off", "minimal", "low", "medium", "high", "xhigh", "max"] as const;
 
-/** Has the session our virtual model selected? */
+/** True if the session has selected our virtual model. */
 export function isPoolModel(model: ExtensionContext["model"]): boolean {
 	return isVirtual(model) && model?.provider === PROVIDER && model.id === POOL_MODEL_ID;
 }
 
-/** The Codex models that pi knows, without virtual ones. */
+/** Returns pi's Codex models, without virtual ones. */
 export function codexModels({ modelRegistry }: Pick<ExtensionContext, "modelRegistry">): Model<Api>[] {
 	return modelRegistry.getAll().filter((model) => model.provider === PROVIDER && !isVirtual(model));
 }
 
-/** The virtual model `openai-codex/pool`: the pool first, the links of the chain while no account can serve. */
+/** The virtual model `openai-codex/pool`: the pool first, and the links of the chain while no account can serve. */
 export interface PoolModel extends ChainRoute {
 	/** False on hosts without virtual models. */
 	readonly isAvailable: boolean;
 	/**
-	 * Registers it once a chain is set, and takes it away with the chain's end, or while the person has switched us off:
-	 * a session that is on it then goes on with its Codex model. Never rejects: where the host throws, that is reported,
-	 * and tried again in the next session.
+	 * Registers the model while there is a chain. Removes it when the chain is emptied or the extension is switched off;
+	 * a session on it then continues with its Codex model. Never rejects: an error of the host is reported, and the next
+	 * session tries again.
 	 */
 	keep(ctx: ExtensionContext | undefined): Promise<void>;
-	/** Begins a session. */
+	/** Starts a session. */
 	begin(ctx: ExtensionContext): void;
-	/** The Codex model of a session that is on Codex, or on the virtual model; undefined for any other. */
+	/** Returns the Codex model of a session that is on Codex or on the virtual model; undefined for any other session. */
 	codexId(ctx: ExtensionContext): string | undefined;
-	/** Every link of the chain as it stands now. */
+	/** Describes every link of the chain as it is now. */
 	shown(ctx: ExtensionContext): readonly ShownLink[];
-	/** A link as it would stand. */
+	/** Describes a link as if it were in the chain now. */
 	look(name: string, ctx: ExtensionContext): ShownLink;
 	/**
-	 * The link that the session is on: the one that would serve next while no account can, or the one that a turn began
-	 * with. Undefined while the pool serves it.
+	 * Returns the link that the session is on: the one that would serve next while no account can, or the one that a turn
+	 * started with. Undefined while the pool serves it.
 	 */
 	serving(ctx: ExtensionContext): string | undefined;
 }
@@ -65,22 +65,22 @@ interface Deps {
 	readonly affinity: Affinity;
 	readonly link: PiLoginSync;
 	readonly settings: () => Settings;
-	/** The Codex model that the person has saved as the default. */
+	/** Returns the Codex model that the person has saved as the default. */
 	readonly savedModel: () => string | undefined;
-	/** Tells the stored credentials of a provider from later ones. */
+	/** Returns a mark that distinguishes the stored credentials of a provider from later ones. */
 	readonly loginMark: (provider: string) => string | undefined;
-	/** Asks, beside the request, whether an account that cools is back early. */
+	/** Checks in the background whether a cooling account is back early. */
 	readonly recheckCooling: () => void;
-	/** What may serve a session beyond the included quota of accounts, for which the chain is one step. */
+	/** What may serve a session beyond included quota. The chain is one step of it. */
 	readonly beyond: Pick<Beyond, "mayAsk" | "offers">;
-	/** Has looked up what is not known of that, by calls beside `baseUrl`. Never rejects. */
+	/** Looks up what is unknown about that, through calls next to `baseUrl`. Never rejects. */
 	readonly lookUp: (plan: Plan, baseUrl: string, signal: AbortSignal | undefined) => Promise<unknown>;
-	/** Does this host's own retry ask again after an error with these words? */
+	/** True if this host's own retry repeats a request after an error with this text. */
 	readonly isRepeatedByHost: (words: string) => boolean;
 	readonly clock: Clock;
 }
 
-/** Creates it, and registers it where a chain is set already. */
+/** Creates the model, and registers it if a chain is already set. */
 export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 	const { pool, affinity, link: sync, settings, savedModel, loginMark, recheckCooling, clock } = deps;
 	const { beyond, lookUp, isRepeatedByHost } = deps;
@@ -88,34 +88,34 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 	const host: object = pi;
 	let isRegistered = false;
 	let isHooked = false;
-	/** What the host has refused in this session: to have the model, or to be without it. */
+	/** What the host has refused in this session: registering the model (true) or removing it (false). */
 	let refused: boolean | undefined;
 	/** The session of this process. */
 	let session: ExtensionContext | undefined;
-	/** The link that the person has chosen for the request that is asked again. */
+	/** The link that the person has chosen for the request that is about to be repeated. */
 	let handedTo: string | undefined;
 
 	const { planFor, look, shown } = createChainLinks({ ...deps, failures });
 	const chain = () => settings().beyond.chain;
 	const wants = () => settings().enabled && chain().length > 0;
 
-	/** The session's own Codex model is the pool's business, also where it is listed. */
+	/** The pool handles the session's own Codex model, even if it is listed in the chain. */
 	const linksBeside = (codex: Model<Api>, ctx: ExtensionContext) =>
 		shown(ctx).filter(({ name }) => name !== modelName(codex));
 
-	/** The session's Codex model: as its branch has it, else the saved default, else the newest that pi knows. */
+	/** Returns the session's Codex model: the one on its branch, else the saved default, else the newest that pi has. */
 	const codexModel = (ctx: ExtensionContext): Model<Api> | undefined => {
 		const models = codexModels(ctx);
 		const find = (id: string | undefined) => models.find((model) => model.id === id);
 		return find(codexOnBranch(ctx.sessionManager.getBranch(), chain())) ?? find(savedModel()) ?? models.at(-1);
 	};
 	const isPoolOpen = (codexId: string, ctx: ExtensionContext): boolean => {
-		// What plain pi would do is not ours to route.
+		// What plain pi would do is not routed by us.
 		if (!settings().enabled || sync.isForeign()) return true;
 		const plan = planFor(codexId, ctx);
 		return isOpen(plan) || !isChainNext(plan, ctx);
 	};
-	/** Whether all that comes before the chain is out as well, or lacks a yes for which no person can be asked. */
+	/** True if everything that precedes the chain is out as well, or needs consent for which no person can be asked. */
 	const isChainNext = (plan: Plan, ctx: ExtensionContext): boolean => {
 		const patienceMs = settings().rotation.maxWaitMs;
 		const isNextTurn = ctx.isIdle();
@@ -135,7 +135,7 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 		const codex = codexModel(ctx);
 		if (!codex) throw new Error(`pi knows no model of ${PROVIDER}.`);
 		const current = failed ?? previous;
-		// What comes before the chain may not be known yet. A look without a request asks for nothing.
+		// What precedes the chain may still be unknown. A check without a request fetches nothing.
 		if (reason !== "direct") await raceAbort(lookUp(planFor(codex.id, ctx), codex.baseUrl, signal), signal);
 		const isOpenNow = isPoolOpen(codex.id, ctx);
 		if (!isOpenNow) recheckCooling();
@@ -155,7 +155,7 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 		if (reason === "direct") return { model, thinkingLevel };
 		return { model, thinkingLevel, state: told(request.state, codex.id, chosen, ctx) };
 	};
-	/** Tells of a move between pool and chain; the state as the host is to keep it. */
+	/** Emits a move between pool and chain. Returns the state for the host to keep. */
 	const told = (before: unknown, codex: string, chosen: Link | undefined, ctx: ExtensionContext): RouteState => {
 		const known = stateIn(before);
 		const link = chosen?.name ?? null;
@@ -167,13 +167,16 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 			const back = first && { account: first.account.id, at: first.readyAt, isGuess: first.isGuess };
 			pool.emit({ type: "chain-serves", link: chosen.name, isPaid: chosen.isPaid, from, back, asked });
 		}
-		// The pool is also asked while none is back, where something else comes before the chain, perhaps with a question.
+		// The pool is also asked while no account is back, if something else precedes the chain, perhaps with a question.
 		if (!chosen && from !== undefined && isOpen(planFor(codex, ctx)))
 			pool.emit({ type: "chain-left", link: from, asked });
 		return { codex, link };
 	};
 
-	/** A link has answered, or failed. Before any output the host is brought to ask again, which is routed elsewhere. */
+	/**
+	 * Handles an answer or failure of a link. Before any output, makes the host repeat the request, which is then routed
+	 * elsewhere.
+	 */
 	const ended = (message: AssistantMessage, ctx: ExtensionContext): AssistantMessage | undefined => {
 		const name = modelName({ provider: message.provider, id: message.model });
 		if (!isPoolModel(ctx.model) || !chain().includes(name)) return undefined;
@@ -181,7 +184,7 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 			if (message.stopReason !== "aborted") failures.answered(name);
 			return undefined;
 		}
-		// Its accounts are the pool's business, and a context that is too long is no fault of the link.
+		// The pool handles its own accounts, and a context that is too long is not the link's fault.
 		const { model } = look(name, ctx);
 		if (message.provider === PROVIDER || isOverflow(message, model)) return undefined;
 		const closure = failures.failed(name, failureIn(message.errorMessage ?? ""), () => loginMark(message.provider));
@@ -194,13 +197,13 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 		return { ...message, errorMessage: linkFailed(name, closure.kind, next) };
 	};
 
-	/** The session of this process, where the request is its own. The context of one that was replaced throws. */
+	/** Returns the session of this process if the request belongs to it. The context of a replaced session throws. */
 	const sessionOf = (asked: RequestInfo | undefined): ExtensionContext | undefined => {
 		if (!settings().enabled || chain().length === 0 || (asked && !affinity.isOwn(asked.sessionId))) return undefined;
 		try {
 			return session?.model ? session : undefined;
 		} catch {
-			// Its last request ends as one without a chain.
+			// Its last request ends as it would without a chain.
 			return undefined;
 		}
 	};
@@ -209,7 +212,7 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 		return shown(ctx).filter((each) => isAskable(each) && each.name !== own);
 	};
 
-	/** Its limits are those of the session's Codex model, for as long as no model has answered. */
+	/** Registers the model with the limits of the session's Codex model. They apply until a model has answered. */
 	const register = (ctx: ExtensionContext | undefined) => {
 		if (!hasVirtualModels(host)) return;
 		const { contextWindow, maxTokens } = (ctx && codexModel(ctx)) ?? {};
@@ -241,13 +244,13 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 			const codex = ctx && isPoolModel(ctx.model) ? codexModel(ctx) : undefined;
 			if (codex) await pi.setModel(codex);
 		} finally {
-			// The chain may have come back meanwhile, and the model with it.
+			// The chain, and with it the model, may have come back meanwhile.
 			if (!isRegistered) host.unregisterVirtualModel(PROVIDER, POOL_MODEL_ID);
 		}
 	};
 	const keep = async (ctx: ExtensionContext | undefined) => {
 		const wanted = wants();
-		// Each event of the pool comes here, and so does the one about a failure.
+		// Runs on every event of the pool, also on the one that reports its failure.
 		if (!hasVirtualModels(host) || wanted === isRegistered || wanted === refused) return;
 		try {
 			await change(ctx);
@@ -291,7 +294,7 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 		wayOn: (asked) => {
 			const ctx = sessionOf(asked);
 			const link = ctx && !isPoolModel(ctx.model) ? askable(asked, ctx)[0]?.name : undefined;
-			// An old host repeats a turn for a number anywhere in its error.
+			// An old host repeats a turn because of a number anywhere in its error.
 			if (link === undefined || isRepeatedByHost(link)) return undefined;
 			return { model: isRegistered ? POOL_MODEL : link, link };
 		},
@@ -309,7 +312,7 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 	};
 }
 
-/** A host compacts and asks the same model again. */
+/** True if the host will compact the context and ask the same model again. */
 function isOverflow(message: AssistantMessage, model: Model<Api> | undefined): boolean {
 	const ask: unknown = Reflect.get(ai, "isContextOverflow");
 	return typeof ask === "function" && ask(message, model?.contextWindow ?? 0) === true;

@@ -22,20 +22,21 @@ import { isVirtual } from "./virtual-models.ts";
 export { PROVIDER };
 
 /**
- * Makes the provider available where `auth.json` has no login and no account has a token. Never sent anywhere. Neither
- * the name of an environment variable nor anything with `$` or `!`, which hosts would resolve; nor has a token any.
+ * A key that makes the provider available when `auth.json` has no login and no account has a token. Never sent
+ * anywhere. Not the name of an environment variable, and without `$` or `!`, which hosts would resolve. Tokens contain
+ * neither.
  */
 const PLACEHOLDER_KEY = "pi-multicodex";
 
-/** Takes the place of a token that caps and account sets keep from every caller here. Never sent anywhere. */
+/** Replaces a token if caps and account sets exclude every caller here. Never sent anywhere. */
 const KEPT_KEY = `${PLACEHOLDER_KEY}-kept`;
 
-/** So many keys are remembered as handed out by us. */
+/** Maximum number of keys remembered as handed out by us. */
 const MOST_KEYS = 50;
 
 /**
- * What the turn retry of a host without a test of its own (0.73.1 and its like) repeats: overload, statuses of a server
- * at fault, throttling, and connections that broke.
+ * What the turn retry of a host without a test of its own (0.73.1 and similar) repeats: overload, server error
+ * statuses, throttling, and broken connections.
  */
 const OLD_HOST_REPEATS = new RegExp(
 	[
@@ -49,35 +50,38 @@ const OLD_HOST_REPEATS = new RegExp(
 	"i",
 );
 
-/** Does this host's own turn retry ask again after an error with these words? Newer hosts can be asked. */
+/** True if this host's own turn retry repeats a request after an error with this text. Newer hosts can be asked. */
 export function isRepeatedByHost(words: string): boolean {
 	const ask: unknown = Reflect.get(ai, "isRetryableAssistantError");
 	if (typeof ask !== "function") return OLD_HOST_REPEATS.test(words);
 	return ask({ role: "assistant", content: [], stopReason: "error", errorMessage: words }) === true;
 }
 
-/** Base URL of the Codex backend as pi has it, `models.json` included; undefined where pi knows no such model. */
+/** Returns the Codex backend's base URL as pi has it, including `models.json`; undefined if pi has no such model. */
 export function baseUrlOf({ model, modelRegistry }: ExtensionContext): string | undefined {
 	const isPhysical = (each: ExtensionContext["model"]) => each?.provider === PROVIDER && !isVirtual(each);
 	return (isPhysical(model) ? model : modelRegistry.getAll().find(isPhysical))?.baseUrl;
 }
 
-/** 0.73.1 keeps the logins that it has read: one that left its file would serve on. Newer hosts look at the file. */
+/**
+ * Makes 0.73.1 reload its logins: it keeps those it has read, and one that was deleted would still serve. Newer hosts
+ * read the file.
+ */
 export function forgetLoginInMemory({ modelRegistry }: ExtensionContext): void {
 	if ("authStorage" in modelRegistry) modelRegistry.authStorage.reload();
 }
 
-/** Every stream function of ours in this process: each session has its own. */
+/** Every stream function of ours in this process. Each session has its own. */
 const ours = new WeakSet<object>();
 
-/** Whether another extension has registered over the provider after us. 0.73.1 has no way to ask. */
+/** Returns whether another extension has registered over the provider after us. 0.73.1 cannot be asked. */
 export function rivalIn(ctx: ExtensionContext): "none" | "another" | "not-visible" {
 	const registration = registrationIn(ctx);
 	if (registration === "not-visible") return "not-visible";
 	return registration === "ours" ? "none" : "another";
 }
 
-/** Whose stream function is registered for the provider, if any. */
+/** Returns whose stream function is registered for the provider. */
 function registrationIn({ modelRegistry }: ExtensionContext): "none" | "ours" | "another" | "not-visible" {
 	if (!("getRegisteredProviderConfig" in modelRegistry)) return "not-visible";
 	const { getRegisteredProviderConfig: ask } = modelRegistry;
@@ -88,7 +92,7 @@ function registrationIn({ modelRegistry }: ExtensionContext): "none" | "ours" | 
 	return typeof stream === "function" && ours.has(stream) ? "ours" : "another";
 }
 
-/** pi's sign-in hooks for the provider; newer hosts know fields that 0.73.1's types lack. */
+/** pi's sign-in hooks for the provider. Newer hosts have fields that the types of 0.73.1 lack. */
 export type OAuthHooks = NonNullable<ProviderConfig["oauth"]> & { usesCallbackServer: true; isSubscription: true };
 
 /** What the provider needs besides the failover loop. */
@@ -97,42 +101,44 @@ export interface ProviderDeps {
 	readonly oauth: OAuthHooks;
 	/** True while an account is signed in, here or in `auth.json`. */
 	readonly hasAccount: () => boolean;
-	/** Why there is no account, where that is not for want of a sign-in. */
+	/** Returns why there is no account, if the reason is not a missing sign-in. */
 	readonly whyNoAccount?: () => string | undefined;
-	/** Token of the account that would serve: what other extensions get who ask pi for the key. */
+	/** Returns the token of the account that would serve. Other extensions get it when they ask pi for the key. */
 	readonly keyForOthers: () => Handout | undefined;
-	/** False while the person has switched us off. */
+	/** False while the extension is switched off. */
 	readonly isEnabled: () => boolean;
-	/** Why no token may be sent to this base URL; undefined where it may. */
+	/** Returns why no token may be sent to this base URL; undefined if it may. */
 	readonly refusalToSend: (baseUrl: string) => string | undefined;
-	/** A request of ours begins, on this base URL. */
+	/** Called when a request of ours starts, with its base URL. */
 	readonly onRequest: (baseUrl: string) => void;
 }
 
 /** The provider as registered with pi. */
 export interface Provider {
-	/** Registers again when the first account came, the last one went, or the person has switched us off or on. */
+	/**
+	 * Registers again after the first account came or the last one went, or after the extension was switched off or on.
+	 */
 	keepAvailability(): void;
-	/** Brings the key that other extensions get up to date. Leaves a registration of theirs as it is. */
+	/** Updates the key that other extensions get. Leaves their own registration alone. */
 	keepKey(ctx: ExtensionContext): void;
 	/**
-	 * The session goes on with a model of another provider. Some hosts do not ask us for that one, and know their sockets
-	 * by session alone: it must not go out on one of an account.
+	 * Called when the session continues with a model of another provider. Some hosts do not involve us then, and identify
+	 * sockets by session alone: such a request must not use a socket of an account.
 	 */
 	leave(sessionId: SessionId): void;
-	/** True while the registry does not have yet what files say, typically because another process has written them. */
+	/** True while the registration does not match the files, typically because another process has written them. */
 	isOutOfStep(): boolean;
 	/**
-	 * Lets the host finish what the last change of the registration began, before it looks for a key. Asks it nothing
-	 * where there was no change. Never rejects.
+	 * Lets the host finish what the last change of the registration started, before it looks for a key. Does nothing if
+	 * there was no change. Never rejects.
 	 */
 	settle(ctx: ExtensionContext): Promise<void>;
 }
 
-/** Nothing of ours; ours, for the sign-in alone; ours, and usable without a login of pi's own. */
+/** Nothing of ours; our provider only for signing in; or our provider, usable without a login of pi's own. */
 type Registration = "none" | "without-key" | "with-key";
 
-/** Registers over `openai-codex`: models, base URL and everything else stay pi's own. */
+/** Registers over `openai-codex`. Models, base URL and everything else stay pi's own. */
 export function registerProvider(pi: ExtensionAPI, deps: ProviderDeps): Provider {
 	let current: Registration = "none";
 	let key = PLACEHOLDER_KEY;
@@ -163,7 +169,10 @@ export function registerProvider(pi: ExtensionAPI, deps: ProviderDeps): Provider
 			streamSimple(model, context, options ?? {}, parts),
 	} satisfies ProviderConfig;
 
-	/** pi's own login is an account like any other: a cap or the account set of the session may keep it from others. */
+	/**
+	 * True if others may get pi's own login. It is an account like any other: a cap or the session's account set may
+	 * exclude it.
+	 */
 	const mayGiveOwn = () => {
 		const { pool } = deps.failover;
 		const own = pool.accounts().filter(({ linked }) => linked);
@@ -174,10 +183,13 @@ export function registerProvider(pi: ExtensionAPI, deps: ProviderDeps): Provider
 	ours.add(config.streamSimple);
 
 	const register = () => {
-		// A copy: 0.73.1 merges what is registered later into the object that it was given first.
+		// Pass a copy: 0.73.1 merges later registrations into the first object that it was given.
 		pi.registerProvider(PROVIDER, { ...config, ...(current === "with-key" && { apiKey: key }) });
 	};
-	/** While pi has a login of its own this key is never looked at; once it is gone, nothing of it may be left here. */
+	/**
+	 * Returns the key to register. While pi has a login of its own this key is never used; once that login is gone,
+	 * nothing of it may be left here.
+	 */
 	const newestKey = () => {
 		const hasOwn = deps.failover.pool.accounts().some(({ linked }) => linked);
 		const key = hasOwn ? undefined : deps.keyForOthers();
@@ -190,13 +202,13 @@ export function registerProvider(pi: ExtensionAPI, deps: ProviderDeps): Provider
 	const keepAvailability = () => {
 		const next = wanted();
 		if (next === current) return;
-		// Configurations are merged, so a key can only be dropped with everything else.
+		// Configurations are merged, so a key can only be dropped together with everything else.
 		if (next === "none" || current === "with-key") pi.unregisterProvider(PROVIDER);
 		current = next;
 		isUnsettled = true;
 		if (next === "with-key") key = newestKey();
 		if (next !== "none") register();
-		// The host keeps sockets by session on some versions: pi's own login must not go out on one of ours.
+		// Some host versions keep sockets by session. pi's own login must not use one of ours.
 		if (next === "none") deps.failover.sockets.leaveAll();
 	};
 	const keepKey = (ctx: ExtensionContext) => {
@@ -204,7 +216,7 @@ export function registerProvider(pi: ExtensionAPI, deps: ProviderDeps): Provider
 		const next = newestKey();
 		if (next === key) return;
 		key = next;
-		// Nothing else is named, so that whatever another extension has registered since stays.
+		// Name nothing else, so that whatever another extension has registered since stays.
 		pi.registerProvider(PROVIDER, { apiKey: key });
 	};
 	const settle = async (ctx: ExtensionContext) => {
@@ -216,7 +228,7 @@ export function registerProvider(pi: ExtensionAPI, deps: ProviderDeps): Provider
 		await settling;
 	};
 	keepAvailability();
-	// The host takes in what is registered while it loads us before a session begins.
+	// What is registered while the host loads us takes effect before a session starts.
 	isUnsettled = false;
 	const leave = (sessionId: SessionId) => deps.failover.sockets.leaveSoon(sessionId);
 	return { keepAvailability, keepKey, leave, isOutOfStep: () => wanted() !== current, settle };
@@ -228,11 +240,11 @@ interface Parts extends ProviderDeps {
 	readonly place: Place;
 }
 
-/** Keys that pi has from us, and hands back with a request: none of them says that pi has a login of its own. */
+/** Keys that pi has from us and returns with a request. None of them means that pi has a login of its own. */
 interface Keys {
 	/** Remembers the token of an account, given in place of `own`, the token of pi's login if there is one. */
 	handOut(key: string, own: string | undefined): string;
-	/** The request as plain pi would make it; undefined where plain pi would have no key for it. */
+	/** Returns the options as plain pi would pass them; undefined if plain pi would have no key. */
 	asPlain(options: StreamOptions): StreamOptions | undefined;
 }
 
@@ -255,7 +267,7 @@ function createKeys(): Keys {
 	};
 }
 
-/** The host's stream function, whose start must not cost us our place. */
+/** Wraps the host's stream function, whose start must not cost us our entry in the registry. */
 function keeping(delegate: CodexDelegate, place: Place): CodexDelegate {
 	return {
 		...delegate,
@@ -264,22 +276,22 @@ function keeping(delegate: CodexDelegate, place: Place): CodexDelegate {
 }
 
 /**
- * Lets newer hosts, which take a registration in behind, finish that before they look for a key. Nothing is fetched for
- * it. Never rejects.
+ * Lets newer hosts, which process a registration in the background, finish before they look for a key. Uses no network.
+ * Never rejects.
  */
 export async function settleRegistration({ modelRegistry }: ExtensionContext): Promise<void> {
 	const refresh: (options: { readonly allowNetwork: boolean }) => unknown = modelRegistry.refresh.bind(modelRegistry);
 	try {
-		// A look that another one has overtaken changes nothing and reports nothing: the host's own may overtake the first.
+		// An overtaken refresh changes nothing and reports nothing, and the host's own may overtake the first one.
 		await refresh({ allowNetwork: false });
 		await refresh({ allowNetwork: false });
 	} catch {
-		// The host's own look tells of whatever is wrong there; the registration is made all the same.
+		// The host's own refresh reports whatever is wrong there. The registration still takes effect.
 		return;
 	}
 }
 
-/** What pi calls for every model of this api, on 0.73.1 whatever its provider. Returns at once; never throws. */
+/** Called by pi for every model of this api; on 0.73.1 for any provider. Returns at once and never throws. */
 function streamSimple(
 	model: Model<Api>,
 	context: Context,
@@ -288,12 +300,12 @@ function streamSimple(
 ): AssistantMessageEventStream {
 	deps.place.reached();
 	const isOurs = model.provider === PROVIDER && !isKeyOfCommandLine(options.apiKey);
-	// Past this line nothing of ours is involved: another provider's request never meets one of our tokens.
+	// Nothing of ours is involved beyond this line: a request to another provider never gets one of our tokens.
 	if (!isOurs) return untouched(model, context, options, deps);
 	if (!deps.isEnabled()) return streamWithoutUs(model, context, options, deps);
 	const outer = ai.createAssistantMessageEventStream();
 	serveFromPool(model, context, options, outer, deps).catch((error: unknown) => {
-		// Only an abort, or a defect of ours, gets here; either way the stream must end.
+		// Only an abort or a defect of ours gets here. The stream must end in both cases.
 		const isAborted = options.signal?.aborted === true;
 		const text = isAborted ? ABORTED : unexpected();
 		outer.push(finalError(model, isAborted ? "aborted" : "error", text, Date.now()));
@@ -304,8 +316,8 @@ function streamSimple(
 }
 
 /**
- * Another process has switched us off in mid-turn, so pi could not be told before. The request goes its way as it is;
- * the next one does not come here any more.
+ * Another process has switched us off during the turn, before pi could be told. Passes the request on unchanged. The
+ * next one will not come here.
  */
 function streamWithoutUs(
 	model: Model<Api>,
@@ -323,7 +335,7 @@ function streamWithoutUs(
 	return outer;
 }
 
-/** pi's own stream, as pi would have asked for it, and on no socket of an account. */
+/** Returns pi's own stream as pi would have requested it, on no socket of an account. */
 function untouched(
 	model: Model<Api>,
 	context: Context,
@@ -340,7 +352,7 @@ function untouched(
 	return stream;
 }
 
-/** Why no account may serve within `set` while the pool is empty. */
+/** Returns why no account may serve within `set` while the pool is empty. */
 function whyNone({ folder }: AccountSet): string {
 	return folder === EVERYWHERE ? setsUnreadable() : setIsEmpty();
 }
@@ -358,7 +370,7 @@ async function serveFromPool(
 	const plain = deps.keys.asPlain(options);
 	const set = pool.setFor(options.sessionId);
 	if (isEmpty && (!plain || set)) {
-		// The last account has left since pi looked for a key: from the next request on it finds none.
+		// The last account has left since pi looked for a key. From the next request on, pi finds none.
 		pool.emit({ type: "changed" });
 		const why = deps.whyNoAccount?.() ?? noAccountSignedIn();
 		outer.push(finalError(model, "error", set ? whyNone(set) : why, Date.now()));
@@ -380,7 +392,7 @@ async function serveFromPool(
 	await failover({ model, context, options }, outer, deps.failover);
 }
 
-/** pi's own stream, untouched, through the one that was already handed out. */
+/** Forwards pi's own stream, unchanged, into the stream that was already returned. */
 async function forward(
 	model: Model<Api>,
 	context: Context,
@@ -398,7 +410,7 @@ async function forward(
 	}
 }
 
-/** True for the key that the person gave with `--api-key`: it serves as it is, without rotation. */
+/** True for the key that the person passed with `--api-key`. It is used directly, without rotation. */
 function isKeyOfCommandLine(apiKey: string | undefined): boolean {
 	const at = process.argv.indexOf("--api-key");
 	return apiKey !== undefined && at >= 0 && process.argv[at + 1] === apiKey;

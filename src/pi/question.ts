@@ -3,10 +3,10 @@ import type { CommandContext } from "./command.ts";
 import { modeOf } from "./output.ts";
 import { openPanel } from "./panel.ts";
 
-/** What was answered; `cancelled` without an answer, by Esc or by the end of the session. */
+/** The answer. `cancelled`: there was none, because of Esc or the end of the session. */
 export type ActAnswer = "act" | "keep" | "cancelled";
 
-/** Asks whether to do something. Where there are only dialogs a plain yes or no answers. */
+/** Asks whether to do something. With dialogs only, asks for a plain yes or no. */
 export async function askToAct(
 	ctx: CommandContext,
 	{ heading, text, act, keep, isHarmless = false }: ActQuestion,
@@ -21,7 +21,7 @@ function actOf(answer: string, act: string): ActAnswer {
 	return answer === act ? "act" : "keep";
 }
 
-/** Asks which of several things to do; undefined without an answer. Where there are only dialogs a list is offered. */
+/** Asks which of several things to do; undefined without an answer. With dialogs only, offers a list. */
 export async function askToChoose(ctx: CommandContext, question: Question): Promise<string | undefined> {
 	const answered = await askOnPanel(ctx, question);
 	if (answered) return answered.answer;
@@ -29,7 +29,7 @@ export async function askToChoose(ctx: CommandContext, question: Question): Prom
 	return ctx.host.ui.select(`${heading}\n${text}`, [...answers], { signal: ctx.signal });
 }
 
-/** Asks on a panel; undefined where this pi shows none. */
+/** Asks on a panel; undefined if this pi cannot show one. */
 async function askOnPanel(
 	ctx: CommandContext,
 	question: Question,

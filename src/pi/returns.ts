@@ -2,19 +2,19 @@ import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
 import type { Clock } from "../core/ports.ts";
 import { modeOf } from "./output.ts";
 
-/** Notices that a person comes back to a session in which nothing was typed for a while. */
+/** Notices that a person returns to a session in which nothing was typed for a while. */
 export interface Returns {
-	/** Listens to the keys of a session in a terminal; called again for every session. */
+	/** Listens to the keys of a session in a terminal. Called again for every session. */
 	begin(ctx: ExtensionContext): void;
-	/** Something was typed that came another way than by a key. */
+	/** Records input that did not come from a key. */
 	typed(): void;
 	stop(): void;
 }
 
-/** Without a key for this long a person counts as away. */
+/** A person counts as away after this long without a key. */
 const AWAY_MS = 10 * 60_000;
 
-/** Creates the watch; `onReturn` is called with the first thing typed after the person was away. */
+/** Creates the watch. `onReturn` is called on the first input after the person was away. */
 export function createReturns(clock: Clock, onReturn: () => void): Returns {
 	let lastAt = clock.now();
 	let release: (() => void) | undefined;
@@ -32,7 +32,7 @@ export function createReturns(clock: Clock, onReturn: () => void): Returns {
 		begin: (ctx) => {
 			stop();
 			lastAt = clock.now();
-			// Where the host has no such hook, what is sent tells it.
+			// On a host without this hook, only submitted input counts.
 			if (modeOf(ctx) !== "tui" || typeof ctx.ui.onTerminalInput !== "function") return;
 			release = ctx.ui.onTerminalInput(() => {
 				typed();

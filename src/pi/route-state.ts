@@ -1,7 +1,7 @@
 import type { SessionEntry } from "@mariozechner/pi-coding-agent";
 import { POOL_MODEL_ID, PROVIDER } from "../core/ids.ts";
 
-/** Session entries in which the host keeps what a router has returned. */
+/** Type of the session entries in which the host keeps what a router returned. */
 const STATE_ENTRY = "pi.virtual-model-state";
 
 /** What the host keeps on the session's branch: the session's Codex model, and the link that it is on. */
@@ -11,8 +11,8 @@ export interface RouteState {
 }
 
 /**
- * The Codex model of a branch: chosen by the person, or kept by a route, whichever is later; else the one that answered
- * last. An answer alone says little: a link of the chain or a reserve model may have given it.
+ * Returns the Codex model of a branch: the one chosen by the person or kept by a route, whichever is later; else the
+ * one that answered last. An answer alone says little, since a link of the chain or a reserve model may have given it.
  */
 export function codexOnBranch(branch: readonly SessionEntry[], chain: readonly string[]): string | undefined {
 	let answered: string | undefined;
@@ -33,7 +33,7 @@ function codexAnswerIn(entry: SessionEntry, chain: readonly string[]): string | 
 	return isAnswer && !chain.includes(`${provider}/${model}`) ? model : undefined;
 }
 
-/** The state that was kept last on a branch. */
+/** Returns the last state kept on a branch. */
 export function latestState(branch: readonly SessionEntry[]): RouteState | undefined {
 	for (const entry of branch.toReversed()) {
 		const state = stateOfEntry(entry);
@@ -50,7 +50,10 @@ function stateOfEntry(entry: SessionEntry): RouteState | undefined {
 	return isOurs ? stateIn(data.state) : undefined;
 }
 
-/** A state that a host hands back: the very object, where it is whole: a host takes any other for a new state. */
+/**
+ * Returns the state that a host hands back, if it is complete. It must be the same object: a host takes any other for a
+ * new state.
+ */
 export function stateIn(state: unknown): RouteState | undefined {
 	return isState(state) ? state : undefined;
 }

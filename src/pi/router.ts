@@ -6,15 +6,15 @@ import { writeFailure } from "./output.ts";
 import type { CommandDeps } from "./typed-command.ts";
 
 interface Deps extends CommandDeps {
-	/** The subcommands, which are loaded when the first one is given or completed. */
+	/** Loads the subcommands when the first one is given or completed. */
 	readonly loadCommands: () => Promise<CommandList>;
 }
 
-/** The files of the commands cannot be loaded, most often since an update replaced them under a running pi. */
+/** Shown if the files of the commands cannot be loaded, usually because an update replaced them under a running pi. */
 const COMMANDS_UNAVAILABLE =
 	"multicodex: the commands cannot be loaded. If pi-multicodex was updated while pi is running, /reload helps.";
 
-/** Registers `/multicodex`. The handler never throws: a throw would end `pi -p` with exit code 0. */
+/** Registers `/multicodex`. The handler never throws: an error would end `pi -p` with exit code 0. */
 export function registerCommand(pi: ExtensionAPI, deps: Deps): void {
 	const { loadCommands, pool, settings } = deps;
 	const load = async () => ({
@@ -24,7 +24,7 @@ export function registerCommand(pi: ExtensionAPI, deps: Deps): void {
 	});
 	let session = new AbortController();
 	const isMasked = () => settings.read().maskEmails;
-	// A sign-in that waits for its person must not outlive the session it was begun in.
+	// A sign-in that waits for its person must not outlive its session.
 	pi.on("session_shutdown", () => {
 		session.abort();
 		session = new AbortController();
@@ -32,7 +32,7 @@ export function registerCommand(pi: ExtensionAPI, deps: Deps): void {
 	pi.registerCommand("multicodex", {
 		description: "Codex accounts at a glance; show, use, add, import, remove and more",
 		getArgumentCompletions: async (typed) => {
-			// A list that cannot be loaded offers nothing; the command itself says why.
+			// If the commands cannot be loaded, offer nothing. The command itself says why.
 			const loaded = await load().catch(() => undefined);
 			return loaded?.completionsFor(typed, loaded.commands) ?? null;
 		},

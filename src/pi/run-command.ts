@@ -15,7 +15,7 @@ import {
 import { maskedOutcome } from "./mask-emails.ts";
 import { writeFailure, writeResult } from "./output.ts";
 
-/** What a command that was given shares with those that it runs. */
+/** What a command shares with the commands that it runs. */
 export interface CommandSession {
 	readonly commands: readonly Subcommand[];
 	readonly signal: AbortSignal;
@@ -24,7 +24,7 @@ export interface CommandSession {
 	readonly ended: Promise<void>;
 }
 
-/** Creates the context that commands of a session run in. */
+/** Creates the context for the commands of a session. */
 export function createCommandContext(host: ExtensionCommandContext, session: CommandSession): CommandContext {
 	const ctx: CommandContext = {
 		host,
@@ -42,7 +42,7 @@ export function createCommandContext(host: ExtensionCommandContext, session: Com
 	return ctx;
 }
 
-/** Runs a subcommand and reports its outcome; never throws. With `isQuiet` only a failure is reported. */
+/** Runs a subcommand and reports its outcome; with `isQuiet`, only a failure. Never throws. */
 export async function runCommand(
 	command: Subcommand,
 	given: Given,
@@ -54,7 +54,7 @@ export async function runCommand(
 	try {
 		const args = argsFor(command, given);
 		const outcome = isFailure(args) ? args : await command.run(args, ctx);
-		// The session has ended: its chat is gone, and its context throws.
+		// The session has ended. Its chat is gone, and its context throws.
 		if (signal.aborted || !outcome) return "done";
 		if ("failure" in outcome || !isQuiet) report(outcome, command.name, ctx, session);
 		return "isCancelled" in outcome && outcome.isCancelled ? "cancelled" : "done";
@@ -64,20 +64,20 @@ export async function runCommand(
 	}
 }
 
-/** A problem of a shared pool is the answer to the command: it says what to do. */
+/** Returns the text for an error. The message of a shared pool's problem is the answer, since it says what to do. */
 function failureOf(error: unknown, { name }: Subcommand, emit: Pool["emit"]): string {
 	if (error instanceof PoolProblem) return error.message;
 	tellUnexpected(error, emit);
 	return `multicodex ${name} failed: ${reasonOf(error)}`;
 }
 
-/** An account in hand needs no search; words are parsed. */
+/** Returns the arguments: from the account if there is one, else parsed from words. */
 function argsFor({ name, onAccount, parse }: Subcommand, given: Given): object {
 	if ("words" in given) return parse(given.words);
 	return onAccount?.args(given.account) ?? { failure: `multicodex ${name} works on no account.` };
 }
 
-/** Writes the outcome of a command in the form of the mode, without e-mails if the person hides them. */
+/** Writes the outcome of a command in the form for the mode, with e-mails masked if the person wants that. */
 export function report(
 	reported: Outcome,
 	command: string,

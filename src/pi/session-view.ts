@@ -10,19 +10,21 @@ import { type Plan, readyCount, type SelectionRequest } from "../core/request/pl
 import type { NextRequest } from "../ui-kit/account-texts.ts";
 import { viewOf, withForecast } from "./view-of-pool.ts";
 
-/** The pool as the session in front of the person sees it. */
+/** The pool as seen by the session in front of the person. */
 export interface SessionView {
-	/** The request that the session sends next. Beside a model of another provider: one for the saved default. */
+	/**
+	 * Returns the request that the session would send next. On a model of another provider: one for the saved default.
+	 */
 	request(host: ExtensionContext): SelectionRequest;
-	/** Who serves that request, and why; `without` as if that account were gone. */
+	/** Plans who serves that request, and why. `without`: as if that account were gone. */
 	plan(host: ExtensionContext, without?: AccountId): Plan;
-	/** The account that serves that request, `without` as if that one were gone; undefined where none can. */
+	/** Returns the account that serves that request; undefined if none can. `without`: as if that account were gone. */
 	next(host: ExtensionContext, without?: AccountId): Account | undefined;
-	/** The same as a sentence needs it. */
+	/** Returns the same in the form that sentences need. */
 	nextRequest(host: ExtensionContext, without?: AccountId): NextRequest;
-	/** True while some account can serve the session. */
+	/** True if any account can serve the session. */
 	isAnyReady(): boolean;
-	/** The pool as it is shown now. */
+	/** Returns the pool as it is shown now. */
 	pool(host: ExtensionContext): PoolView;
 }
 
@@ -31,11 +33,11 @@ interface Deps {
 	readonly affinity: Affinity;
 	readonly link: Pick<PiLoginSync, "isForeign">;
 	readonly settings: Pick<SettingsStore, "read">;
-	/** The Codex model that the person has saved as the default. */
+	/** Returns the Codex model that the person has saved as the default. */
 	readonly savedModel: () => string | undefined;
-	/** The Codex model of a session that is on one, or on the virtual model. */
+	/** Returns the Codex model of a session that is on one, or on the virtual model. */
 	readonly codexId: (host: ExtensionContext) => string | undefined;
-	/** How long quota lasts. */
+	/** Forecasts how long quota lasts. */
 	readonly forecasts: Pick<ForecastSource, "current">;
 	readonly sharedPools: Pick<SharedPools, "status">;
 	readonly clock: Clock;
@@ -82,7 +84,7 @@ export function createSessionView({
 	};
 }
 
-/** Sessions at work on each account; the one in front of the person only while it answers. */
+/** Counts the sessions working on each account. The person's own session counts only while it answers. */
 function atWork(host: ExtensionContext, pool: Pool): ReadonlyMap<AccountId, number> {
 	const others = pool.liveSessions(host.sessionManager.getSessionId());
 	const own = host.isIdle() ? undefined : pool.active();

@@ -10,14 +10,14 @@ import { noSuchCommand } from "./command-texts.ts";
 import { modeOf } from "./output.ts";
 import { type CommandSession, createCommandContext, report, runCommand } from "./run-command.ts";
 
-/** What a command that is typed stands on. */
+/** Dependencies of typed commands. */
 export interface CommandDeps {
 	readonly link: Pick<PiLoginSync, "sync">;
 	readonly pool: Pick<Pool, "detectChanges" | "emit">;
 	readonly settings: Pick<SettingsStore, "read">;
 }
 
-/** Runs what was typed after `/multicodex`; never throws. */
+/** Runs what was typed after `/multicodex`. Never throws. */
 export async function runTyped(
 	args: string,
 	host: ExtensionCommandContext,
@@ -62,7 +62,7 @@ async function run(
 	await runCommand(command, { words }, ctx, session);
 }
 
-/** Another process may have added or removed accounts since the last look, and pi may have signed in or out. */
+/** Another process may have added or removed accounts, and pi may have signed in or out. */
 async function syncBeforeCommand({ link, pool }: CommandDeps): Promise<void> {
 	try {
 		await link.sync();

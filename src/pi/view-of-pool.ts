@@ -14,9 +14,9 @@ import type { NextRequest } from "../ui-kit/account-texts.ts";
 const NONE: ReadonlyMap<AccountId, number> = new Map();
 
 /**
- * The pool as it is shown now; e-mails only where the person lets them be seen. `next` serves the next request;
- * `sessions`: how many are at work on each account; `sessionId`: the session whose account set holds; `sharedPool`: the
- * one that this machine has joined.
+ * Returns the pool as it is shown now, with e-mails only if the person allows that. `next` serves the next request.
+ * `sessions`: how many work on each account. `sessionId`: the session whose account set applies. `sharedPool`: the one
+ * that this machine has joined.
  */
 export function viewOf(
 	pool: Pool,
@@ -31,7 +31,7 @@ export function viewOf(
 	const pinned = pool.pinned();
 	const plan = pool.plan({ modelId: undefined, sessionId: undefined, affinity: undefined, inSetOf: sessionId });
 	const { set } = plan;
-	// Who has none pays no look at the settings for each account.
+	// Without caps, skip reading the settings for each account.
 	const hasCaps = Object.keys(caps).length > 0;
 	const statusOf = pool.statuses();
 	const accounts = pool.accounts().map((account): ShownAccount => {
@@ -60,7 +60,7 @@ export function viewOf(
 	return sharedPool ? { ...view, sharedPool } : view;
 }
 
-/** The same with the forecast, where there is one. */
+/** Adds the forecast, if there is one. */
 export function withForecast(view: PoolView, forecast: Forecast | undefined): PoolView {
 	if (!forecast) return view;
 	const outlooks = new Map(forecast.accounts.map(({ id, outlook }) => [id, outlook]));

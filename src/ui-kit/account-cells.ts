@@ -6,20 +6,23 @@ import { formatCountdown, formatPercent } from "./format.ts";
 import { type Span, span, type Tone } from "./panel.ts";
 import { restFor, stateWord } from "./state-words.ts";
 
-/** What is left of one window, ready to be laid out. */
+/** What is left of one window, ready for display. */
 export interface WindowCell {
-	/** As `5h` or `7d`. */
+	/** Such as `5h` or `7d`. */
 	readonly name: string;
 	readonly minutes: number;
 	readonly leftPercent: number;
-	/** `73%`; with a `~` where it is old. */
+	/** `73%`; with a `~` if the figure is old. */
 	readonly left: string;
-	/** `1h07m`; empty while its clock does not run. */
+	/** `1h07m`; empty if the window has not started. */
 	readonly resetsIn: string;
 	readonly tone: Tone;
 }
 
-/** What is left of each of an account's windows and budgets, the shortest first; of one name the one with less. */
+/**
+ * Returns what is left of each window and budget of an account, shortest first. Of two with the same name, the one with
+ * less.
+ */
 export function windowCells({ usage }: ShownAccount, now: number): WindowCell[] {
 	const mark = freshness(usage, now) === "stale" ? "~" : "";
 	const tightest = new Map<string, UsageWindow>();
@@ -42,16 +45,16 @@ export function windowCells({ usage }: ShownAccount, now: number): WindowCell[] 
 	});
 }
 
-/** As pi's own meter of the context: a warning at 30 % left or less, an error at 10. */
+/** Uses the thresholds of pi's own context meter: a warning at 30 % left or less, an error at 10. */
 export function toneOfLeft(percent: number): Tone {
 	if (percent <= 10) return "error";
 	return percent <= 30 ? "warning" : "dim";
 }
 
-/** What a meter is drawn with: a cell that is filled, and one that is not. */
+/** The characters of a meter: a filled cell and an empty one. */
 const METER_LOOKS = { bar: ["█", "░"], line: ["━", "─"] } as const;
 
-/** A meter of `percent` in so many cells. Neither what it shows nor its rest is rounded away. */
+/** Draws a meter of `percent` with this many cells. Neither part is rounded away. */
 export function meter(percent: number, cells: number, look: keyof typeof METER_LOOKS): string {
 	const rounded = Math.round((percent / 100) * cells);
 	const atLeast = percent > 0 ? Math.max(1, rounded) : 0;
@@ -60,15 +63,15 @@ export function meter(percent: number, cells: number, look: keyof typeof METER_L
 	return full.repeat(filled) + empty.repeat(cells - filled);
 }
 
-/** What stands between the column of the cursor's sign and a label: the arrow marks who serves the next request. */
+/** Returns what precedes a label: an arrow marks the account that serves the next request. */
 export function leadOf(servesNext: boolean): Span {
 	return span("accent", servesNext ? "→ " : "  ");
 }
 
-/** The state of an account that is ready, and at work for a session. */
+/** The state of a ready account that a session is using. */
 const IN_USE = "ready, in use";
 
-/** The state of an account in a word or two. With `withTime` also how long it rests. */
+/** Returns the state of an account in a word or two. With `withTime`, also for how long it cools. */
 export function stateCell(
 	shown: ShownAccount,
 	now: number,
@@ -84,7 +87,7 @@ export function stateCell(
 		const time = withTime ? restFor(shown, now) : undefined;
 		return { tone: "muted", text: time === undefined ? word : `${word} ${time}` };
 	}
-	// These words replace "ready" alone, so the column stays as wide as it was.
+	// These words only replace "ready", so the column keeps its width.
 	if (shown.isPinned) return { tone: "text", text: "pinned" };
 	if (shown.isUsageFailing) return { tone: "warning", text: "fetch failed" };
 	return { tone: "text", text: shown.sessions > 0 ? IN_USE : word };

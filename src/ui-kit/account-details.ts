@@ -21,13 +21,13 @@ import {
 import { sharedText } from "./shared-texts.ts";
 import { restFor, restUntil, stateWord } from "./state-words.ts";
 
-/** The name that OpenAI gives the reserve model. */
+/** OpenAI's name for the reserve model. */
 const RESERVE_MODEL = "Luna Reserve";
 
-/** One thing that is known of an account: what it is, and what is known. */
+/** One fact about an account: its name and its text. */
 export type Fact = readonly [name: string, text: string];
 
-/** All that is known of an account, in the order of what matters. */
+/** Returns all that is known of an account, most important first. */
 export function factsOf(shown: ShownAccount, now: number): Fact[] {
 	const { account, usage, lastError, lastUsedAt, outlook } = shown;
 	const until = restUntil(shown, now);
@@ -47,7 +47,7 @@ export function factsOf(shown: ShownAccount, now: number): Fact[] {
 	];
 }
 
-/** Facts as lines, `columns` wide at most: the texts below each other, nothing cut. */
+/** Formats facts as lines of at most `columns`, with aligned texts and nothing cut. */
 export function factLines(facts: readonly Fact[], columns: number): string[] {
 	const texts = facts.map(([name, text]) => [printable(name), printable(text)] as const);
 	const names = Math.max(0, ...texts.map(([name]) => visibleWidth(name)));
@@ -61,7 +61,7 @@ function ageOf(usage: UsageSnapshot, now: number): string {
 	return `${formatCountdown(Math.max(0, now - usage.capturedAt))} old${isStale ? ", stale" : ""}`;
 }
 
-/** `5h  73% left, resets 16:16 (1h07m)`, or what else is known of a quota. */
+/** `5h  73% left, resets 16:16 (1h07m)`, or whatever is known of a quota. */
 function quotaFact(quota: Quota, shown: ShownAccount, now: number): Fact {
 	switch (quota.kind) {
 		case "window": {
@@ -80,7 +80,7 @@ function quotaFact(quota: Quota, shown: ShownAccount, now: number): Fact {
 	}
 }
 
-/** How much of how much is used, where the server says so. */
+/** How much of what amount is used, if the server reports it. */
 function amountText({ used, limit }: Budget): string {
 	return used === undefined || limit === undefined ? "" : `, ${used} of ${limit} used`;
 }
@@ -105,7 +105,7 @@ function creditsText({ hasCredits, unlimited, balance, overageReached }: Credits
 	return balance === undefined ? "some are left" : `${balance} left`;
 }
 
-/** `20% of the week is kept, 18% left`: what caps keep, and where they hold. */
+/** `20% of the week is kept, 18% left`: what each cap keeps, and what is left. */
 function capFacts({ floors = {}, usage }: ShownAccount, now: number): Fact[] {
 	return Object.keys(floors).map((window, at) => [at === 0 ? "cap" : "", capText(window, floors, usage, now)]);
 }
@@ -125,7 +125,7 @@ function reserveModelText(reserveModel: ReserveModel, { usage, cooldowns }: Show
 	return [known, ...resets, `answers as ${reserveModel.visibleModel}`].join(", ");
 }
 
-/** What only a part of an account's quota is called: a limit, a model, or the reserve model. */
+/** Names a part of an account's quota: a limit, a model, or the reserve model. */
 export function partLabel(scope: CooldownScope, usage: UsageSnapshot | undefined): string {
 	return reserveModelIn(scope, usage) ? RESERVE_MODEL : scopeLabel(scope);
 }

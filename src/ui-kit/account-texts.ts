@@ -15,22 +15,22 @@ export function leftOf({ window, percent }: WindowLeft): string {
 
 /** Who serves the next request. */
 export interface NextRequest {
-	/** False while the person has turned us off. */
+	/** False while the extension is switched off. */
 	readonly isEnabled: boolean;
-	/** pi holds a key of its own for Codex, which serves as it is. */
+	/** True if pi holds its own API key for Codex, which it uses directly. */
 	readonly isForeign: boolean;
-	/** The account that serves; undefined where none can. */
+	/** The account that serves; undefined if none can. */
 	readonly account: Account | undefined;
 }
 
-/** `The next request goes to work.`, or why it does not go to one of the accounts. */
+/** `The next request goes to work.`, or why none of the accounts gets it. */
 export function nextRequest({ isEnabled, isForeign, account }: NextRequest): string {
 	if (!isEnabled) return "pi-multicodex is off: this counts after /multicodex on.";
 	if (isForeign) return "pi's own API key for openai-codex serves as long as it is there.";
 	return account ? `The next request goes to ${account.label}.` : "No Codex account is ready now.";
 }
 
-/** How to sign in to an account again. */
+/** Returns the command to sign in to an account again. */
 export function signInAgain({ label }: Account): string {
 	return `/multicodex login ${asWord(label)}`;
 }
@@ -60,10 +60,13 @@ const LOST_REASONS: Readonly<Record<string, string>> = {
 	renewed_as_another: "its sign-in was renewed as that of another account",
 };
 
-/** Codes of a sign-in that two programs share, and that the other one has used or ended. */
+/** Codes for a sign-in that two programs share and that the other one has used or ended. */
 const CLASHES = new Set(["refresh_token_reused", "refresh_token_invalidated", "revoked", "token_revoked"]);
 
-/** Why the sign-in of an account is over, as the end of a sentence. An imported one may have clashed with its tool. */
+/**
+ * Returns why the sign-in of an account has ended, as the end of a sentence. An imported one may conflict with its
+ * tool.
+ */
 export function whySignedOut({ source }: Account, reason: string): string {
 	const tool = source.startsWith(IMPORTED) ? source.slice(IMPORTED.length) : undefined;
 	if (tool !== undefined && CLASHES.has(reason)) {
@@ -74,7 +77,7 @@ export function whySignedOut({ source }: Account, reason: string): string {
 
 const CODE = /^[a-z]+([-_][a-z]+)*$/;
 
-/** The last error of an account in words, also where a code is all that is known of it. */
+/** Returns the last error of an account in words, even if only a code is known. */
 export function errorWords(text: string): string {
 	if (!CODE.test(text)) return text;
 	return ownValue(LOST_REASONS, text) ?? text.replaceAll(/[-_]/g, " ");
@@ -84,14 +87,12 @@ function toolName(tool: string): string {
 	return Object.entries(TOOLS).find(([name]) => name === tool)?.[1] ?? tool;
 }
 
-/**
- * Of an account whose included quota is spent while bought credits are left. `until`, when quota is back, is epoch ms.
- */
+/** Returns the text for an account with only bought credits left. `until`, when quota is back, is epoch ms. */
 export function onlyCredits(until: number, now: number): string {
 	return `bought credits are left; only a session that is on it goes on with them, until ${formatClock(until, now)}`;
 }
 
-/** `20% of the week is kept, reached: 18% left`, or what else there is to say of a cap. */
+/** `20% of the week is kept, reached: 18% left`, or whatever else applies to a cap. */
 export function capText(window: string, floors: Floors, usage: UsageSnapshot | undefined, now: number): string {
 	const floor = floors[window] ?? 0;
 	const kept = `${formatPercent(floor)} of ${partName(window)} is kept`;
@@ -102,13 +103,13 @@ export function capText(window: string, floors: Floors, usage: UsageSnapshot | u
 	return `${kept}, ${left <= floor ? "reached: " : ""}${formatPercent(left)} left`;
 }
 
-/** The last part of a path, for a folder where there is no room for its path. */
+/** Returns the last part of a path, where there is no room for the whole path. */
 export function folderName(folder: string): string {
 	const name = folder.split(/[\\/]/).findLast((part) => part !== "");
 	return printable(name ?? folder);
 }
 
-/** Of an account that the session may not use. */
+/** Returns the text for an account that the session may not use. */
 export function outsideText(folder: string): string {
 	return `not in the account set of ${printable(folder)}. /multicodex only`;
 }
@@ -119,23 +120,23 @@ function partName(window: string): string {
 	return /^\d/.test(name) ? name : `the ${name}`;
 }
 
-/** How many reset credits there are, and when the first expires: `2, the first expires 3 Dec`. */
+/** Counts reset credits and says when the first expires: `2, the first expires 3 Dec`. */
 export function resetCreditsText(count: number, listed: readonly ResetCredit[] | undefined, now: number): string {
 	return `${count}${firstExpiry(count, listed, now)}`;
 }
 
-/** `, the first expires 3 Dec`; empty where that is not known. */
+/** `, the first expires 3 Dec`; empty if unknown. */
 export function firstExpiry(count: number, listed: readonly ResetCredit[] | undefined, now: number): string {
 	const at = listed?.[0]?.expiresAt;
 	return at === undefined ? "" : `, ${count === 1 ? "" : "the first "}expires ${formatClock(at, now)}`;
 }
 
-/** What is done to a shared account holds everywhere. At the end of a clause; nothing for any other account. */
+/** A change to a shared account applies everywhere. Ends a clause; empty for any other account. */
 export function forAllMachines({ shared }: Pick<Account, "shared">): string {
 	return shared ? ", for all machines of the pool" : "";
 }
 
-/** What is the matter with an account that cannot be used, and what to type. */
+/** Returns what is wrong with an account that cannot be used, and what to type. */
 export function whatNow(account: Account): string {
 	if (!account.enabled) {
 		const why = account.disabledReason === undefined ? "by hand" : humanize(account.disabledReason);
@@ -145,7 +146,7 @@ export function whatNow(account: Account): string {
 	return needsLogin ? `${whySignedOut(account, needsLogin.reason)}. ${signInAgain(account)}` : "ready";
 }
 
-/** What is left of each window and until when: `73% of 5h until 14:57, 92% of the week until 27 Nov`. */
+/** Returns what is left of each window, and until when: `73% of 5h until 14:57, 92% of the week until 27 Nov`. */
 export function leftUntil(usage: UsageSnapshot, now: number): string | undefined {
 	const quotas = byLength(includedOf(usage)).map((quota) => {
 		const name = windowLabel(windowName(quota.windowMinutes));
@@ -157,20 +158,20 @@ export function leftUntil(usage: UsageSnapshot, now: number): string | undefined
 	return quotas.length > 0 ? quotas.join(", ") : undefined;
 }
 
-/** Why a label will not do; undefined where `problem` is. */
+/** Returns why a label is invalid; undefined if `problem` is. */
 export function badLabel(label: string, problem: string | undefined): string | undefined {
-	// What makes it bad may be a character that must not reach a terminal.
+	// The invalid character may be one that must not reach a terminal.
 	return problem === undefined ? undefined : `${/^[\w-]+$/.test(label) ? `"${label}"` : "That label"} ${problem}.`;
 }
 
-/** Who renews the token of a shared account, where that is not this machine. */
+/** Who renews the token of a shared account, unless this machine does. */
 const RENEWED_ELSEWHERE: Readonly<Record<SharedUse["renewal"], string | undefined>> = {
 	here: undefined,
 	keepers: "renewed by a keeper",
 	waits: "not renewed while the pool is away",
 };
 
-/** When the token of an account ends; undefined where it has to sign in again. */
+/** Returns when the token of an account expires; undefined if the account has to sign in again. */
 export function signedIn(
 	{ credential, needsLogin }: Account,
 	now: number,

@@ -2,30 +2,30 @@ import { createListCursor, stepOf } from "./list-cursor.ts";
 import type { PanelKey } from "./panel.ts";
 import { createTyping, type Pace, textIn } from "./typing.ts";
 
-/** The keys of a panel that asks: arrows move, Enter answers, text that was meant for the editor does nothing. */
+/** The keys of a panel that asks. Arrows move and Enter answers; text meant for the editor does nothing. */
 export interface AnswerKeys {
 	readonly handleInput: (typed: string) => void;
-	/** The highlighted row. */
+	/** Returns the highlighted row. */
 	current(): string | undefined;
-	/** True when text came in since the last move: an Enter may be its end. */
+	/** True if text was typed since the last move. An Enter may then belong to it. */
 	hasText(): boolean;
 }
 
 interface Deps {
-	/** Ids of the rows. The first one is highlighted: what a careless Enter does. */
+	/** Ids of the rows. The first one is highlighted, so it is what a careless Enter chooses. */
 	readonly ids: readonly string[];
-	/** Rows that page up and page down move by. */
+	/** Number of rows that page up and page down move by. */
 	readonly page: number;
 	readonly isKey: (typed: string, key: PanelKey) => boolean;
 	readonly pace: Pace;
 	readonly repaint: () => void;
 	readonly onAnswer: (id: string | undefined) => void;
 	readonly onCancel: () => void;
-	/** A blank by itself is a key, too. */
+	/** Called for a blank pressed by itself, which is a key too. */
 	readonly onBlank?: (id: string | undefined) => void;
 }
 
-/** Creates them. */
+/** Creates the keys. */
 export function createAnswerKeys(deps: Deps): AnswerKeys {
 	const { ids, page, isKey, repaint, onAnswer, onCancel, onBlank } = deps;
 	const cursor = createListCursor(ids[0]);

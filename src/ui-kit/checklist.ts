@@ -14,56 +14,56 @@ import {
 } from "./panel.ts";
 import type { Pace } from "./typing.ts";
 
-/** Rows to choose among, and the two answers. */
+/** Rows to choose from, and two answers. */
 export interface Checklist {
 	readonly heading: string;
 	readonly rows: readonly ChecklistRow[];
-	/** The answer that goes on with so many of the rows; with none it does nothing. */
+	/** Returns the answer that continues with this many rows. With none it does nothing. */
 	readonly answer: (chosen: number) => string;
 	/** The answer that changes nothing. */
 	readonly nothing: string;
-	/** Stands below the rows while an answer is highlighted. */
+	/** Shown below the rows while an answer is highlighted. */
 	readonly note: string;
-	/** What Esc does, in the line of keys. */
+	/** What Esc does, for the line of keys. */
 	readonly cancelHint: string;
 }
 
-/** One row, which is chosen at first. */
+/** One row. All rows are chosen at first. */
 export interface ChecklistRow {
 	readonly id: string;
 	readonly text: string;
-	/** What is worth to know of it, while it is highlighted. */
+	/** Shown while the row is highlighted. */
 	readonly about: string;
 }
 
-/** What the panel needs. */
+/** Dependencies of the panel. */
 export interface ChecklistPanelDeps {
 	readonly checklist: Checklist;
 	readonly paint: Paint;
 	readonly highlight: Highlight;
-	/** True for a key that this person's key bindings give that meaning. */
+	/** True for a key that has this meaning in the person's key bindings. */
 	readonly isKey: (typed: string, key: PanelKey) => boolean;
 	readonly pace: Pace;
-	/** Lines that the panel may take now. */
+	/** Returns how many lines the panel may take now. */
 	readonly room: () => number;
 	readonly repaint: () => void;
-	/** The ids of the chosen rows, none where the answer was no; undefined without an answer. */
+	/** Called with the ids of the chosen rows; none if the answer was no, undefined without an answer. */
 	readonly onAnswer: (chosen: ReadonlySet<string> | undefined) => void;
 }
 
-/** Ids of the answers; no row has a blank in its id. */
+/** Ids of the answers. No row has a blank in its id. */
 const YES = "answer yes";
 const NO = "answer no";
 const SWITCH = "enter or space switches it";
 
-/** A row as it is chosen from, in a dialog or on a panel. */
+/** Formats a row as a choice in a dialog or on a panel. */
 export function checklistChoice({ text }: ChecklistRow, isChosen: boolean): string {
 	return printable(`${isChosen ? "[x]" : "[ ]"} ${text}`);
 }
 
 /**
- * Creates the panel of a checklist: all rows are chosen at first, and the answer that goes on with them is highlighted.
- * Only arrows, Enter and a blank by itself do something.
+ * Creates the panel of a checklist. All rows are chosen at first, and the answer that continues with them is
+ * highlighted. Only arrows, Enter and a blank pressed by itself do anything.
  */
 export function createChecklistPanel(deps: ChecklistPanelDeps): Component {
 	const { paint, isKey, pace, repaint, onAnswer } = deps;
@@ -118,7 +118,7 @@ export function createChecklistPanel(deps: ChecklistPanelDeps): Component {
 			const height = Math.max(1, Math.min(rows.length, deps.room() - (isLow ? lowAround : around)));
 			const shown = shownRows(height).map(({ id }) => lineOf(id, width));
 			const whole = [...head, "", ...answers, "", ...shown, "", ...notes, "", ...hints, rule];
-			// Of a low terminal what can be answered is worth more than the words around it.
+			// On a low terminal, the answers matter more than the words around them.
 			return clampWidth(isLow ? [...head, ...answers, ...shown, rule] : whole, width);
 		},
 	};

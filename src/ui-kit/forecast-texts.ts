@@ -2,13 +2,13 @@ import type { Outlook } from "../core/forecast/forecast.ts";
 import type { PoolView } from "../core/pool/pool-view.ts";
 import { formatClock, formatWeekday } from "./format.ts";
 
-/** A forecast is no better than this. */
+/** The precision of a forecast. */
 const STEP_MS = 10 * 60_000;
 const DAY_MS = 24 * 60 * 60_000;
 /** A time further ahead, or with a longer interval, is shown in days. */
 const FAR_MS = 2 * DAY_MS;
 
-/** `about 15:40 (14:50 to 17:20)`, or `Thu (Wed to Sat)`: never a time without its interval. */
+/** `about 15:40 (14:50 to 17:20)`, or `Thu (Wed to Sat)`. Never shows a time without its interval. */
 export function untilText(outlook: Outlook, now: number): string {
 	const { dryAt, from, to = dryAt } = outlook;
 	const inDays = daysText(outlook, now);
@@ -16,7 +16,7 @@ export function untilText(outlook: Outlook, now: number): string {
 	return !isOneDay && (to - from >= DAY_MS || dryAt - now >= FAR_MS) ? inDays : `about ${clocksText(outlook, now)}`;
 }
 
-/** The same for a narrow screen. */
+/** Returns the same for a narrow screen. */
 function shortText(outlook: Outlook, now: number): string {
 	const { dryAt, from, to = dryAt } = outlook;
 	const isToday = [from, dryAt, to].every((at) => formatWeekday(at, now) === "today");
@@ -33,7 +33,7 @@ function clocksText({ dryAt, from, to }: Outlook, now: number): string {
 	return `${text(dryAt)} (${text(from)}${to === undefined ? " or later" : ` to ${text(to)}`})`;
 }
 
-/** How long quota lasts, from the longest wording to the shortest; none where nothing can be told. */
+/** Returns how long quota lasts, from the longest wording to the shortest; nothing without a forecast. */
 export function lastsTexts({ forecast, accounts, active, now }: PoolView): readonly string[] {
 	if (!forecast) return [];
 	const { pool, serving } = forecast;

@@ -17,23 +17,23 @@ export {
 
 const MINUTE_MS = 60_000;
 
-/** Seconds below a minute (`42s`), else as {@link formatDuration}: for countdowns. */
+/** Formats a countdown: seconds below a minute (`42s`), else as {@link formatDuration}. */
 export function formatCountdown(ms: number): string {
 	return ms < MINUTE_MS ? `${Math.max(0, Math.ceil(ms / 1000))}s` : formatDuration(ms);
 }
 
-/** A code of the backend or of ours as words: `usage limit` for `usage_limit`. */
+/** Turns a code of ours or of the backend into words: `usage limit` for `usage_limit`. */
 export function humanize(code: string): string {
 	return printable(code.replaceAll("_", " "));
 }
 
-/** What a cooldown covers, in words: `limit codex bengalfox`, `model gpt-5.5`. */
+/** Says what a cooldown covers: `limit codex bengalfox`, `model gpt-5.5`. */
 export function scopeLabel(scope: string): string {
 	const [kind = "", ...name] = scope.split(":");
 	return kind === "limit" ? `${kind} ${humanize(name.join(":"))}` : printable(`${kind} ${name.join(":")}`.trim());
 }
 
-/** Rows of cells as lines, the cells of a column below each other. */
+/** Formats rows of cells as lines with aligned columns. */
 export function alignColumns(rows: readonly (readonly string[])[]): string[] {
 	const widths: number[] = [];
 	for (const row of rows) {
@@ -43,13 +43,13 @@ export function alignColumns(rows: readonly (readonly string[])[]): string[] {
 	return rows.map((row) => row.map(padded).join("  ").trimEnd());
 }
 
-/** A second column that is narrower than this stands below the first one. */
+/** A second column narrower than this is put below the first one. */
 const NARROWEST_COLUMN = 12;
 const INDENT = 4;
 
 /**
- * `text` behind `head` in lines of `columns`, nothing cut: each line after the first stands below the beginning of the
- * text, or indented where `head` leaves too little room. Plain text in, plain text out.
+ * Formats `text` after `head` in lines of `columns`, without cutting. Further lines are aligned with the beginning of
+ * the text, or indented if `head` leaves too little room. Takes and returns plain text.
  */
 export function hanging(head: string, text: string, columns: number): string[] {
 	const used = visibleWidth(head);
@@ -65,14 +65,14 @@ export function hanging(head: string, text: string, columns: number): string[] {
 
 let segmenter: Intl.Segmenter | undefined;
 
-/** The characters of a text as a reader counts them. */
+/** Splits a text into characters as a reader counts them. */
 export function graphemesIn(text: string): string[] {
-	// Made when it is used: it takes 5 ms, which every start of pi would pay for.
+	// Created at first use: it takes 5 ms, which every start of pi would pay for.
 	segmenter ??= new Intl.Segmenter(undefined, { granularity: "grapheme" });
 	return [...segmenter.segment(text)].map(({ segment }) => segment);
 }
 
-/** The beginning of `text` that fits `columns`, in whole characters; plain text in, plain text out. */
+/** Returns the beginning of `text` that fits into `columns`, in whole characters. Takes and returns plain text. */
 export function truncate(text: string, columns: number): string {
 	if (visibleWidth(text) <= columns) return text;
 	let kept = "";
@@ -85,7 +85,7 @@ export function truncate(text: string, columns: number): string {
 	return columns > 0 ? `${kept}…` : "";
 }
 
-/** A label as it has to be typed in a command: in quotes where it holds a blank. */
+/** Returns a label as it must be typed in a command: in quotes if it contains a blank. */
 export function asWord(label: string): string {
 	return /\s/.test(label) ? `"${label}"` : label;
 }

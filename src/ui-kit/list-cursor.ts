@@ -1,19 +1,21 @@
 import { Key, matchesKey } from "@mariozechner/pi-tui";
 import type { PanelKey } from "./panel.ts";
 
-/** The highlighted row of a list whose rows come and go. It follows its row, and outlives the panel that shows it. */
+/** The highlighted row of a list whose rows come and go. It follows its row and outlives the panel. */
 export interface ListCursor {
-	/** Place of the highlighted row among `ids`: where its row is gone, the nearest one; -1 in an empty list. */
+	/**
+	 * Returns the position of the highlighted row among `ids`. If its row is gone, the nearest one; -1 in an empty list.
+	 */
 	at(ids: readonly string[]): number;
 	/** Highlights the row `id`, or none. */
 	put(id: string | undefined): void;
-	/** Moves by `step` rows; beyond an end by one row it comes in at the other. */
+	/** Moves by `step` rows. One row beyond an end continues at the other end. */
 	move(ids: readonly string[], step: number): void;
-	/** The first of `height` rows that are shown: moved only as far as the highlighted row needs. */
+	/** Returns the first of the `height` rows to show. Scrolls only as far as the highlighted row needs. */
 	top(ids: readonly string[], height: number): number;
 }
 
-/** Creates it on the row `id`, where that is in the list. */
+/** Creates the cursor on the row `id`, if the list contains it. */
 export function createListCursor(id: string | undefined): ListCursor {
 	let current = id;
 	let place = 0;
@@ -48,8 +50,8 @@ export function createListCursor(id: string | undefined): ListCursor {
 }
 
 /**
- * By how many rows a key moves the highlighted one, to an end with no limit; undefined for any other key. `page`: rows
- * that are shown at once.
+ * Returns by how many rows a key moves the cursor, infinite for a move to an end; undefined for any other key. `page`
+ * is the number of rows shown at once.
  */
 export function stepOf(
 	typed: string,

@@ -1,11 +1,11 @@
-/** More suggestions than this are a list to read, and none of them is near. */
+/** With more suggestions than this, none is near. */
 const MOST = 3;
-/** Longer texts are no word that was mistyped. */
+/** A longer text is not a mistyped word. */
 const LONGEST = 64;
 
 /**
- * How many letters were typed wrongly, left out, added, or typed in the wrong order (two that changed places count
- * once): the edit distance of two texts, in whole characters.
+ * Returns the edit distance of two texts, in whole characters: how many were mistyped, left out, added or swapped. A
+ * swap of neighbours counts once.
  */
 export function editDistance(a: string, b: string): number {
 	const [from, to] = [[...a], [...b]];
@@ -25,14 +25,14 @@ export function editDistance(a: string, b: string): number {
 	return last[to.length] ?? 0;
 }
 
-/** A text as it is compared: in any case, in any width and composition of its characters. */
+/** Normalizes a text for comparison: case, width and composition of its characters do not matter. */
 export function comparable(text: string): string {
 	return text.normalize("NFKC").toLowerCase();
 }
 
 /**
- * What may have been meant by `typed` among `known`: what begins with it, else what differs from it by the fewest
- * letters. Empty where nothing is near, and where too much is.
+ * Returns which of `known` may have been meant by `typed`: those that start with it, else those that differ by the
+ * fewest characters. Empty if nothing is near, or too much is.
  */
 export function nearest(typed: string, known: readonly string[]): string[] {
 	const wanted = comparable(typed);
@@ -47,14 +47,14 @@ export function nearest(typed: string, known: readonly string[]): string[] {
 	return words.size > MOST ? [] : [...words];
 }
 
-/** One letter of a short word, and fewer than a third of a long one; never all of it. */
+/** Allows one wrong character in a short word, and fewer than a third in a long one; never all. */
 function mostWrong(a: string, b: string): number {
 	const length = Math.max([...a].length, [...b].length);
 	if (length < 2) return 0;
 	return Math.max(1, Math.ceil(length / 3) - 1);
 }
 
-/** The end of a sentence about an unknown word: what may have been meant, if anything is near. */
+/** Returns the end of a sentence about an unknown word, naming what may have been meant; empty if nothing is near. */
 export function didYouMean(meant: readonly string[]): string {
 	return meant.length > 0 ? ` Did you mean ${oneOfThem(meant)}?` : "";
 }

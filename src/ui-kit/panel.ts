@@ -5,16 +5,16 @@ import { truncate } from "./format.ts";
 /** Colours of pi's theme that panels use. */
 export type Tone = "accent" | "dim" | "error" | "muted" | "text" | "warning";
 
-/** Puts a text into a colour of pi's theme. */
+/** Colours a text in pi's theme. */
 export type Paint = (tone: Tone, text: string) => string;
 
-/** Puts a whole line on the theme's background of a selected row. */
+/** Puts a whole line on the theme's background for a selected row. */
 export type Highlight = (line: string) => string;
 
-/** Stands before the highlighted row: a background alone says nothing where there are no colours. */
+/** Precedes the highlighted row: a background alone is invisible without colours. */
 export const CURSOR_SIGN = "█";
 
-/** Keys that come from the person's own key bindings. */
+/** Keys that follow the person's own key bindings. */
 export type PanelKey =
 	| "tui.select.up"
 	| "tui.select.down"
@@ -23,24 +23,24 @@ export type PanelKey =
 	| "tui.select.confirm"
 	| "tui.select.cancel";
 
-/** Has the page keys reach a panel: newer hosts keep them for their transcript where a panel does not say so. */
+/** Makes page keys reach a panel. Newer hosts otherwise use them for their transcript. */
 export const WITH_PAGE_KEYS = { capturesViewportInput: true } as const;
 
-/** A piece of a line, in one colour. */
+/** A piece of a line in one colour. */
 export interface Span {
 	readonly tone: Tone;
 	readonly text: string;
 }
 
-/** A line that is not painted yet. */
+/** A line before it is painted. */
 export type Line = readonly Span[];
 
-/** Shorthand for a piece of a line. */
+/** Creates a piece of a line. */
 export function span(tone: Tone, text: string): Span {
 	return { tone, text };
 }
 
-/** A line as it goes to the terminal, cut to `width`; nothing in it moves the cursor, wherever its words are from. */
+/** Renders a line for the terminal, cut to `width`. Nothing in it moves the cursor, wherever its text comes from. */
 export function renderLine(line: Line, width: number, paint: Paint): string {
 	let rest = width;
 	let result = "";
@@ -53,47 +53,45 @@ export function renderLine(line: Line, width: number, paint: Paint): string {
 	return result;
 }
 
-/** What a row of a list is drawn with. */
+/** How to draw a row of a list. */
 export interface RowLook {
 	readonly paint: Paint;
 	readonly highlight: Highlight;
 }
 
-/** A line of a row, behind the column of the cursor's sign; all of it stands out where its row is highlighted. */
+/** Renders a line of a row, after the column for the cursor's sign. If its row is highlighted, all of it stands out. */
 export function rowLine(line: Line, isSelected: boolean, width: number, { paint, highlight }: RowLook): string {
 	if (!isSelected) return renderLine([span("text", " "), ...line], width, paint);
 	const whole = renderLine([span("accent", CURSOR_SIGN), ...line.map(onHighlight)], width, paint);
 	return highlight(whole + " ".repeat(Math.max(0, width - visibleWidth(whole))));
 }
 
-/**
- * Colours are made for the terminal's own background, and hard to read on another one: only what warns keeps its own.
- */
+/** Colours suit the terminal's own background and are hard to read on another one. Only warnings keep theirs. */
 function onHighlight({ tone, text }: Span): Span {
 	return { tone: tone === "warning" || tone === "error" ? tone : "text", text };
 }
 
-/** The text in `width` columns, filled up or cut. */
+/** Fills or cuts the text to `width` columns. */
 export function padCell(text: string, width: number): string {
 	const shown = truncate(printable(text), width);
 	return shown + " ".repeat(Math.max(0, width - visibleWidth(shown)));
 }
 
-/** A column that is narrower than this may show the same of two names. */
+/** In a narrower column two names may look the same. */
 const TELLING = 16;
 
-/** The same for a name: where the column is narrow, a longer one takes what `room` its own row has. */
+/** Does the same for a name. In a narrow column, a longer name may use the `room` of its own row. */
 export function nameCell(name: string, width: number, room: number): string {
 	const whole = Math.min(visibleWidth(printable(name)), room);
 	return padCell(name, width < TELLING ? Math.max(width, whole) : width);
 }
 
-/** No line wider than the terminal: pi ends at one that is. In a column or two even the margins are too much. */
+/** Cuts every line to the width of the terminal: a wider one ends pi. In a column or two even margins are too wide. */
 export function clampWidth(lines: readonly string[], width: number): string[] {
 	return lines.map((line) => (visibleWidth(line) > width ? truncateToWidth(line, width, "") : line));
 }
 
-/** Parts that are not broken, as many on a line as fit. */
+/** Puts as many parts on each line as fit. Never breaks a part. */
 export function wrapParts(parts: readonly string[], separator: string, width: number): string[] {
 	const lines: string[] = [];
 	for (const part of parts) {
@@ -104,12 +102,12 @@ export function wrapParts(parts: readonly string[], separator: string, width: nu
 	return lines;
 }
 
-/** Words over as many lines as they need, within a margin. */
+/** Wraps words into as many lines as needed, within a margin. */
 export function wordsOf(text: string, tone: Tone, width: number, paint: Paint): string[] {
 	return wrapTextWithAnsi(paint(tone, printable(text)), Math.max(1, width - 2)).map((line) => ` ${line}`);
 }
 
-/** The keys of a panel, as many on a line as fit. */
+/** Lists the keys of a panel, as many per line as fit. */
 export function hintsOf(keys: readonly string[], width: number, paint: Paint): string[] {
 	return wrapParts(keys, "  ", width - 2).map((line) => ` ${paint("dim", line)}`);
 }

@@ -13,34 +13,32 @@ import {
 } from "./panel.ts";
 import type { Pace } from "./typing.ts";
 
-/** A question whose answers name what they do. */
+/** A question whose answers say what they do. */
 export interface Question {
 	readonly heading: string;
-	/** What is known before the answer; may have several lines. */
+	/** What the person should know first. May have several lines. */
 	readonly text: string;
-	/** The first is highlighted: what a careless Enter does. */
+	/** The first one is highlighted, so it is what a careless Enter chooses. */
 	readonly answers: readonly string[];
 }
 
-/** What the panel of a question needs. */
+/** Dependencies of the panel. */
 export interface QuestionPanelDeps {
 	readonly question: Question;
 	readonly paint: Paint;
 	readonly highlight: Highlight;
 	readonly isKey: (typed: string, key: PanelKey) => boolean;
 	readonly pace: Pace;
-	/** Lines that the panel may take now. */
+	/** Returns how many lines the panel may take now. */
 	readonly room: () => number;
 	readonly repaint: () => void;
-	/** The answer; undefined where there is none. */
+	/** Called with the answer; undefined without one. */
 	readonly onAnswer: (answer: string | undefined) => void;
 }
 
 const TYPED = "Letters do not answer. Choose with ↑↓, then press enter.";
 
-/**
- * Creates the panel of a question. Only arrows and Enter answer it: text that was meant for the editor does nothing.
- */
+/** Creates the panel of a question. Only arrows and Enter answer it; text meant for the editor does nothing. */
 export function createQuestionPanel(deps: QuestionPanelDeps): Component {
 	const { heading, text, answers } = deps.question;
 	const { paint, isKey, pace, repaint, onAnswer } = deps;
@@ -79,21 +77,21 @@ export function createQuestionPanel(deps: QuestionPanelDeps): Component {
 				rule,
 			];
 			const isLow = whole.length > deps.room();
-			// Of a low terminal the answers are worth more than the words above them.
+			// On a low terminal, the answers matter more than the words above them.
 			const low = [rule, ...words("accent", heading), ...rows, ...notes, rule];
 			return clampWidth(isLow ? low : whole, width);
 		},
 	};
 }
 
-/** A question about one act, with two answers that name what they do. */
+/** A question about one action, with two answers that say what they do. */
 export interface ActQuestion {
 	readonly heading: string;
 	readonly text: string;
-	/** The answer that does it, e.g. `Remove`. */
+	/** The answer that does it, such as `Remove`. */
 	readonly act: string;
-	/** The answer that changes nothing, e.g. `Keep`. */
+	/** The answer that changes nothing, such as `Keep`. */
 	readonly keep: string;
-	/** The act is what the person came for, and takes nothing away: its answer is the highlighted one. */
+	/** True if the action is what the person came for and removes nothing. Its answer is then highlighted. */
 	readonly isHarmless?: boolean;
 }

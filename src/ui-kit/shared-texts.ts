@@ -2,17 +2,17 @@ import { type Account, printable } from "../core/account.ts";
 import type { MachineUse, OtherMachine, PoolConnection, SharedPoolStatus, SharedUse } from "../core/shared-pool.ts";
 import { formatDuration, formatPast, plural } from "./format.ts";
 
-/** More machines than these are counted, and not named. */
+/** More machines than this are counted instead of named. */
 const MOST_NAMED = 4;
 
-/** Names of machines, the first few of many. */
+/** Lists names of machines; of many only the first few. */
 export function machineList(machines: readonly { readonly name: string }[]): string {
 	const named = machines.slice(0, MOST_NAMED).map(({ name }) => printable(name));
 	const more = machines.length - named.length;
 	return [...named, ...(more > 0 ? [`${more} more`] : [])].join(", ");
 }
 
-/** A machine in a list: what it works on, and when it was seen. */
+/** Describes a machine in a list: what it works on, and when it was seen. */
 export function machineText({ name, sessions, seenAt }: OtherMachine, now: number): string {
 	const total = [...sessions.values()].reduce((sum, count) => sum + count, 0);
 	const work = total === 0 ? "no session" : plural(total, "session");
@@ -20,39 +20,39 @@ export function machineText({ name, sessions, seenAt }: OtherMachine, now: numbe
 	return `${printable(name)}: ${work}, seen ${age < 60_000 ? "just now" : `${formatDuration(age)} ago`}`;
 }
 
-/** Which other machines are at work on an account, such as `2 sessions on desk`; undefined where none is. */
+/** Returns which other machines work on an account, such as `2 sessions on desk`; undefined if none do. */
 export function usersText(users: readonly MachineUse[]): string | undefined {
 	if (users.length === 0) return undefined;
 	const total = users.reduce((sum, { sessions }) => sum + sessions, 0);
 	return `${plural(total, "session")} on ${machineList(users.map(({ machine: name }) => ({ name })))}`;
 }
 
-/** `in the pool pi, 2 sessions on desk`: what is to be known of a shared account. */
+/** Describes a shared account: `in the pool pi, 2 sessions on desk`. */
 export function sharedText({ pool, users }: SharedUse): string {
 	return [`in the pool ${printable(pool)}`, usersText(users) ?? []].flat().join(", ");
 }
 
-/** The same in a document. */
+/** Returns the same for a JSON document. */
 export function sharedUseAsJson({ users, renewal }: SharedUse) {
 	return { machines: users.map(({ machine: name, sessions }) => ({ name, sessions })), renewal };
 }
 
-/** Behind the label of a shared account in a table. */
+/** Follows the label of a shared account in a table. */
 export const SHARED_SIGN = "⇄";
 
-/** The label of an account, with the sign of a shared one. */
+/** Returns the label of an account, with a sign if it is shared. */
 export function signedLabel({ label, shared }: Pick<Account, "label" | "shared">): string {
 	return shared ? `${label} ${SHARED_SIGN}` : label;
 }
 
-/** `⇄ pi with desk, ci`: the pool in the first line of a screen, and the sign of its accounts. */
+/** `⇄ pi with desk, ci`: the pool in the first line of a screen, preceded by the sign of its accounts. */
 export function poolHeadline({ name, others, connection }: SharedPoolStatus): string {
 	const pool = `${SHARED_SIGN} ${printable(name)}`;
 	if (connection.kind === "away") return `${pool} away`;
 	return others.length > 0 ? `${pool} with ${machineList(others)}` : pool;
 }
 
-/** How a machine stands to the database of its pool. */
+/** Describes the state of a machine's connection to the database of its pool. */
 export function connectionText(connection: PoolConnection, now: number): string {
 	switch (connection.kind) {
 		case "unknown":
@@ -71,7 +71,10 @@ export function connectionText(connection: PoolConnection, now: number): string 
 	}
 }
 
-/** A database that is not reached may be so again by itself; anything else stays until a person has done something. */
+/**
+ * Returns the word for a database that cannot be used. An unreachable one may come back by itself; anything else needs
+ * a person.
+ */
 export function awayWord({ problem }: Extract<PoolConnection, { kind: "away" }>): string {
 	return problem === "away" ? "away" : "not usable";
 }

@@ -4,16 +4,16 @@ import type { PoolView, ShownAccount } from "../core/pool/pool-view.ts";
 import { creditsUntil } from "../core/quota.ts";
 import { about, formatClock, formatCountdown } from "./format.ts";
 
-/** The words for the states of an account, on every screen and in every document. */
+/** The words for the state of an account, on every screen and in every document. */
 export const STATE_WORDS = ["ready", "resting", "capped", "out of quota", "not in set", "signed out", "off"] as const;
 
 /** One of {@link STATE_WORDS}. */
 export type StateWord = (typeof STATE_WORDS)[number];
 
-/** What an account needs to be known of for its word. */
+/** What the word depends on. */
 type Known = Pick<ShownAccount, "state" | "cooldowns" | "usage" | "floors" | "outsideOf">;
 
-/** The one word for the state of an account. */
+/** Returns the word for the state of an account. */
 export function stateWord({ state, cooldowns, usage, floors, outsideOf }: Known, now: number): StateWord {
 	if (state === "disabled") return "off";
 	if (state === "needs-login") return "signed out";
@@ -24,19 +24,22 @@ export function stateWord({ state, cooldowns, usage, floors, outsideOf }: Known,
 	return isReadyAtOfQuota(cooldowns, undefined, now) ? "out of quota" : "resting";
 }
 
-/** Says why no account of the pool serves; undefined where one may. */
+/** Returns why no account of the pool serves; undefined if one may. */
 export function bypassedBy({ isEnabled, isForeign }: Pick<PoolView, "isEnabled" | "isForeign">): string | undefined {
 	if (!isEnabled) return "off, /multicodex on resumes";
 	return isForeign ? "pi's own API key serves" : undefined;
 }
 
-/** How long an account that waits goes on to: `42m`, or `about 42m` where nothing told; undefined for any other. */
+/**
+ * Returns how long a cooling account still waits: `42m`, or `about 42m` if that is a guess; undefined for any other
+ * account.
+ */
 export function restFor({ state, readyAt, cooldowns, outsideOf }: ShownAccount, now: number): string | undefined {
 	if (state !== "cooling" || readyAt === undefined || outsideOf !== undefined) return undefined;
 	return `${about(isReadyAtGuessed(cooldowns, undefined, now))}${formatCountdown(readyAt - now)}`;
 }
 
-/** Until when, on the clock: `16:16`, or `about 16:16`. */
+/** Returns until when, on the clock: `16:16`, or `about 16:16`. */
 export function restUntil({ state, readyAt, cooldowns, outsideOf }: ShownAccount, now: number): string | undefined {
 	if (state !== "cooling" || readyAt === undefined || outsideOf !== undefined) return undefined;
 	return `${about(isReadyAtGuessed(cooldowns, undefined, now))}${formatClock(readyAt, now)}`;

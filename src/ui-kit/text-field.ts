@@ -1,6 +1,6 @@
 import type { Component, Focusable, Input } from "@mariozechner/pi-tui";
 
-/** Makes a panel of what is drawn around pi's input line. Focus is passed on, so that input methods find the cursor. */
+/** Makes a panel around pi's input line. Focus is passed on, so that input methods find the cursor. */
 export function panelAround(
 	input: Input,
 	{ render, handleInput }: Required<Pick<Component, "handleInput" | "render">>,
@@ -18,7 +18,7 @@ export function panelAround(
 	};
 }
 
-/** The input line within the margin of a panel. */
+/** Draws the input line within a panel's margin. */
 export function fieldLines(input: Input, width: number): string[] {
 	return input.render(Math.max(1, width - 1)).map((line) => ` ${line}`);
 }

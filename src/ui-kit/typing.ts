@@ -2,37 +2,37 @@ import { decodeKittyPrintable } from "@mariozechner/pi-tui";
 import { printable } from "../core/account.ts";
 import { graphemesIn } from "./format.ts";
 
-/** Time as a panel needs it to tell keys from text. */
+/** Time, as needed to distinguish keys from text. */
 export interface Pace {
-	/** Milliseconds on a clock that never goes back. */
+	/** Returns milliseconds on a clock that never goes back. */
 	now(): number;
-	/** Runs `work` after `ms`, and after everything that was typed by then. Returns how to call it off. */
+	/** Runs `work` after `ms`, and after everything that was typed by then. Returns a function that cancels it. */
 	after(ms: number, work: () => void): () => void;
 }
 
-/** Two keys of one person are further apart than this. */
+/** Two keys pressed by a person are further apart than this. */
 export const BURST_MS = 25;
 /** A move and the key after it are further apart than this. */
 const AFTER_MOVE_MS = 75;
-/** A letter is a key of its own when no other follows within this time: text is typed faster. */
+/** A letter counts as a key if no other follows within this time: text is typed faster. */
 export const LETTER_MS = 150;
 
-/** What a panel does with what is typed. */
+/** What a panel does with input. */
 export interface TypingDeps {
 	readonly pace: Pace;
-	/** A key that was pressed by itself. */
+	/** Called for a key pressed by itself. */
 	readonly onKey: (typed: string) => void;
-	/** Text: a paste, a burst, or letters that follow each other as in words. */
+	/** Called for text: a paste, a burst, or letters that follow each other as in words. */
 	readonly onText: (text: string) => void;
-	/** True for a key that may change something, as Enter does: it is never taken out of a burst. */
+	/** True for a key that may change something, such as Enter. It is never taken from a burst. */
 	readonly isRisky: (typed: string) => boolean;
-	/** True for a letter that only moves: it acts at once, and belongs to the text when more letters follow. */
+	/** True for a letter that only moves. It acts at once, and becomes part of the text if more letters follow. */
 	readonly isMove?: (typed: string) => boolean;
 	/** True while every letter is text, as in a field. */
 	readonly isInField?: () => boolean;
 }
 
-/** Tells keys from text, so that no text is ever taken for commands. */
+/** Distinguishes keys from text, so that text is never taken for commands. */
 export interface Typing {
 	read(typed: string): void;
 	/** True while a key waits for what follows it before it acts. */
@@ -44,7 +44,7 @@ interface Waiting {
 	/** The letters so far; undefined for a risky key. */
 	readonly text: string | undefined;
 	readonly at: number;
-	/** It has acted already. */
+	/** True if it has already acted. */
 	readonly isDone: boolean;
 	readonly callOff: () => void;
 }
@@ -52,7 +52,7 @@ interface Waiting {
 const PASTE_BEGINS = "\x1b[200~";
 const PASTE_ENDS = "\x1b[201~";
 
-/** The text in one piece of input; undefined for a key that is no text. */
+/** Returns the text in one piece of input; undefined for a key that is not text. */
 export function textIn(typed: string): string | undefined {
 	if (typed.startsWith(PASTE_BEGINS)) {
 		const [pasted = ""] = typed.slice(PASTE_BEGINS.length).split(PASTE_ENDS);
@@ -63,7 +63,7 @@ export function textIn(typed: string): string | undefined {
 	return typed === "" || /\p{Cc}/u.test(typed) ? undefined : typed;
 }
 
-/** Enter to a list of pi's, whatever this person's key bindings are. */
+/** Matches what pi's lists take for Enter, whatever the person's key bindings are. */
 const isLineBreak = (typed: string) => typed === "\r" || typed === "\n";
 
 /** Creates it. */
@@ -100,7 +100,7 @@ export function createTyping(deps: TypingDeps): Typing {
 		const isOne = graphemesIn(text).length === 1 && !typed.startsWith(PASTE_BEGINS);
 		const now = pace.now();
 		const isInText = isInField() || now - lastTextAt < LETTER_MS;
-		// Who moves and then presses another key is as quick as that, and no quicker.
+		// A person who moves and then presses another key can be this fast, but not faster.
 		if (waiting?.isDone && now - waiting.at >= AFTER_MOVE_MS) drop();
 		const before = waiting;
 		if (!isOne || isInText) return take((before?.text ?? "") + text);
@@ -110,7 +110,7 @@ export function createTyping(deps: TypingDeps): Typing {
 			return wait(typed, (before?.text ?? "") + text, true);
 		}
 		if (!before) return wait(typed, text);
-		// The same letter again is a key that is pressed again.
+		// The same letter again is a repeated key.
 		if (before.text === text && now - before.at >= BURST_MS) {
 			fire();
 			return wait(typed, text);
@@ -121,7 +121,7 @@ export function createTyping(deps: TypingDeps): Typing {
 	const readRisky = (typed: string) => {
 		const now = pace.now();
 		const before = waiting;
-		// After a move, or after a risky key, there may be another, as fast as a person presses them.
+		// A move or a risky key may be followed by another one, as fast as a person presses keys.
 		const isNext = !before || ((before.isDone || before.text === undefined) && now - before.at >= BURST_MS);
 		if (isNext && now - lastTextAt >= BURST_MS) {
 			fire();
@@ -140,10 +140,10 @@ export function createTyping(deps: TypingDeps): Typing {
 				if (text !== "") readText(typed, text);
 			} else if (isRisky(typed) || isLineBreak(typed)) readRisky(typed);
 			else {
-				// A person who is quick has still pressed one after the other.
+				// A fast person still presses one key after the other.
 				if (waiting && pace.now() - waiting.at >= BURST_MS) fire();
 				else drop();
-				// Text has these between its words.
+				// Text has tabs between its words.
 				if (typed === "\t") lastTextAt = pace.now();
 				onKey(typed);
 			}
