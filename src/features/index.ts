@@ -51,12 +51,12 @@ import { createUsage } from "./usage/command.ts";
 import { createVerify } from "./verify/command.ts";
 import type { HealthCheck } from "./verify/disk.ts";
 
-/** What the composition root has to offer. Each command takes the ports that it names, and nothing else. */
+/** What the composition root offers. Each command takes only the ports that it names. */
 export interface CommandPorts {
 	readonly pool: Pool;
 	readonly affinity: Affinity;
 	readonly eventLog: EventLog;
-	/** Has `listener` called after the event log was written, until the function that it gives is called. */
+	/** Calls `listener` after each write of the event log, until the returned function is called. */
 	readonly followLog: (listener: () => void) => () => void;
 	readonly ledger: Ledger;
 	readonly membership: Membership;
@@ -71,32 +71,32 @@ export interface CommandPorts {
 	readonly forecasts: ForecastSource;
 	/** What may serve a request beyond included quota. */
 	readonly offersFor: Beyond["offers"];
-	/** What the person has said yes to for the rest of the day. */
+	/** What the person has agreed to for the rest of the day. */
 	readonly forToday: ForToday;
 	readonly health: HealthCheck;
-	/** Notices outside of the chat, which are loaded late, and the terminal that they may go to. */
+	/** Notices outside the chat, loaded late, and the terminal that they may go to. */
 	readonly loadNotices: () => Promise<Pick<OutsideNotices, "tryOut">>;
 	readonly screen: Pick<Screen, "isOurs" | "env">;
-	/** True in a checkout; false in the package, which holds a bundle. */
+	/** True in a checkout; false in the package, which contains a bundle. */
 	readonly isFromSource: boolean;
 	readonly clock: Clock;
-	/** Makes a model the session's; false where pi has no key for it. */
+	/** Selects a model for the session. Resolves to false if pi has no key for it. */
 	readonly setModel: (model: Model<Api>) => Promise<boolean>;
-	/** True where pi has a Codex login of its own, of whatever kind. */
+	/** True if pi has a Codex login of its own, of any kind. */
 	readonly hasPiLogin: () => boolean;
-	/** The Codex model that the person has saved as the default. */
+	/** Returns the Codex model that the person has saved as the default. */
 	readonly savedModel: () => string | undefined;
 	/** The virtual model of pool and chain. */
 	readonly poolModel: PoolModel;
 	/** The pool that this machine shares with others. */
 	readonly sharedPools: SharedPools;
-	/** Where everything is stored: what it is, and its path. */
+	/** What is stored, with its path. */
 	readonly paths: Readonly<Record<string, string>>;
-	/** Deletes the backups of removed and migrated accounts; resolves to how many there were. */
+	/** Deletes the backups of removed and migrated accounts. Resolves to how many there were. */
 	readonly removeBackups: () => Promise<number>;
 }
 
-/** Every subcommand of `/multicodex`, in the order in which `help` lists them. The next one is one line here. */
+/** Creates every subcommand of `/multicodex`, in the order of `help`. A new one is one line here. */
 export function createCommands(given: CommandPorts): CommandList {
 	const session = createSessionView({ ...given, codexId: given.poolModel.codexId });
 	const afterSignIn = createAfterSignIn(given);

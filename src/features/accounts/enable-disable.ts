@@ -20,7 +20,7 @@ interface EnablePorts extends Ports {
 	readonly usage: Pick<UsageMonitor, "refreshStale">;
 }
 
-/** `/multicodex enable`: offer an account again that was off. */
+/** `/multicodex enable`: offers an account again that was disabled. */
 export function createEnable(ports: EnablePorts): Subcommand<AccountArgs> {
 	const { membership, pool, session, usage: monitor } = ports;
 	const isOffered = ({ enabled }: AccountArgs["account"]) => !enabled;
@@ -36,14 +36,14 @@ export function createEnable(ports: EnablePorts): Subcommand<AccountArgs> {
 			const json = { account: accountRef(account), enabled: true };
 			if (account.enabled) return { text: `Codex account ${account.label} is on already.`, json };
 			await membership.setEnabled(account.id, true);
-			// While it was off its usage was not asked for.
+			// Its usage was not fetched while it was disabled.
 			if (host.hasUI) void monitor.refreshStale();
 			return { text: texts.switchedOn(account, session.nextRequest(host)), json };
 		},
 	};
 }
 
-/** `/multicodex disable`: keep an account, but out of use. */
+/** `/multicodex disable`: keeps an account but stops using it. */
 export function createDisable(ports: Ports): Subcommand<AccountArgs> {
 	const { membership, pool, session } = ports;
 	const isOffered = ({ enabled }: AccountArgs["account"]) => enabled;

@@ -4,29 +4,29 @@ import { clampWidth, hintsOf, type Paint, type PanelKey, wordsOf } from "../../u
 import { fieldLines, panelAround } from "../../ui-kit/text-field.ts";
 import { createTyping, type Pace } from "../../ui-kit/typing.ts";
 
-/** What the panel of a field needs. */
+/** Dependencies of the panel. */
 export interface NameFieldDeps {
 	readonly title: string;
-	/** What stands in the field at first. */
+	/** What the field contains at first. */
 	readonly value: string;
 	readonly paint: Paint;
 	readonly isKey: (typed: string, key: PanelKey) => boolean;
 	readonly pace: Pace;
 	readonly repaint: () => void;
-	/** Why a value will not do; undefined where it will. */
+	/** Returns why a value is invalid; undefined if it is valid. */
 	readonly problemOf: (value: string) => string | undefined;
-	/** The value; undefined where the person wants none. */
+	/** Called with the value; undefined if the person cancels. */
 	readonly onEnd: (value: string | undefined) => void;
 }
 
 /**
- * Creates a field for a new value. It holds the old one, and stays, with the reason, until it holds a value that will
- * do.
+ * Creates a field for a new value. It contains the old one at first. It stays open, with the reason, until the value is
+ * valid.
  */
 export function createNameField(deps: NameFieldDeps): Component & Focusable {
 	const { paint, isKey } = deps;
 	const input = new Input();
-	// Typed, so that the cursor is at its end.
+	// Typed in, so that the cursor is at the end.
 	input.handleInput(printable(deps.value));
 	let problem: string | undefined;
 

@@ -19,8 +19,8 @@ interface Ports {
 }
 
 /**
- * `/multicodex next`: this session goes on with the account that comes after its own in the policy's order, round and
- * round. It is no pin: the session stays there as it stays anywhere, and other sessions do not follow.
+ * `/multicodex next`: this session continues with the account after its own in the policy's order, round and round.
+ * This is not a pin: the session stays there as on any account, and other sessions are not affected.
  */
 export function createNext(ports: Ports): Subcommand<NoArgs> {
 	const usage = "next";
@@ -40,7 +40,7 @@ async function moveOn(host: ExtensionCommandContext, ports: Ports): Promise<Outc
 	const { from, to, asked } = moveFor(host, ports);
 	if (!to) return { failure: texts.noNext(from) };
 	const pinned = pool.pinned();
-	// With a pin the session would not move, whatever it stays on.
+	// With a pin, the session would not move.
 	if (pinned !== undefined) await pool.pin(undefined);
 	affinity.moveTo(to.id);
 	pool.setActive(to.id);
@@ -58,11 +58,11 @@ async function moveOn(host: ExtensionCommandContext, ports: Ports): Promise<Outc
 	return { text, json: { account: accountRef(to), from: from ? accountRef(from) : null } };
 }
 
-/** Who would serve the session's next request, and who comes after that account. */
+/** Returns who would serve the session's next request, and which account follows. */
 function moveFor(host: ExtensionCommandContext, { pool, session }: Ports) {
 	const asked = { modelId: session.request(host).modelId ?? "", sessionId: host.sessionManager.getSessionId() };
 	const from = session.next(host);
-	// Without what the session is on, the order is that of the policy; nothing moves onto bought credits.
+	// Without the session's own account, the order is that of the policy. No session moves onto bought credits.
 	const order = pool
 		.plan({ ...asked, affinity: undefined })
 		.order.flatMap(({ account, gate }) => (gate?.kind === "credits" ? [] : [account]));

@@ -2,11 +2,11 @@ import { type NoArgs, parseNothing, type Subcommand } from "../../pi/command.ts"
 import { alignColumns } from "../../ui-kit/format.ts";
 
 interface Ports {
-	/** What is stored, and its path. */
+	/** What is stored, with its path. */
 	readonly paths: Readonly<Record<string, string>>;
 }
 
-/** `/multicodex path`: where everything is stored. */
+/** `/multicodex path`: shows where everything is stored. */
 export function createPath({ paths }: Ports): Subcommand<NoArgs> {
 	const usage = "path";
 	return {

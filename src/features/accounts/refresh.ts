@@ -19,7 +19,7 @@ import { type Refreshed, refreshedAsText } from "./refreshed.ts";
 const ALL = "all";
 
 interface Args {
-	/** Undefined: every account. */
+	/** Undefined for every account. */
 	readonly account: Account | undefined;
 }
 
@@ -30,7 +30,7 @@ interface Ports extends AccountNames {
 	readonly clock: Clock;
 }
 
-/** `/multicodex refresh`: ask for usage now, and renew the token where that is due. */
+/** `/multicodex refresh`: fetches usage now, and renews the token if that is due. */
 export function createRefresh(ports: Ports): Subcommand<Args> {
 	const { pool } = ports;
 	const usage = "refresh [account|all]";
@@ -59,7 +59,7 @@ async function refreshAll(accounts: readonly Account[], ctx: CommandContext, por
 	pool.emit({ type: "changed" });
 	const text = refreshedAsText(refreshed, clock.now());
 	const [first] = refreshed;
-	// A failure only when no account at all gave an answer.
+	// Only a failure if not a single account answered.
 	if (first?.problem !== undefined && refreshed.every(({ problem }) => problem !== undefined)) {
 		return { failure: text };
 	}
@@ -79,7 +79,7 @@ async function refreshOne(
 		return { account: pool.account(id) ?? account, usage: pool.status(id).usage, problem };
 	};
 	if (!account.enabled) return outcome("off");
-	// A refresh token that was refused once is not sent again: it needs the person.
+	// A refresh token that was refused is not sent again. The person has to sign in.
 	if (account.needsLogin) return outcome("signed out");
 	const token = await credentials.accessToken(id, { signal });
 	if (token.kind !== "ready") return outcome(token.kind === "signed-out" ? "signed out" : token.reason);

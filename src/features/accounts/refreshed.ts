@@ -14,7 +14,7 @@ import type { UsageSnapshot } from "../../core/usage.ts";
 import { whatNow } from "../../ui-kit/account-texts.ts";
 import { alignColumns, formatPercent, windowLabel } from "../../ui-kit/format.ts";
 
-/** What asking for one account's usage came to. */
+/** The result of fetching one account's usage. */
 export interface Refreshed {
 	readonly account: Account;
 	readonly usage: UsageSnapshot | undefined;
@@ -22,7 +22,7 @@ export interface Refreshed {
 	readonly problem: string | undefined;
 }
 
-/** One line an account. `now` is epoch ms. */
+/** Formats one line per account. `now` is epoch ms. */
 export function refreshedAsText(refreshed: readonly Refreshed[], now: number): string {
 	if (refreshed.length === 0) return noAccountSignedIn();
 	const rows = refreshed.map((each) => [printable(each.account.label), printable(outcomeOf(each, now))]);

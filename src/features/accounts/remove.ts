@@ -19,7 +19,7 @@ import * as texts from "./texts.ts";
 
 interface Args {
 	readonly account: Account;
-	/** `--logout` was typed. */
+	/** True if `--logout` was typed. */
 	readonly mayLogout: boolean;
 }
 
@@ -28,7 +28,7 @@ interface Ports extends AccountNames {
 	readonly session: Pick<SessionView, "isAnyReady" | "next" | "nextRequest">;
 }
 
-/** `/multicodex remove`: take an account out of the pool. Asks first where it can. */
+/** `/multicodex remove`: takes an account out of the pool. Asks first if it can. */
 export function createRemove(ports: Ports): Subcommand<Args> {
 	const { membership, pool, session } = ports;
 	const usage = "remove <account> [--logout]";

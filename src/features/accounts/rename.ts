@@ -16,7 +16,7 @@ import { createNameField } from "./name-field.ts";
 
 interface Args {
 	readonly account: Account;
-	/** Undefined: the person is asked for it. */
+	/** Undefined to ask the person. */
 	readonly label: string | undefined;
 }
 
@@ -26,7 +26,7 @@ interface Ports extends AccountNames {
 
 const USAGE = "rename <account> <label>";
 
-/** `/multicodex rename`: give an account another label. */
+/** `/multicodex rename`: gives an account another label. */
 export function createRename(ports: Ports): Subcommand<Args> {
 	const { pool, membership } = ports;
 	return {
@@ -47,7 +47,7 @@ export function createRename(ports: Ports): Subcommand<Args> {
 			if (label === undefined) return { text: "Nothing was changed.", json: { account: null }, isCancelled: true };
 			const problem = problemOf(label, account, ports);
 			if (problem !== undefined) return { failure: `${problem} Nothing was changed.` };
-			// The question may have stood for a while.
+			// The question may have been open for a while.
 			if (!pool.accounts().some(({ id }) => id === account.id))
 				return { failure: `${account.label} is not here any more. Nothing was changed.` };
 			const given = await membership.rename(account.id, label);
@@ -59,18 +59,18 @@ export function createRename(ports: Ports): Subcommand<Args> {
 	};
 }
 
-/** Why an account cannot have this label, as a sentence. */
+/** Returns why an account cannot have this label, as a sentence. */
 function problemOf(label: string, { id }: Account, { pool }: Ports): string | undefined {
 	const isTaken = pool.accounts().some((other) => other.id !== id && other.label === label);
 	return isTaken ? `Another Codex account is called ${label} already.` : badLabel(label, labelProblem(label));
 }
 
-/** In a field that holds the label as it is, and stays until it holds one that will do; else in a dialog. */
+/** Asks in a field that contains the present label and stays open until the label is valid; otherwise in a dialog. */
 async function askForLabel(account: Account, ctx: CommandContext, ports: Ports): Promise<string | undefined> {
 	const { host, signal } = ctx;
 	const { label } = account;
 	const title = `New label of ${label}`;
-	// Letter by letter an e-mail cannot be hidden.
+	// An e-mail cannot be masked while it is being edited.
 	const value = ports.settings.read().maskEmails && label.includes("@") ? "" : label;
 	const typed =
 		modeOf(host) === "tui"

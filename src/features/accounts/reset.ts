@@ -16,14 +16,14 @@ const WHAT = {
 
 type What = keyof typeof WHAT;
 
-/** What was done. */
+/** Texts for what was done. */
 const DONE = {
 	pin: "Unpinned; accounts are chosen automatically.",
 	quota: "Accounts that rested or were out of quota are offered again.",
 	all: "Unpinned, and accounts that rested or were out of quota are offered again.",
 } as const;
 
-/** Words of earlier versions. Neither deletes anything. */
+/** Words of earlier versions. Neither of them deletes anything. */
 const ALIASES: Readonly<Record<string, What>> = { manual: "pin", all: "all" };
 const OFFERED = ["pin", "quota", "backups"] as const;
 const YES = "--yes";
@@ -37,19 +37,19 @@ const BACKUPS_QUESTION = {
 
 interface Args {
 	readonly what: What;
-	/** `--yes` was typed. */
+	/** True if `--yes` was typed. */
 	readonly isSure: boolean;
 }
 
 interface Ports {
 	readonly pool: Pick<Pool, "clearCooldowns" | "pin">;
 	readonly session: Pick<SessionView, "nextRequest">;
-	/** Deletes the backups of removed and migrated accounts; resolves to how many there were. */
+	/** Deletes the backups of removed and migrated accounts. Resolves to how many there were. */
 	readonly removeBackups: () => Promise<number>;
 }
 
 /**
- * `/multicodex reset`: forgets the pin, the rests, or both. Only `backups` deletes a sign-in, and only after a yes:
+ * `/multicodex reset`: clears the pin, the cooldowns, or both. Only `backups` deletes sign-ins, and only after consent:
  * the answer to a question, or `--yes`.
  */
 export function createReset({ pool, session, removeBackups }: Ports): Subcommand<Args> {
@@ -89,7 +89,7 @@ export function createReset({ pool, session, removeBackups }: Ports): Subcommand
 	};
 }
 
-/** What the words ask for; without any, what can be cleared without losing a sign-in. */
+/** Returns what to reset. Without words, everything that can be cleared without losing a sign-in. */
 function whatIn([word = "all", ...others]: readonly string[]): What | undefined {
 	if (others.length > 0) return undefined;
 	if (Object.hasOwn(ALIASES, word)) return ALIASES[word];

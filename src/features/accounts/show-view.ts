@@ -41,7 +41,7 @@ import { padCell, wrapParts } from "../../ui-kit/panel.ts";
 import { poolHeadline, sharedUseAsJson, signedLabel, usersText } from "../../ui-kit/shared-texts.ts";
 import { bypassedBy, restFor, stateWord } from "../../ui-kit/state-words.ts";
 
-/** The pool as the JSON document of `show --json`, version 1. Holds no secret; times are ISO 8601. */
+/** Returns the pool as the document of `show --json`, version 1. Contains no secret. Times are ISO 8601. */
 export function poolAsJson(view: PoolView): ShowDocument {
 	return {
 		version: 1,
@@ -61,7 +61,7 @@ function sharedAsJson({ name, role, machine, connection, others }: SharedPoolSta
 	return { name, role, machine, state: connection.kind, machines };
 }
 
-/** Nothing where nothing can be told. */
+/** Returns nothing if there is no forecast. */
 function forecastAsJson(forecast: Forecast | undefined): Pick<ShowDocument, "forecast"> {
 	if (!forecast) return {};
 	const { madeAt, pool, serving } = forecast;
@@ -84,7 +84,7 @@ function outlookAsJson({ dryAt, from, to, comesBack }: Outlook) {
 	};
 }
 
-/** Null where the sets cannot be read, and one of no account holds everywhere. */
+/** Null if the sets cannot be read, so that an empty one applies everywhere. */
 function folderOf({ folder }: AccountSet): string | null {
 	return folder === EVERYWHERE ? null : folder;
 }
@@ -160,35 +160,35 @@ function quotaAsJson({ windowMinutes, usedPercent, resetsAt }: UsageWindow) {
 	return { name: windowName(windowMinutes), minutes: windowMinutes, usedPercent, resetsAt: iso(resetsAt) };
 }
 
-/** The pool as aligned text, `columns` wide at most; two lines an account where that is too narrow for one. */
+/** Formats the pool as aligned text of at most `columns`, with two lines per account if one is too wide. */
 export function poolAsText(view: PoolView, columns: number): string {
 	if (view.accounts.length === 0) return noAccountSignedIn();
 	const usable = usableIn(view);
 	const ready = usable.filter(({ state }) => state === "ready").length;
 	const bypassed = bypassedBy(view);
 	const head = `${bypassed === undefined ? "" : `${bypassed} · `}${ready} of ${usable.length} ready · ${view.policy}${setNote(view)}${poolNote(view)}`;
-	// With the word beside each percentage where there is room for it.
+	// With a word beside each percentage, if it fits.
 	const forms = [" left", ""].map((left) => alignColumns(view.accounts.map((shown) => wideRow(shown, view.now, left))));
 	const wide = forms.find((lines) => lines.every((line) => visibleWidth(line) <= columns));
 	const body = wide ?? view.accounts.flatMap((shown) => narrowRows(shown, columns, view.now));
-	// Notes end in what to type: they are left to wrap.
+	// Notes end in a command to type, so they are left to wrap.
 	const notes = view.accounts
 		.flatMap((shown) => [...noteOf(shown, view.now), ...resetCreditNote(shown, view.now)])
 		.map(printable);
 	return [...[head, ...body].map((line) => truncate(line, columns)), ...notes].join("\n");
 }
 
-/** The account set that holds, at the end of the first line. */
+/** The account set that applies, at the end of the first line. */
 function setNote({ set }: PoolView): string {
 	return set ? ` · set of ${folderName(set.folder)}` : "";
 }
 
-/** The shared pool, after that. */
+/** The shared pool, after the account set. */
 function poolNote({ sharedPool }: PoolView): string {
 	return sharedPool ? ` · ${poolHeadline(sharedPool)}` : "";
 }
 
-/** Columns for windows: most accounts have a short and a long one. */
+/** Number of columns for windows. Most accounts have a short and a long one. */
 const WINDOW_COLUMNS = 2;
 
 function wideRow(shown: ShownAccount, now: number, left: string): string[] {
@@ -199,10 +199,10 @@ function wideRow(shown: ShownAccount, now: number, left: string): string[] {
 	return [markOf(shown), label ?? "", plan ?? "", ...windows, stateText(shown, now)];
 }
 
-/** The mark, and what parts label and state. */
+/** The width of the mark, and of the gap between label and state. */
 const NARROW_MARGIN = 4;
 
-/** Percentages are of what is left, as in the footer. */
+/** Percentages show what is left, as in the footer. */
 function narrowRows(shown: ShownAccount, columns: number, now: number): string[] {
 	const { account, usage } = shown;
 	const windows = windowTexts(usage, now, "");
@@ -236,7 +236,7 @@ function stateText(shown: ShownAccount, now: number): string {
 	return shown.isPinned ? `${state}, pinned` : state;
 }
 
-/** What the table has no room for: why an account cannot be used, and what is refused in part. */
+/** Returns what does not fit into the table: why an account cannot be used, and which part of it is closed. */
 function noteOf(shown: ShownAccount, now: number): string[] {
 	const { account, state, cooldowns, lastError, usage } = shown;
 	const users = usersText(shown.shared?.users ?? []);
@@ -259,7 +259,7 @@ function noteOf(shown: ShownAccount, now: number): string[] {
 	return [...used, ...caps, ...credits, ...parts];
 }
 
-/** `work: 2 reset credits, the first expires 3 Dec. /multicodex redeem work`; nothing without any. */
+/** `work: 2 reset credits, the first expires 3 Dec. /multicodex redeem work`; empty without reset credits. */
 function resetCreditNote({ account, usage, resetCredits }: ShownAccount, now: number): string[] {
 	const count = resetCreditsOf(usage);
 	if (count === 0) return [];
@@ -267,14 +267,14 @@ function resetCreditNote({ account, usage, resetCredits }: ShownAccount, now: nu
 	return [`  ${account.label}: ${has}. /multicodex redeem ${asWord(account.label)}`];
 }
 
-/** What a column of {@link poolAsLines} is wide. */
+/** The widths of the columns of {@link poolAsLines}. */
 const LINE = { label: 16, state: 12, rest: 6, window: 5, left: 4, resets: 6 };
 const ABSENT = "-";
 
 /**
- * One line an account and nothing else, for `watch` and scripts: columns that are where they are whatever stands in
- * them, 78 wide. The mark of who serves next, label, state, time to the end of a rest, and of two windows name, what is
- * left and time to the reset; `-` where there is none.
+ * Formats exactly one line per account, for `watch` and scripts, in fixed columns of 78 in total: a mark for the
+ * account that serves next, label, state, time to the end of a cooldown, and for two windows the name, what is left and
+ * the time to the reset. `-` stands for a missing value.
  */
 export function poolAsLines(view: PoolView): string {
 	if (view.accounts.length === 0) return noAccountSignedIn();
@@ -305,7 +305,7 @@ function compactWindow(window: WindowCell | undefined): string {
 	return parts.join(" ");
 }
 
-/** Everything that is known of each account, in lines of `columns`; nothing is cut. */
+/** Formats everything known of each account in lines of `columns`, without cutting. */
 export function poolInDetail(view: PoolView, columns: number): string {
 	if (view.accounts.length === 0) return noAccountSignedIn();
 	return view.accounts.map((shown) => accountInDetail(shown, view, columns).join("\n")).join("\n\n");
@@ -313,7 +313,7 @@ export function poolInDetail(view: PoolView, columns: number): string {
 
 function accountInDetail(shown: ShownAccount, { now }: PoolView, columns: number): string[] {
 	const lines = factLines(factsOf(shown, now), columns - 2).map((line) => `  ${line}`);
-	// Notes end in what to type: they are left to wrap. What shares it is one of the facts.
+	// Notes end in a command to type, so they are left to wrap. The facts already say what shares the account.
 	return [
 		truncate(`${markOf(shown)} ${printable(signedLabel(shown.account))}`, columns),
 		...lines,

@@ -36,10 +36,10 @@ interface Ports {
 	readonly forecasts: Pick<ForecastSource, "fresh">;
 }
 
-/** The lists of reset credits are waited for no longer than this, where there are any. */
+/** Maximum wait for the lists of reset credits. */
 const LISTS_MS = 2000;
 
-/** `/multicodex show`: every account, its state, what it has left. */
+/** `/multicodex show`: lists every account, its state and what it has left. */
 export function createShow(ports: Ports): Subcommand<Args> {
 	const usage = `show [${JSON_OPTION}|${COMPACT}|${DETAIL}]`;
 	const known = OPTIONS.map(({ value }) => value);
@@ -64,7 +64,7 @@ export function createShow(ports: Ports): Subcommand<Args> {
 	};
 }
 
-/** Asks only where usage reports credits, and the list of them is old: nothing changes for a pool without any. */
+/** Fetches the list only if usage reports credits and the list is old. Changes nothing for a pool without any. */
 async function lookAtResetCredits(
 	host: ExtensionCommandContext,
 	signal: AbortSignal,

@@ -3,7 +3,7 @@ import { forAllMachines, type NextRequest, nextRequest, signInAgain } from "../.
 import { asWord, humanize } from "../../ui-kit/format.ts";
 import type { ActQuestion } from "../../ui-kit/question.ts";
 
-/** Asks before an account leaves. pi keeps its own login in the pool as long as it is signed in with it. */
+/** Asks before an account is removed. pi's own login stays in the pool as long as pi is signed in with it. */
 export function removeQuestion(
 	{ label, shared }: Account,
 	how: { readonly isPis: boolean; readonly isActive: boolean; readonly next: NextRequest },
@@ -22,31 +22,31 @@ export function removeQuestion(
 	};
 }
 
-/** A shared account comes back as one of this machine. */
+/** A shared account comes back as an account of this machine alone. */
 function undo(shared: boolean | undefined): string {
 	return `/multicodex add --undo puts it back${shared ? ", on this machine alone" : ""}.`;
 }
 
-/** pi's own login cannot be removed while pi keeps it. */
+/** pi's own login cannot be removed while pi is signed in with it. */
 export function removeNeedsLogout(account: Account): string {
 	return `${account.label} is pi's own login. To remove it and sign pi out: /multicodex remove ${asWord(account.label)} --logout`;
 }
 
-/** An account cannot leave while its token is on its way. */
+/** An account cannot be removed while its token is being exchanged. */
 export function isBeingRenewed({ label }: Account): string {
 	return `The sign-in of ${label} is being renewed just now. Try again in a moment.`;
 }
 
-/** pi cannot be signed out of a file that cannot be read. */
+/** pi cannot be signed out if its file cannot be read. */
 export function piLoginUnreadable({ label }: Account): string {
 	return `pi's auth.json cannot be read, so pi cannot be signed out of ${label}. Nothing was changed.`;
 }
 
-/** After an account left. */
+/** Returns the text after an account was removed. */
 export function removed(
 	account: Account,
 	how: {
-		/** Undefined where the account was not the one to serve next. */
+		/** Undefined if the account was not the next one to serve. */
 		readonly next: NextRequest | undefined;
 		readonly isPiSignedOut: boolean;
 		readonly left: number;
@@ -62,7 +62,7 @@ export function removed(
 	].join(" ");
 }
 
-/** After an account was turned on by hand. */
+/** Returns the text after an account was enabled by hand. */
 export function switchedOn(account: Account, next: NextRequest): string {
 	const { label, disabledReason, needsLogin } = account;
 	if (needsLogin) return `Codex: ${label} is on again, but signed out: ${signInAgain(account)}`;
@@ -70,13 +70,16 @@ export function switchedOn(account: Account, next: NextRequest): string {
 	return `Codex: ${label} is on again${forAllMachines(account)}.${closed} ${nextRequest(next)}`;
 }
 
-/** After an account was turned off by hand. */
+/** Returns the text after an account was disabled by hand. */
 export function switchedOff(account: Account, next: NextRequest): string {
 	const { label } = account;
 	return `Codex: ${label} is off${forAllMachines(account)}. ${nextRequest(next)} /multicodex enable ${asWord(label)} to undo.`;
 }
 
-/** After `next`. `before`: who would have served else; `wasPinned`: which the move has ended. */
+/**
+ * Returns the text after `next`. `before`: who would otherwise have served. `wasPinned`: the pin that the move has
+ * removed.
+ */
 export function movedOn(
 	next: Account,
 	before: Account | undefined,
@@ -88,12 +91,12 @@ export function movedOn(
 	return `Codex: this session goes on with ${next.label}${has}.${unpinned}${back}`;
 }
 
-/** `next` while everything is off. */
+/** Returns the text for `next` while the extension is off. */
 export function noNextWhileOff(): string {
 	return "pi-multicodex is off, so no account of the pool serves. /multicodex on resumes.";
 }
 
-/** `next` where no other account can serve. */
+/** Returns the text for `next` if no other account can serve. */
 export function noNext(only: Account | undefined): string {
 	return only
 		? `No other Codex account can serve now: this session stays on ${only.label}. /multicodex shows all.`

@@ -10,14 +10,14 @@ import { createBeyondPanel } from "./panel.ts";
 import { choiceText, HEADING, periodText } from "./texts.ts";
 
 interface Ports {
-	/** How long quota lasts. */
+	/** Forecasts how long quota lasts. */
 	readonly forecasts: Pick<ForecastSource, "renew">;
 	readonly clock: Clock;
 }
 
 const STOP: DryAnswer = { kind: "stop" };
 
-/** Asks the person of a session: in a panel in the terminal, elsewhere in a dialog. */
+/** Asks the person of a session: in a panel in the terminal, else in a dialog. */
 export async function askPerson(
 	ctx: ExtensionContext,
 	offers: readonly Offer[],
@@ -28,14 +28,14 @@ export async function askPerson(
 	return answered ?? askByDialog(ctx, offers, signal, ports.clock);
 }
 
-/** Undefined where this pi shows no panels. */
+/** Undefined if this pi cannot show a panel. */
 async function askOnPanel(
 	ctx: ExtensionContext,
 	offers: readonly Offer[],
 	signal: AbortSignal,
 	{ forecasts, clock }: Ports,
 ): Promise<DryAnswer | undefined> {
-	// The oldest hosts close what is on the screen for it: a sign-in, perhaps, that is to help here.
+	// The oldest hosts close whatever is on the screen for it, perhaps a sign-in that would help.
 	const isFree = await raceAbort(panelsClosed(), signal).then(
 		() => true,
 		() => false,
@@ -63,7 +63,7 @@ async function askOnPanel(
 		draft = panel.draft;
 		return panel.component;
 	});
-	// What was meant for the editor stands there now, and is not sent.
+	// Puts what was meant for the editor there, without sending it.
 	const typed = draft();
 	if (typed !== "") ctx.ui.pasteToEditor(typed);
 	return answer;

@@ -3,20 +3,20 @@ import type { DryAnswer, Offer } from "../../core/beyond/ladder.ts";
 import type { DryQuestion } from "../../core/ports.ts";
 import { sharedAnswer } from "./choices.ts";
 
-/** Shows the question until it is answered, or until `signal` takes it away. Never rejects. */
+/** Shows the question until it is answered or `signal` closes it. Never rejects. */
 export type Show = (offers: readonly Offer[], signal: AbortSignal) => Promise<DryAnswer>;
 
 /** A question on the screen. */
 interface Open {
 	readonly answer: Promise<DryAnswer>;
-	/** Requests that wait for it; it is taken away after the last one. */
+	/** Number of requests that wait for it. It closes after the last one. */
 	askers: number;
 	readonly takeAway: () => void;
 }
 
 /**
- * Has several requests ask with one question at a time: a request that asks while the question is open gets the same
- * answer where that fits, else its own question afterwards.
+ * Shows one question at a time for several requests. A request that asks while a question is open gets the same answer
+ * if that fits; otherwise its own question follows.
  */
 export function createAsking(show: Show): Pick<DryQuestion, "ask"> {
 	let open: Open | undefined;
@@ -30,7 +30,7 @@ export function createAsking(show: Show): Pick<DryQuestion, "ask"> {
 			answer: show(offers, away.signal).finally(end),
 			askers: 0,
 			takeAway: () => {
-				// At once: an answer of before is none for a request that comes later.
+				// Close it at once: an earlier answer does not apply to a later request.
 				end();
 				away.abort();
 			},

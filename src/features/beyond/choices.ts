@@ -5,10 +5,13 @@ export type Choice =
 	| { readonly kind: "take"; readonly rung: Rung; readonly canBeRemembered: boolean }
 	| { readonly kind: "stop" };
 
-/** The rows of the question in their order. The first one is highlighted, so it is harmless: a wait, else the end. */
+/**
+ * Returns the rows of the question in order. The first one is highlighted, so it must be harmless: a wait, or else
+ * stopping.
+ */
 export function choicesOf(offers: readonly Offer[]): readonly Choice[] {
 	const taking = offers.map(({ rung, canBeRemembered }): Choice => {
-		// A reset credit is gone for good: each one has a yes of its own.
+		// A spent reset credit is gone for good, so each one needs its own consent.
 		return { kind: "take", rung, canBeRemembered: canBeRemembered && rung.kind !== "reset-credit" };
 	});
 	const waits = taking.filter(isWait);
@@ -17,13 +20,13 @@ export function choicesOf(offers: readonly Offer[]): readonly Choice[] {
 	return waits.length > 0 ? [...waits, ...others, stop] : [stop, ...others];
 }
 
-/** The answer that a choice gives. */
+/** Returns the answer for a choice. */
 export function answerOf(choice: Choice, forToday: boolean): DryAnswer {
 	if (choice.kind === "stop") return choice;
 	return { kind: "take", rung: choice.rung, forToday: forToday && choice.canBeRemembered };
 }
 
-/** The answer that another request of the same moment got, as one to `offers`; undefined where it fits none of them. */
+/** Turns the answer that another request just got into an answer for `offers`; undefined if it fits none of them. */
 export function sharedAnswer(answer: DryAnswer, offers: readonly Offer[]): DryAnswer | undefined {
 	if (answer.kind !== "take") return answer;
 	const same = offers.find(({ rung }) => isSame(rung, answer.rung));

@@ -2,9 +2,9 @@ import { printable } from "../../core/account.ts";
 import { graphemesIn } from "../../ui-kit/format.ts";
 import { textIn } from "../../ui-kit/typing.ts";
 
-/** Text that was typed for the editor while a panel stood in its place. */
+/** Text that was typed for the editor while a panel covered it. */
 export interface Draft {
-	/** Keeps the text in one piece of input; Enter and Backspace do to it what they do in the editor. */
+	/** Keeps the text of one piece of input. Enter and Backspace act as in the editor. */
 	read(typed: string): void;
 	text(): string;
 }
@@ -18,7 +18,7 @@ export function createDraft(): Draft {
 	return {
 		read: (typed) => {
 			if (typed === "\x7f") kept = graphemesIn(kept).slice(0, -1).join("");
-			// A line that has not begun needs no end.
+			// An empty line needs no line end.
 			else if (typed === "\r" || typed === "\n") kept += kept === "" ? "" : "\n";
 			else kept += typed.startsWith(PASTE_BEGINS) ? pastedIn(typed) : (textIn(typed) ?? "");
 		},
@@ -26,7 +26,7 @@ export function createDraft(): Draft {
 	};
 }
 
-/** A paste with its lines. */
+/** Returns a paste with its line breaks. */
 function pastedIn(typed: string): string {
 	const [pasted = ""] = typed.slice(PASTE_BEGINS.length).split(PASTE_ENDS);
 	return pasted

@@ -1,23 +1,23 @@
 import type { Rung } from "../../core/beyond/ladder.ts";
 import type { Clock, RememberedConsents, StateStore } from "../../core/ports.ts";
 
-/** The kinds of rungs that a yes for the whole day may cover. */
+/** The kinds of rungs for which consent may cover the whole day. */
 const KINDS = ["credits", "reserve-model", "chain", "wait"] as const satisfies readonly Rung["kind"][];
 
-/** What the person has said yes to for the rest of the day, in every process of this machine. */
+/** What the person has agreed to for the rest of the day, in every process of this machine. */
 export interface ForToday extends RememberedConsents {
 	/**
-	 * Remembers a yes until midnight, by the local clock: to the credits of one account, to anything else of any account.
-	 * A reset credit is never remembered.
+	 * Remembers consent until midnight, local time. Consent to credits covers one account, and any other consent covers
+	 * every account. A reset credit is never remembered.
 	 */
 	remember(rung: Rung): Promise<void>;
-	/** Kinds of rungs that are covered now, and until when, epoch ms. */
+	/** Returns the kinds of rungs covered now, and until when, epoch ms. */
 	list(): readonly { readonly kind: Rung["kind"]; readonly until: number }[];
-	/** Ends all of it. */
+	/** Ends every consent. */
 	forget(): Promise<void>;
 }
 
-/** No day is longer, also where the clocks change. A time beyond that is of a clock that was wrong. */
+/** Longer than any day, even if the clocks change. A time beyond that comes from a wrong clock. */
 const LONGEST_DAY_MS = 26 * 60 * 60_000;
 
 /** Creates it over the state file. */
@@ -46,7 +46,7 @@ export function createForToday(
 	};
 }
 
-/** What a yes is stored under; undefined where none may be. */
+/** Returns the key of a consent; undefined if there may be none. */
 function keyOf(rung: Rung): string | undefined {
 	if (rung.kind === "credits") return `${rung.kind}:${rung.account.id}`;
 	return KINDS.some((kind) => kind === rung.kind) ? rung.kind : undefined;

@@ -19,49 +19,50 @@ import { answerOf, type Choice, choicesOf } from "./choices.ts";
 import { createDraft } from "./draft.ts";
 import { choiceText, consequence, HEADING, periodText, TYPED } from "./texts.ts";
 
-/** What the panel needs. */
+/** Dependencies of the panel. */
 export interface BeyondPanelDeps {
 	readonly offers: readonly Offer[];
-	/** How long the pool lasts once its first account is back, where that can be told. */
+	/** Returns how long the pool lasts once its first account is back, if known. */
 	readonly again?: () => Outlook | undefined;
-	/** Epoch ms. */
+	/** Returns epoch ms. */
 	readonly now: () => number;
 	readonly paint: Paint;
 	readonly highlight: Highlight;
-	/** True for a key that this person's key bindings give that meaning. */
+	/** True for a key that has this meaning in the person's key bindings. */
 	readonly isKey: (typed: string, key: PanelKey) => boolean;
 	readonly pace: Pace;
-	/** Lines that the panel may take now. */
+	/** Returns how many lines the panel may take now. */
 	readonly room: () => number;
 	readonly repaint: () => void;
 	readonly onAnswer: (answer: DryAnswer) => void;
 }
 
-/** The panel, and what was typed into it that belongs to the editor. */
+/** The panel, and what was typed into it for the editor. */
 export interface BeyondPanel {
 	readonly component: Component;
 	readonly draft: () => string;
 }
 
 /**
- * The panel comes while a person may be typing: for so long after it is first drawn, and after the last letter, its
- * keys are taken for the end of that.
+ * The panel may appear while a person is typing. For this long after it is first drawn, and after the last letter, keys
+ * count as part of that text.
  */
 export const SETTLING_MS = 600;
-/** Columns of the cursor's sign and of the indent behind it. */
+/** Columns for the cursor's sign and the indent after it. */
 const INDENT = 3;
-/** Columns by which the further lines of a row stand behind its first one. */
+/** Further indent of a row's continuation lines. */
 const FURTHER = 2;
 const ONCE_OR_TODAY = "←→ once or today";
 
 /**
- * Creates the panel that asks how a turn goes on. Only arrows and Enter answer it, and only once they are meant for it.
+ * Creates the panel that asks how to continue a turn. Only arrows and Enter answer it, and only once they are meant for
+ * it.
  */
 export function createBeyondPanel(deps: BeyondPanelDeps): BeyondPanel {
 	const { now, paint, isKey, pace, repaint, onAnswer } = deps;
 	const choices = choicesOf(deps.offers);
 	const draft = createDraft();
-	/** Rows whose yes is for the whole day. */
+	/** Rows for which consent covers the whole day. */
 	const today = new Set<string>();
 	/** By the clock of `pace`; undefined until it is drawn. */
 	let settledAt: number | undefined;
@@ -85,19 +86,19 @@ export function createBeyondPanel(deps: BeyondPanelDeps): BeyondPanel {
 		const isSettling = settledAt === undefined || pace.now() < settledAt;
 		const isText = textIn(typed) !== undefined;
 		if (isSettling || keys.hasText() || isText) draft.read(typed);
-		// Esc means the turn in both places.
+		// Esc means the turn, both here and in the editor.
 		if (isKey(typed, "tui.select.cancel")) return keys.handleInput(typed);
 		if (isSettling) {
 			const isTyping = isText || typed === "\r" || typed === "\x7f";
 			if (isTyping && settledAt !== undefined) settledAt = pace.now() + SETTLING_MS;
-			// Text is never an answer, and an Enter after it neither.
+			// Text is never an answer, and neither is an Enter after it.
 			return isText ? keys.handleInput(typed) : undefined;
 		}
 		if (matchesKey(typed, Key.left) || matchesKey(typed, Key.right)) return switchPeriod();
 		keys.handleInput(typed);
 	};
 
-	/** One choice in as many lines as it takes, or in one. */
+	/** Formats one choice in as many lines as needed, or in one. */
 	const rowsOf = (id: string, width: number, isWhole: boolean): string[] => {
 		const isSelected = id === keys.current();
 		const choice = at(id);
@@ -140,7 +141,7 @@ export function createBeyondPanel(deps: BeyondPanelDeps): BeyondPanel {
 		},
 	};
 
-	/** Of a very low terminal the highlighted choice is worth more than everything around it. */
+	/** On a very low terminal, the highlighted choice matters more than everything around it. */
 	function lowDrawing(width: number, rule: string): string[] {
 		const room = Math.max(1, deps.room() - 2);
 		const rows = ids.flatMap((id) => rowsOf(id, width, false).map((line) => ({ id, line })));
@@ -150,7 +151,7 @@ export function createBeyondPanel(deps: BeyondPanelDeps): BeyondPanel {
 	}
 }
 
-/** A text in lines of `columns`, those after the first indented. */
+/** Wraps a text into lines of `columns`, indenting all but the first. */
 function wrapped(text: string, columns: number): string[] {
 	if (visibleWidth(text) <= columns) return [text];
 	const [first = "", ...others] = wrapTextWithAnsi(text, Math.max(1, columns - FURTHER));

@@ -11,14 +11,14 @@ interface Deps {
 	readonly pool: Pick<Pool, "emit">;
 	readonly forToday: Pick<ForToday, "remember">;
 	readonly isMasked: () => boolean;
-	/** How long quota lasts. */
+	/** Forecasts how long quota lasts. */
 	readonly forecasts: Pick<ForecastSource, "renew">;
 	readonly clock: Clock;
 }
 
 /**
- * Asks the person of the session in which a request found no account: in a panel in the terminal, in a dialog of an RPC
- * client, and not at all elsewhere.
+ * Asks the person of the session whose request found no account: in a panel in the terminal, in a dialog of an RPC
+ * client, and nowhere else.
  */
 export function createDryQuestion(pi: ExtensionAPI, { pool, forToday, isMasked, forecasts, clock }: Deps): DryQuestion {
 	let context: ExtensionContext | undefined;
@@ -37,12 +37,12 @@ export function createDryQuestion(pi: ExtensionAPI, { pool, forToday, isMasked, 
 		const ended = AbortSignal.any([signal, session.signal]);
 		pool.emit({ type: "asking", isOpen: true });
 		try {
-			// Few people ever need it, so it is no part of every start.
+			// Few people ever need this, so it is not part of every start.
 			const { askPerson } = await import("./ask-person.ts");
 			return await askPerson(ctx, offers, ended, { forecasts, clock });
 		} catch (error) {
-			// An update may have replaced the file under a running pi, and a session that was replaced has a context that
-			// throws: the turn ends as where there is no person to ask.
+			// An update may have replaced the file under a running pi, or the session was replaced and its context throws.
+			// The turn then ends as if there were no person to ask.
 			tellDefect(error, "request", pool.emit);
 			return { kind: "unavailable" };
 		} finally {

@@ -5,13 +5,13 @@ import { untilText } from "../../ui-kit/forecast-texts.ts";
 import { about, formatClock, formatDay, formatDuration, formatPercent, windowLabel } from "../../ui-kit/format.ts";
 import type { Choice } from "./choices.ts";
 
-/** Heads the question. */
+/** The heading of the question. */
 export const HEADING = "No Codex quota is left. How should this turn go on?";
 
-/** What typing does while the question is open. */
+/** Explains what typing does while the question is open. */
 export const TYPED = "Letters do not answer; they go to the editor. Choose with ↑↓, then press enter.";
 
-/** The whole row of a choice: what it does, and the fact that speaks for it. */
+/** Returns the row of a choice: what it does, and the fact in its favour. */
 export function choiceText(choice: Choice, now: number): string {
 	if (choice.kind === "stop") return "Stop: this turn ends with an error";
 	const { rung } = choice;
@@ -32,7 +32,7 @@ export function choiceText(choice: Choice, now: number): string {
 	}
 }
 
-/** What follows from a choice, below the list while its row is highlighted. */
+/** Returns the consequence of a choice, shown below the list while its row is highlighted. */
 export function consequence(choice: Choice, now: number, again?: Outlook): string {
 	if (choice.kind === "stop") return "Nothing is spent.";
 	const { rung } = choice;
@@ -54,7 +54,7 @@ function lastsText(again: Outlook | undefined, now: number): string {
 	return again ? `, and at your pace quota lasts until ${untilText(again, now)}` : "";
 }
 
-/** For how long a yes holds. */
+/** Returns how long consent lasts. */
 export function periodText(isForToday: boolean): string {
 	return isForToday ? "For the rest of today, in every session" : "For this turn only";
 }
@@ -67,7 +67,7 @@ function balanceOf({ balance }: Extract<Rung, { kind: "credits" }>): string {
 	return balance === undefined ? "" : ` (balance ${printable(balance)})`;
 }
 
-/** The model that would answer, where the session changes to it. */
+/** Names the model that would answer, if the session changes to it. */
 function modelOf({ model, changesModel }: Extract<Rung, { kind: "reserve-model" }>): string {
 	return changesModel ? ` (${printable(model)})` : "";
 }

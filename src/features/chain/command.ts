@@ -20,19 +20,19 @@ import { addTo, type Catalogue, type Changed, forEach, modelsLike, moveIn, remov
 import { cleared } from "./texts.ts";
 import { type ChainView, chainAsJson, chainAsText } from "./view.ts";
 
-/** What is to be done with the chain. */
+/** What to do with the chain. */
 type Act =
 	| { readonly kind: "add" | "remove"; readonly names: readonly string[] }
 	| { readonly kind: "move"; readonly name: string; readonly place: string }
 	| { readonly kind: "clear" };
 
 interface Args {
-	/** Undefined: it is shown. */
+	/** Undefined to show it. */
 	readonly act: Act | undefined;
 	readonly asJson: boolean;
 }
 
-/** What the command works on. */
+/** What the command uses. */
 export interface ChainPorts {
 	readonly poolModel: Pick<PoolModel, "isAvailable" | "look" | "shown">;
 	readonly settings: Pick<SettingsStore, "read" | "changeChain">;
@@ -43,7 +43,7 @@ export interface ChainPorts {
 const VERBS = ["add", "remove", "move", "clear"] as const;
 const USAGE = "chain [add|remove provider/model …] [move provider/model place] [clear] [--json]";
 
-/** `/multicodex chain`: the models that answer while no account can; a panel, or words that edit the list. */
+/** `/multicodex chain`: the models that answer while no account can. A panel, or words that edit the list. */
 export function createChain(ports: ChainPorts): Subcommand<Args> {
 	const { settings } = ports;
 	return {
@@ -102,7 +102,7 @@ function changedBy(act: Act, chain: readonly string[], catalogue: Catalogue): Ch
 	}
 }
 
-/** In the terminal a panel that edits the list, elsewhere the list. */
+/** Opens a panel in the terminal to edit the list; elsewhere prints it. */
 async function looked(ctx: CommandContext, ports: ChainPorts): Promise<Outcome> {
 	const { host } = ctx;
 	if (modeOf(host) !== "tui") return shown(host, false, ports);
@@ -123,7 +123,7 @@ function shown(host: ExtensionCommandContext, asJson: boolean, ports: ChainPorts
 	return { text: chainAsText(view, columnsNow()), json: chainAsJson(view), asJson };
 }
 
-/** Changes the chain as it is stored now, and has the virtual model come or go with it. */
+/** Changes the stored chain, and registers or removes the virtual model accordingly. */
 async function edit<F extends { readonly failure: string }>(
 	change: (chain: readonly string[]) => Changed | F,
 	{ settings, pool }: ChainPorts,
@@ -151,7 +151,7 @@ function catalogueOf(host: ExtensionCommandContext, { poolModel }: ChainPorts): 
 	};
 }
 
-/** Models that could be listed: those whose provider has a sign-in or a key. */
+/** Lists models that could be added: those whose provider has a sign-in or a key. */
 function candidatesFor({ modelRegistry }: ExtensionCommandContext): readonly string[] {
 	return modelRegistry.getAvailable().filter(isPhysical).map(modelName);
 }

@@ -15,17 +15,17 @@ interface Deps {
 	readonly clock: Clock;
 	readonly view: () => ChainView;
 	readonly catalogue: Catalogue;
-	/** Names of models that could be listed. */
+	/** Returns the names of models that could be added. */
 	readonly candidates: () => readonly string[];
-	/** The chain as it is stored now. */
+	/** Returns the chain as stored now. */
 	readonly chain: () => readonly string[];
 	readonly edit: (change: ChainChange) => Promise<Changed | { readonly failure: string }>;
 }
 
-/** Has the person edit the chain on the screen, saved at each change; undefined where this pi shows no panels. */
+/** Lets the person edit the chain on the screen, saving each change; undefined if this pi cannot show a panel. */
 export function editOnScreen(ctx: CommandContext, deps: Deps): Promise<"closed" | undefined> {
 	const { pool, view, catalogue, candidates, chain, edit } = deps;
-	/** Resolves with why nothing was changed; undefined where it was. One after the other. */
+	/** Resolves to why nothing was changed; undefined if it was. One save at a time. */
 	let last: Promise<unknown> = Promise.resolve();
 	const save = (change: ChainChange): Promise<string | undefined> => {
 		const saved = last.then(async () => {

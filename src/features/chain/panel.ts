@@ -28,10 +28,10 @@ import { fieldLines, panelAround } from "../../ui-kit/text-field.ts";
 import { createTyping, type Pace, textIn } from "../../ui-kit/typing.ts";
 import { type ChainView, costOf, shortCostOf, stateOf } from "./view.ts";
 
-/** What the panel asks of the rest. A change resolves with why it was not made. */
+/** Dependencies of the panel. A change resolves to why it was not made. */
 export interface ChainPanelDeps {
 	readonly view: () => ChainView;
-	/** Names of models that could be added. */
+	/** Returns the names of models that could be added. */
 	readonly candidates: () => readonly string[];
 	readonly look: (name: string) => ShownLink;
 	readonly add: (name: string) => Promise<string | undefined>;
@@ -40,31 +40,31 @@ export interface ChainPanelDeps {
 	readonly close: () => void;
 	readonly paint: Paint;
 	readonly highlight: Highlight;
-	/** True for a key that this person's key bindings give that meaning. */
+	/** True for a key that has this meaning in the person's key bindings. */
 	readonly isKey: (typed: string, key: PanelKey) => boolean;
-	/** Lines that the panel may take now. */
+	/** Returns how many lines the panel may take now. */
 	readonly room: () => number;
 	readonly repaint: () => void;
 	readonly pace: Pace;
 }
 
-/** Id of the row that adds; no model has a blank in its name. */
+/** Id of the row that adds. No model has a blank in its name. */
 const ADD = "row add";
 const TITLE = "Chain: who answers while no Codex account can";
 const ADD_TITLE = "Add to the chain";
 const ABOUT = "For sessions on openai-codex/pool (/model). Saved at each change.";
 const NO_VIRTUAL = "This pi has no virtual models: while no Codex account can serve, use /model by hand.";
 const GAP = 2;
-/** Marks what is paid where its cost has no room. */
+/** Marks a paid link if its cost does not fit. */
 const PAID_MARK = "$";
 
-/** Letters that move, as in many terminal programs. */
+/** Letters that move the cursor, as in many terminal programs. */
 const LETTER_STEPS: readonly (readonly [KeyId, number])[] = [
 	["j", 1],
 	["k", -1],
 ];
 
-/** Creates the panel of the chain: its links in their order, and a list of models to add by a filter. */
+/** Creates the panel of the chain: its links in order, and a list of models to add, with a filter. */
 export function createChainPanel(deps: ChainPanelDeps): Component & Focusable {
 	const { view, paint, isKey, repaint } = deps;
 	const input = new Input();
@@ -191,7 +191,7 @@ function noMatch(filter: string): string {
 		: `No model matches "${filter.trim()}".`;
 }
 
-/** Place, name, and where there is room what it costs and whether it is ready. */
+/** Shows position and name, and if they fit, cost and state. */
 function linkRows(links: readonly ShownLink[], now: number, width: number): Line[] {
 	const costs = links.map(shortCostOf);
 	const states = links.map((link) => stateOf(link, now));
@@ -220,14 +220,14 @@ function costSpan({ isPaid }: ShownLink, cost: string, { columns, widths: [width
 }
 
 interface Layout {
-	/** How many of the columns stand beside the names. */
+	/** Number of columns beside the names. */
 	readonly columns: number;
 	readonly widths: readonly number[];
 	/** Width of the names. */
 	readonly name: number;
 }
 
-/** Names come first: two models may differ at their ends alone. */
+/** Names come first: two models may differ only at their ends. */
 function layoutOf(links: readonly ShownLink[], columns: readonly (readonly string[])[], width: number): Layout {
 	const widest = (texts: readonly string[]) => Math.max(0, ...texts.map(visibleWidth));
 	const names = widest(links.map(({ name }) => printable(name)));

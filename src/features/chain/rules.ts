@@ -5,23 +5,23 @@ import { nearest } from "../../ui-kit/nearest.ts";
 import * as texts from "./texts.ts";
 import { costOf } from "./view.ts";
 
-/** The chain after a change, and what is to be said of it. */
+/** The chain after a change, and the text about it. */
 export interface Changed {
 	readonly chain: readonly string[];
 	readonly text: string;
 }
 
-/** What is known of models that may be listed. */
+/** What is known of models that could be added. */
 export interface Catalogue {
 	/** False on hosts without virtual models. */
 	readonly isAvailable: boolean;
-	/** A link as it would stand. */
+	/** Describes a link as if it were in the chain now. */
 	look(name: string): ShownLink;
-	/** Models that may have been meant. */
+	/** Returns models that may have been meant. */
 	like(typed: string): readonly string[];
 }
 
-/** Lists a model at the end. */
+/** Adds a model at the end. */
 export function addTo(
 	chain: readonly string[],
 	name: string,
@@ -36,14 +36,14 @@ export function addTo(
 	return { chain: [...chain, name], text: texts.added(name, costOf(link), isAvailable) };
 }
 
-/** Takes a model off. */
+/** Removes a model. */
 export function removeFrom(chain: readonly string[], name: string): Changed | Failure {
 	if (!chain.includes(name)) return { failure: texts.isNotListed(name, nearest(name, chain)) };
 	const rest = chain.filter((each) => each !== name);
 	return { chain: rest, text: texts.removed(name, rest.length === 0) };
 }
 
-/** Moves a model to a place, which is typed as a person counts: from 1. */
+/** Moves a model to a position. Positions are typed from 1. */
 export function moveIn(chain: readonly string[], name: string, place: string): Changed | Failure {
 	if (!chain.includes(name)) return { failure: texts.isNotListed(name, nearest(name, chain)) };
 	const to = /^\d{1,3}$/.test(place) ? Number(place) : 0;
@@ -53,7 +53,7 @@ export function moveIn(chain: readonly string[], name: string, place: string): C
 	return { chain: next, text: next.map((each, at) => `${at + 1} ${each}`).join("\n") };
 }
 
-/** Makes a change for every name, or none where one of them will not do. */
+/** Applies a change for every name, or for none if one of them is invalid. */
 export function forEach(
 	chain: readonly string[],
 	names: readonly string[],
@@ -70,10 +70,10 @@ export function forEach(
 	return { chain: next, text: lines.join("\n") };
 }
 
-/** How many models are suggested at most. */
+/** Maximum number of suggested models. */
 const MOST_MEANT = 3;
 
-/** Models that may have been meant by `typed`: of its provider where there is one, else by their whole names or ids. */
+/** Returns models that may have been meant by `typed`: of its provider if it names one, else by whole names or ids. */
 export function modelsLike(typed: string, names: readonly string[]): readonly string[] {
 	const provider = modelRefOf(typed)?.provider;
 	const ofProvider = names.filter((name) => modelRefOf(name)?.provider === provider);

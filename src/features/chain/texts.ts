@@ -3,24 +3,24 @@ import type { LinkObstacle } from "../../core/beyond/chain.ts";
 import { POOL_MODEL } from "../../pi/pool-model.ts";
 import { didYouMean } from "../../ui-kit/nearest.ts";
 
-/** The chain has no link yet. */
+/** Shown while the chain has no link. */
 export const EMPTY =
 	"The chain is empty: while no Codex account can serve, a turn ends with its error. " +
 	"/multicodex chain add provider/model lists a model that answers instead.";
 
-/** What stands above the links. */
+/** Returns the text above the links. */
 export function heading(isAvailable: boolean): string {
 	return isAvailable
 		? `While no Codex account can serve, the first of these that can be asked answers in sessions on ${POOL_MODEL} (/model):`
 		: "This pi has no virtual models (0.99 and later have them). While no Codex account can serve, /model switches to one of these by hand:";
 }
 
-/** The name is no `provider/model`. */
+/** Returns the text for a name that is not `provider/model`. */
 export function noName(typed: string, meant: readonly string[]): string {
 	return `"${printable(typed)}" is no provider/model.${didYouMean(meant)}`;
 }
 
-/** Why a model cannot be listed; undefined where it can. `provider` is the one of its name. */
+/** Returns why a model cannot be added; undefined if it can. `provider` is the one in its name. */
 export function refusal(
 	name: string,
 	provider: string,
@@ -46,39 +46,39 @@ export function refusal(
 	}
 }
 
-/** The model is listed already. */
+/** Returns the text for a model that is already on the chain. */
 export function isListed(name: string): string {
 	return `${printable(name)} is on the chain already.`;
 }
 
-/** The model is not on the chain. */
+/** Returns the text for a model that is not on the chain. */
 export function isNotListed(name: string, meant: readonly string[]): string {
 	return `${printable(name)} is not on the chain.${didYouMean(meant)}`;
 }
 
-/** The place is none of the chain. */
+/** Returns the text for an invalid position. */
 export function noPlace(typed: string, total: number): string {
 	return `"${printable(typed)}" is no place on the chain, which has ${total}.`;
 }
 
-/** A model was listed; `cost` is what it costs. */
+/** Returns the text after a model was added. `cost` says what it costs. */
 export function added(name: string, cost: string, isAvailable: boolean): string {
 	const how = isAvailable ? ` Choose ${POOL_MODEL} in /model for sessions that use the chain.` : "";
 	return `${name} is on the chain (${cost}).${how}`;
 }
 
-/** A model was taken off the list. */
+/** Returns the text after a model was removed. */
 export function removed(name: string, isLast: boolean): string {
 	const what = `${printable(name)} is off the chain`;
 	return isLast ? `${what}, which is empty now: ${POOL_MODEL} is gone from /model.` : `${what}.`;
 }
 
-/** The list was emptied. */
+/** Returns the text after the list was emptied. */
 export function cleared(total: number): string {
 	return total === 0 ? "The chain was empty already." : `The chain is empty: ${POOL_MODEL} is gone from /model.`;
 }
 
-/** In what state a link is. `until`: when one that failed is asked again. */
+/** Returns the state of a link. `until`: when a failed link is asked again. */
 export function linkState(obstacle: LinkObstacle | undefined, until: string | undefined): string {
 	switch (obstacle) {
 		case undefined:

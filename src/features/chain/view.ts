@@ -6,18 +6,18 @@ import { POOL_MODEL } from "../../pi/pool-model.ts";
 import { alignColumns, formatClock, hanging } from "../../ui-kit/format.ts";
 import { EMPTY, heading, linkState } from "./texts.ts";
 
-/** The chain as it stands. */
+/** The chain at one moment. */
 export interface ChainView {
 	/** False on hosts without virtual models. */
 	readonly isAvailable: boolean;
-	/** The session in front of the person is on the virtual model. */
+	/** True if the person's session is on the virtual model. */
 	readonly isSelected: boolean;
 	readonly links: readonly ShownLink[];
 	/** Epoch ms. */
 	readonly now: number;
 }
 
-/** The JSON document of `chain --json`, version 1. */
+/** Returns the document of `chain --json`, version 1. */
 export function chainAsJson({ isAvailable, isSelected, links }: ChainView): ChainDocument {
 	return {
 		version: 1,
@@ -35,7 +35,7 @@ export function chainAsJson({ isAvailable, isSelected, links }: ChainView): Chai
 	};
 }
 
-/** What a request on a link costs. */
+/** Returns what a request on a link costs. */
 export function costOf({ isPaid, isSubscription, model }: ShownLink): string {
 	if (!model) return "price unknown";
 	if (isSubscription) return "subscription";
@@ -43,19 +43,19 @@ export function costOf({ isPaid, isSubscription, model }: ShownLink): string {
 	return isPaid ? `paid: ${dollars(input)} in, ${dollars(output)} out per million tokens` : "no price listed";
 }
 
-/** The same where there is little room. */
+/** Returns the same in fewer words. */
 export function shortCostOf({ isPaid, isSubscription, model }: ShownLink): string {
 	if (!model) return "";
 	if (isSubscription) return "subscription";
 	return isPaid ? `paid ${dollars(model.cost.input)}/${dollars(model.cost.output)}` : "no price";
 }
 
-/** In what state a link is. */
+/** Returns the state of a link. */
 export function stateOf({ obstacle, closure }: ShownLink, now: number): string {
 	return linkState(obstacle, closure?.until === undefined ? undefined : formatClock(closure.until, now));
 }
 
-/** The chain for a person, in lines of `columns`. */
+/** Formats the chain in lines of `columns`. */
 export function chainAsText({ isAvailable, links, now }: ChainView, columns: number): string {
 	if (links.length === 0) return EMPTY;
 	const names = alignColumns(links.map(({ name }, at) => [String(at + 1), printable(name)]));

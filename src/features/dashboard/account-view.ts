@@ -12,18 +12,18 @@ import { causeOf, notesOf } from "./texts.ts";
 export interface AccountDetails {
 	readonly shown: ShownAccount;
 	readonly view: PoolView;
-	/** An answer about its usage is waited for. */
+	/** True while its usage is being fetched. */
 	readonly isAsking: boolean;
-	/** The newest first. */
+	/** Newest first. */
 	readonly moves: readonly Move[];
 	/** What it was used for today; undefined for nothing. */
 	readonly today: Amounts | undefined;
 }
 
-/** Moves of one account that are listed. */
+/** Maximum number of moves shown per account. */
 const MOST_MOVES = 4;
 
-/** Everything that is known of one account, in lines of `width`; what is the matter with it first. */
+/** Formats everything known of one account in lines of `width`, problems first. */
 export function accountLines({ shown, view, isAsking, moves, today }: AccountDetails, width: number): Line[] {
 	const { now, accounts } = view;
 	const { account, sessions } = shown;
@@ -39,13 +39,13 @@ export function accountLines({ shown, view, isAsking, moves, today }: AccountDet
 	const inUse: Fact[] = sessions > 0 ? [["in use", `by ${plural(sessions, "session")}`]] : [];
 	const used: Fact[] = today ? [["today", amountsText(today)]] : [];
 	return [
-		// What shares it is one of the facts.
+		// The facts already say what shares the account.
 		...notesOf({ ...shown, shared: undefined }, view),
 		...linesOf([...inUse, ...facts, ...used, ...moved], width).map((text) => [span("text", printable(text))]),
 	];
 }
 
-/** Narrower than this a column for the names leaves too little beside it. */
+/** In fewer columns than this, a column for names leaves too little beside it. */
 const NARROW = 45;
 
 function linesOf(facts: readonly Fact[], width: number): string[] {

@@ -25,7 +25,7 @@ interface Ports {
 	readonly usage: Pick<UsageMonitor, "refreshStale" | "setBaseUrl" | "isAsking">;
 	readonly resetCredits: Pick<ResetCreditList, "refreshStale">;
 	readonly eventLog: Pick<EventLog, "read">;
-	/** Has `listener` called after the event log was written, until the function that it gives is called. */
+	/** Calls `listener` after each write of the event log, until the returned function is called. */
 	readonly followLog: (listener: () => void) => () => void;
 	readonly ledger: Pick<Ledger, "read" | "follow">;
 	readonly session: SessionView;
@@ -34,8 +34,8 @@ interface Ports {
 }
 
 /**
- * `/multicodex` without a word: the dashboard, a menu where there are only dialogs, `show` where there is no person.
- * Everything that it does is reported on the way.
+ * `/multicodex` without a word: the dashboard in a terminal, a menu with dialogs only, `show` if there is no person.
+ * The commands that it runs report by themselves.
  */
 export function createDashboardCommand(ports: Ports): Subcommand<NoArgs> {
 	const { pool, clock } = ports;
@@ -62,14 +62,14 @@ export function createDashboardCommand(ports: Ports): Subcommand<NoArgs> {
 	};
 }
 
-/** A key of the dashboard: the subcommand that it runs. */
+/** The subcommand that a key of the dashboard runs. */
 interface KeyCommand {
 	readonly command: string;
-	/** Opens a dialog of its own: the dashboard makes room, and is back afterwards. */
+	/** True if it opens a dialog of its own: the dashboard closes for that long. */
 	readonly hasDialog: boolean;
-	/** Its outcome is seen in the dashboard. */
+	/** True if the dashboard shows its outcome. */
 	readonly isQuiet?: boolean;
-	/** The words it is run with; without them, the highlighted account, or for `undo` the removed one. */
+	/** The words to run it with. Without them, the highlighted account, or for `undo` the removed one. */
 	readonly words?: readonly string[];
 }
 
@@ -87,7 +87,7 @@ const KEY_COMMANDS: Readonly<Record<Exclude<DashboardAction, "close">, KeyComman
 	undo: { command: "add", hasDialog: true },
 };
 
-/** Usage that is due while the dashboard is open is asked for this often; the monitor says what is due. */
+/** How often the open dashboard fetches due usage. The monitor decides what is due. */
 const LOOK_MS = 60_000;
 
 interface Wish {
@@ -95,13 +95,13 @@ interface Wish {
 	readonly id: string | undefined;
 }
 
-/** An account that was just removed, and its label as the screen shows it. */
+/** An account that was just removed, with its label as shown. */
 interface Removed {
 	readonly account: Account;
 	readonly label: string;
 }
 
-/** Shows the dashboard until it is closed; false where this pi shows no panels. */
+/** Shows the dashboard until it is closed; false if this pi cannot show a panel. */
 async function onScreen(
 	ctx: CommandContext,
 	ports: Ports,
@@ -118,7 +118,7 @@ async function onScreen(
 	do {
 		wish = await openPanel<Wish>(ctx, { ended: { action: "close", id: undefined } }, (host) => {
 			const isClosed = new AbortController();
-			/** The usage says which lists there are. */
+			/** The usage says which lists exist. */
 			const look = async () => {
 				await usage.refreshStale();
 				if (!isClosed.signal.aborted) await resetCredits.refreshStale(isClosed.signal);
@@ -168,7 +168,7 @@ async function onScreen(
 						host.close({ action, id: account?.id });
 						return;
 					}
-					// Its outcome takes the place of the line about the removal.
+					// Its outcome replaces the line about the removal.
 					if (!key.isQuiet) removed = undefined;
 					pressKey(key, held(account?.id, pool), ctx).catch((error: unknown) =>
 						tellDefect(error, "command", pool.emit),
@@ -179,7 +179,7 @@ async function onScreen(
 			const { render } = panel;
 			return Object.assign(panel, {
 				render: (width: number) => {
-					// What is known is on the screen before anything is asked for.
+					// What is known is on the screen before anything is fetched.
 					if (!isPainted) setImmediate(beginBehind);
 					isPainted = true;
 					return render(width);
@@ -191,7 +191,7 @@ async function onScreen(
 		const given = action === "undo" ? removed?.account : held(id, pool);
 		const label = view().accounts.find(({ account }) => account.id === id)?.account.label;
 		const ended = await carryOutWish(KEY_COMMANDS[action], given, ctx, ports, cursor.put);
-		// Who leaves a dialog by Esc goes on in the editor: what is typed next is no key of a dashboard.
+		// A person who leaves a dialog by Esc continues in the editor. What is typed next is not for the dashboard.
 		if (ended === "cancelled") break;
 		const isGone = action === "remove" && !pool.accounts().some((account) => account.id === id);
 		if (isGone && given && label !== undefined) removed = { account: given, label };
@@ -200,7 +200,7 @@ async function onScreen(
 	return wish !== undefined;
 }
 
-/** A pin on it is a question then. */
+/** True if pinning the account requires a question. */
 function isAtCap(id: string | undefined, pool: Pool): boolean {
 	return id !== undefined && pool.atCap().has(id);
 }
@@ -217,12 +217,12 @@ async function pressKey(
 	return "done";
 }
 
-/** The account as it is now; the one on the screen may be masked, or gone. */
+/** Returns the account as it is now. The one on the screen may be masked, or gone. */
 function held(id: string | undefined, pool: Pool): Account | undefined {
 	return id === undefined ? undefined : pool.account(id);
 }
 
-/** Runs a key that needs a dialog of its own; afterwards an account that has joined is the highlighted one. */
+/** Runs a key that needs its own dialog. Afterwards, an account that has joined is highlighted. */
 async function carryOutWish(
 	key: KeyCommand,
 	account: Account | undefined,
@@ -238,7 +238,7 @@ async function carryOutWish(
 	return ended;
 }
 
-/** Where there are only dialogs: the subcommands to choose from, each asking for what it needs. */
+/** With dialogs only: offers the subcommands, each of which asks for what it needs. */
 async function menu(ctx: CommandContext, { pool, session }: Ports): Promise<void> {
 	const { host, signal } = ctx;
 	// The first one is this menu.
@@ -253,7 +253,7 @@ async function menu(ctx: CommandContext, { pool, session }: Ports): Promise<void
 	if (given) await ctx.run(name, given);
 }
 
-/** The account that the command is to work on; undefined when the person has chosen none. */
+/** Returns the account that the command should use; undefined if the person has chosen none. */
 async function chooseAccount(
 	{ name, summary }: Subcommand,
 	isOffered: (account: Account) => boolean,

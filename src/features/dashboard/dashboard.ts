@@ -15,43 +15,43 @@ import { filtered } from "./list-filter.ts";
 import type { Move } from "./moves.ts";
 import type { LastRotation } from "./texts.ts";
 
-/** What the dashboard asks of the rest. */
+/** Dependencies of the dashboard. */
 export interface DashboardDeps {
 	readonly view: () => PoolView;
 	readonly cursor: ListCursor;
-	/** An answer about usage is waited for: of this account, or without one of any. */
+	/** True while usage is being fetched: of this account, or without an id of any. */
 	readonly isAsking: (id?: AccountId) => boolean;
-	/** The last rotation of this process. */
+	/** Returns the last rotation of this process. */
 	readonly lastRotation: () => LastRotation | undefined;
-	/** Moves of sessions between accounts, in any process; the newest first. */
+	/** Returns the moves of sessions between accounts, in any process, newest first. */
 	readonly moves: () => readonly Move[];
-	/** What an account was used for today; undefined for nothing, and until that is known. */
+	/** Returns what an account was used for today; undefined for nothing, or while unknown. */
 	readonly usedToday: (id: AccountId) => Amounts | undefined;
 	readonly paint: Paint;
 	readonly highlight: Highlight;
-	/** True for a key that this person's key bindings give that meaning. */
+	/** True for a key that has this meaning in the person's key bindings. */
 	readonly isKey: (typed: string, key: PanelKey) => boolean;
-	/** Lines that the panel may take now. */
+	/** Returns how many lines the panel may take now. */
 	readonly room: () => number;
 	readonly repaint: () => void;
 	readonly pace: Pace;
-	/** The label of the account that was just removed, while it can be put back. */
+	/** Returns the label of the account that was just removed, while it can be restored. */
 	readonly undoable: () => string | undefined;
-	/** `account` is the one that was highlighted when the key was pressed; undefined in an empty pool. */
+	/** Called for a key. `account` is the one that was highlighted when it was pressed; undefined in an empty pool. */
 	readonly onAction: (action: DashboardAction, account: Account | undefined) => void;
 }
 
-/** Creates the dashboard. It draws what it is given and does nothing by itself; text is never taken for its keys. */
+/** Creates the dashboard. It draws what it is given and does nothing by itself. Text is never taken for keys. */
 export function createDashboard(deps: DashboardDeps): Component & Focusable {
 	const { cursor } = deps;
 	const input = new Input();
 	const fold = createFold();
 	let mode: Mode = "keys";
 	let isDetailed = false;
-	/** Lines of the details that have been scrolled past. */
+	/** Number of lines of the details scrolled past. */
 	let scrolled = 0;
 	let drawn: Drawing = { lines: [] };
-	/** The account that was highlighted when the key was pressed that waits for what follows it. */
+	/** The account that was highlighted when the waiting key was pressed. */
 	let pressedOn: Account | undefined;
 
 	const hasFilter = () => mode === "filter" || input.getValue() !== "";
@@ -103,7 +103,7 @@ export function createDashboard(deps: DashboardDeps): Component & Focusable {
 		}
 		return drawn.lines;
 	};
-	/** Accounts that are shown at once: the step of the page keys. */
+	/** Number of accounts shown at once: the step of the page keys. */
 	const page = () => Math.max(1, drawn.fitting ?? 1);
 
 	const filter = (typed: string) => {
@@ -119,7 +119,7 @@ export function createDashboard(deps: DashboardDeps): Component & Focusable {
 		input.setValue("");
 		mode = "keys";
 	};
-	/** True where the key scrolls the details of an account. */
+	/** Scrolls the details of an account; false if the key does not scroll. */
 	const scroll = (typed: string): boolean => {
 		const { height, total } = drawn.details ?? { height: 0, total: 0 };
 		const steps = [
@@ -145,11 +145,11 @@ export function createDashboard(deps: DashboardDeps): Component & Focusable {
 	const pressInFilter = (typed: string) => {
 		if (isBound(typed, "tui.select.cancel")) endFilter();
 		else if (isBound(typed, "tui.select.confirm")) {
-			// A filter that leaves nothing is a slip: the field stays.
+			// A filter without a match is a slip, so the field stays open.
 			if (selectedIn(shownIn(deps.view()))) mode = "keys";
 		} else if (!move(typed)) filter(typed);
 	};
-	/** True where the key asks for something of the rest. */
+	/** Handles a key. Returns true if it asks for an action outside the dashboard. */
 	const pressKey = (typed: string): boolean => {
 		if (mode === "help") mode = "keys";
 		else if (mode === "filter") pressInFilter(typed);
@@ -157,13 +157,13 @@ export function createDashboard(deps: DashboardDeps): Component & Focusable {
 		return false;
 	};
 	const pressCommand = (typed: string): boolean => {
-		// The first Esc takes the filter away.
+		// The first Esc clears the filter.
 		if (isBound(typed, "tui.select.cancel") && input.getValue() !== "") {
 			endFilter();
 			return false;
 		}
 		const account = deps.view().accounts.find((each) => each.account.id === pressedOn?.id)?.account;
-		// The row may have gone while its key waited.
+		// The row may have disappeared while its key waited.
 		if (pressedOn && !account) return false;
 		const action = actionOf(typed, momentOf(account), deps.isKey);
 		if (action === undefined && textIn(typed) !== undefined) takeText(typed);
@@ -171,7 +171,7 @@ export function createDashboard(deps: DashboardDeps): Component & Focusable {
 		deps.onAction(action, account);
 		return true;
 	};
-	/** What only changes how the accounts are looked at. */
+	/** Handles a key that only changes how the accounts are shown. */
 	const doHere = (action: DashboardAction | LookAction): action is LookAction => {
 		if (action === "help") mode = "help";
 		else if (action === "fold") fold.toggle();
@@ -181,19 +181,19 @@ export function createDashboard(deps: DashboardDeps): Component & Focusable {
 		} else return false;
 		return true;
 	};
-	/** Letters that are no key of the dashboard are text as well: they may be the beginning of more. */
+	/** Letters that are not keys of the dashboard are text too, since more may follow. */
 	const takeText = (text: string) => {
-		// Where there is nothing to filter, text goes nowhere.
+		// With nothing to filter, text is dropped.
 		if (deps.view().accounts.length === 0) return;
 		mode = "filter";
-		// What begins with a slash begins a filter; a command that was meant for the editor matches nothing.
+		// Text that starts with a slash starts a filter. A command meant for the editor matches nothing.
 		const begun = input.getValue() === "" ? text.replace(/^\//, "") : text;
 		if (begun !== "") filter(begun);
 	};
 	const typing = createTyping({
 		pace: deps.pace,
 		onKey: (typed) => {
-			// What was asked for draws by itself, and may have closed this.
+			// The action draws by itself, and may have closed the dashboard.
 			if (!pressKey(typed)) deps.repaint();
 		},
 		onText: (text) => {
@@ -218,7 +218,7 @@ export function createDashboard(deps: DashboardDeps): Component & Focusable {
 	return Object.assign(panel, WITH_PAGE_KEYS);
 }
 
-/** Letters that move, as in many terminal programs. */
+/** Letters that move the cursor, as in many terminal programs. */
 const LETTER_STEPS: readonly (readonly [KeyId, number])[] = [
 	["j", 1],
 	["k", -1],

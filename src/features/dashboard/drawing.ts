@@ -32,14 +32,14 @@ import {
 	rotationLine,
 } from "./texts.ts";
 
-/** How the accounts are looked at: with the keys, with the keys listed, or with letters going into the filter. */
+/** What keys do: act, show the list of keys, or edit the filter. */
 export type Mode = "keys" | "help" | "filter";
 
 /** What the dashboard shows at one moment. */
 export interface Scene {
 	/** The whole pool. */
 	readonly whole: PoolView;
-	/** What filter and fold leave of it. */
+	/** The part of the pool that filter and fold leave. */
 	readonly view: PoolView;
 	readonly selected: ShownAccount | undefined;
 	readonly folded: readonly ShownAccount[];
@@ -51,54 +51,54 @@ export interface Scene {
 	readonly isAsking: (id?: AccountId) => boolean;
 	readonly lastRotation: LastRotation | undefined;
 	readonly moves: readonly Move[];
-	/** What an account was used for today; undefined for nothing, and until that is known. */
+	/** Returns what an account was used for today; undefined for nothing, or while unknown. */
 	readonly usedToday: (id: AccountId) => Amounts | undefined;
 	/** The label of the account that was just removed. */
 	readonly undone: string | undefined;
-	/** Lines that the panel may take. */
+	/** Number of lines that the panel may take. */
 	readonly room: number;
-	/** Lines of the details that have been scrolled past. */
+	/** Number of lines of the details scrolled past. */
 	readonly scrolled: number;
-	/** The first of so many accounts that are shown. */
+	/** Returns the index of the first account to show, given how many fit. */
 	readonly top: (height: number) => number;
 	readonly paint: Paint;
 	readonly highlight: Highlight;
 }
 
-/** What was drawn. */
+/** The result of drawing. */
 export interface Drawing {
 	readonly lines: string[];
-	/** Accounts that fit at most; undefined where no list was drawn. */
+	/** Maximum number of accounts that fit; undefined if no list was drawn. */
 	readonly fitting?: number;
-	/** Lines of the details that are shown at once, and how many there are; undefined where none were drawn. */
+	/** How many lines of the details are visible, and how many there are; undefined if none were drawn. */
 	readonly details?: { readonly height: number; readonly total: number };
 }
 
-/** The detail block is as high as this at least, so that news in it move nothing. */
+/** Minimum height of the detail block, so that changes in it move nothing. */
 const DETAIL_LINES = 2;
-/** Fewer accounts than this are not worth the detail block. */
+/** With fewer accounts than this, the detail block is not shown. */
 const FEWEST_ROWS = 3;
-/** A single account is the whole pool. */
+/** With a single account, its own line says everything about the pool. */
 const FEWEST_IN_POOL = 2;
 
 const FILTER_HINTS = ["type to filter", "enter keep it", "esc end it"];
-/** Where nothing fits Enter does nothing. */
+/** With no match, Enter does nothing. */
 const ASTRAY_HINTS = ["type to filter", "esc end it"];
 
 const LEAD = "   ";
 
-/** What every form of the dashboard is made of. */
+/** The parts that every form of the dashboard shares. */
 interface Frame {
 	readonly rule: string;
-	/** Rule, headline, and the pool's line where there is more than one account. */
+	/** Rule, headline, and the pool's line if there are several accounts. */
 	readonly head: readonly string[];
-	/** What the key before this one has done. */
+	/** The result of the previous key. */
 	readonly news: readonly string[];
 	line(spans: Line): string;
-	/** The same over as many lines as it needs, within a margin. */
+	/** The same, wrapped into as many lines as needed, within a margin. */
 	wrapped(spans: Line): string[];
 	hints(isShort: boolean): string[];
-	/** The filter, while there is one. */
+	/** The filter, if there is one. */
 	readonly field: readonly string[];
 }
 
@@ -154,7 +154,7 @@ function drawList(scene: Scene, selected: ShownAccount, frame: Frame, width: num
 	const { whole, view, folded, room } = scene;
 	const { rule, head, line, wrapped, hints, field, news } = frame;
 	const { accounts, now } = view;
-	// Columns do not move while a filter is typed.
+	// Measure the whole pool, so that columns do not move while a filter is typed.
 	const table = layOut(whole, width);
 	const rotation = lastRotationOf(scene);
 	const detail = [...details(selected, view), ...(rotation ? [rotationLine(rotation, now)] : [])];
@@ -162,7 +162,7 @@ function drawList(scene: Scene, selected: ShownAccount, frame: Frame, width: num
 	const heading = table.heading.map(line);
 	const under = field.length > 0 ? field : [""];
 	const [rules = "", headlines = ""] = head;
-	// From the richest on: a terminal may be too low for the details, for the pool's line, and even for every hint.
+	// From the fullest on: a terminal may be too low for the details, for the pool's line, and even for every hint.
 	const forms = [
 		{ above: [...head, ...under, ...heading], below: [...block, ...news, ...hints(table.isNarrow), rule] },
 		{ above: [...head, ...under, ...heading], below: [...news, ...hints(table.isNarrow), rule] },
@@ -205,7 +205,7 @@ function drawAccount(scene: Scene, selected: ShownAccount, frame: Frame, width: 
 	const height = Math.max(1, roomIn(form));
 	if (body.length <= height)
 		return { lines: [...form.above, ...body, ...form.below], details: { height, total: body.length } };
-	// A line says how many there are more.
+	// One line says how many more there are.
 	const shown = Math.max(1, height - 1);
 	const from = Math.min(scrolled, body.length - shown);
 	const more = line([span("dim", `${LEAD}${body.length - shown} more lines  pgup pgdn`)]);
@@ -213,17 +213,17 @@ function drawAccount(scene: Scene, selected: ShownAccount, frame: Frame, width: 
 	return { lines, details: { height: shown, total: body.length } };
 }
 
-/** Narrower than this there is room for the keys that matter most. */
+/** In fewer columns than this, only the most important keys are shown. */
 const NARROW = 60;
-/** Fewer lines of an account than this are not worth the frame around them. */
+/** With fewer lines of an account than this, the frame around them is dropped. */
 const FEWEST_LINES = 6;
 
-/** As high as usual at least, and parted from what follows. */
+/** Fills up to the usual height, plus a line to separate what follows. */
 function filledUp(detail: readonly string[]): string[] {
 	return [...detail, ...Array<string>(Math.max(0, DETAIL_LINES - detail.length)).fill(""), ""];
 }
 
-/** The last one of this process is known before it is in the log. */
+/** The last rotation of this process is known before it is in the log. */
 function lastRotationOf({ whole, lastRotation, moves }: Scene): Rotation | undefined {
 	const labels = whole.accounts.map(({ account }) => account);
 	const logged = moves.find(({ isRotation }) => isRotation);
@@ -238,7 +238,7 @@ function lastRotationOf({ whole, lastRotation, moves }: Scene): Rotation | undef
 	return last && { ...last, from: labelIn(labels, last.from), to: labelIn(labels, last.to) };
 }
 
-/** As many parts as fit, in the order of what matters. */
+/** Shows as many parts as fit, most important first. */
 function headerSpans({ whole, isAsking }: Scene, width: number): Line {
 	const title = " MultiCodex";
 	const asking = askingIn(whole, isAsking);

@@ -1,20 +1,20 @@
 import type { AccountId } from "../../core/ids.ts";
 import { type PoolView, type ShownAccount, usableIn } from "../../core/pool/pool-view.ts";
 
-/** Keeps accounts that are of no use now out of a list that is too long for the terminal. */
+/** Hides accounts that are useless now from a list that is too long for the terminal. */
 export interface Fold {
-	/** The list without the accounts that are folded. */
+	/** Returns the list without folded accounts. */
 	listed(view: PoolView): PoolView;
-	/** The accounts that are folded, in the order of the list. */
+	/** Returns the folded accounts, in the list's order. */
 	folded(view: PoolView): readonly ShownAccount[];
-	/** There are folded accounts, or there were before the person unfolded them. */
+	/** True if accounts are folded, or were before the person unfolded them. */
 	isOffered(): boolean;
 	/** Unfolds, or folds again. */
 	toggle(): void;
 	/**
-	 * Decides anew where something else than the accounts' figures has changed: which accounts there are, or `place`,
-	 * which names the terminal's size. What is in the list by then stays there, so that no row moves. True where the list
-	 * is another one now.
+	 * Decides again if something other than the accounts' figures has changed: which accounts there are, or `place`,
+	 * which stands for the terminal's size. What is in the list then stays there, so that no row moves. Returns true if
+	 * the list has changed.
 	 */
 	decide(view: PoolView, place: string, fitting: number, highlighted: AccountId | undefined): boolean;
 }
@@ -46,7 +46,7 @@ export function createFold(): Fold {
 			const isOfUse = ({ account, state, isActive, isPinned, outsideOf }: ShownAccount) =>
 				(state === "ready" && outsideOf === undefined) || isActive || isPinned || account.id === highlighted;
 			const others = accounts.filter((shown) => !isOfUse(shown));
-			// Where none is ready each is worth a look: one of them is back first.
+			// If none is ready, every account matters: one of them is back first.
 			const isWorthIt = accounts.length > fitting && usableIn({ accounts }).some(({ state }) => state === "ready");
 			useless = isWorthIt ? new Set(others.map(({ account }) => account.id)) : NONE;
 			return !isOpen && (before.size > 0 || useless.size > 0);

@@ -17,39 +17,38 @@ export type DashboardAction =
 	| "undo"
 	| "close";
 
-/** What a key does in the dashboard itself. */
+/** What a key does within the dashboard. */
 export type LookAction = "help" | "details" | "fold";
 
 /**
- * Where the hint line names a key: also on a narrow terminal, where there is room, or not at all; `off`: it does
- * nothing.
+ * When the hint line names a key: even on a narrow terminal, if there is room, or never. `off`: the key does nothing.
  */
 type Naming = "always" | "room" | "never" | "off";
 
-/** What the dashboard shows, as far as keys depend on it. */
+/** The parts of the dashboard's state that keys depend on. */
 export interface KeyMoment {
-	/** The highlighted account; undefined where there is none. */
+	/** The highlighted account; undefined if there is none. */
 	readonly account: Account | undefined;
-	/** The pool serves nothing now: pi-multicodex is off, or pi has a key of its own. */
+	/** True if the pool serves nothing now: the extension is off, or pi has its own API key. */
 	readonly isBypassed: boolean;
-	/** An account was just removed, and can be put back. */
+	/** True if an account was just removed and can be restored. */
 	readonly isUndoable: boolean;
-	/** Accounts are folded, or would be. */
+	/** True if accounts are folded, or would be. */
 	readonly hasFold: boolean;
 	readonly isDetailed: boolean;
 }
 
 interface Key {
 	readonly typed: { readonly binding: PanelKey } | { readonly letter: KeyId };
-	/** As the hint line names it. */
+	/** Its name in the hint line. */
 	readonly name: string;
 	readonly does: string;
-	/** The same where there is room for a few words. */
+	/** The same in a few words. */
 	readonly help: string;
 	readonly action: DashboardAction | LookAction;
-	/** `room` unless told otherwise, and `off` without an account. */
+	/** When to name it. By default `room`, and `off` without an account. */
 	readonly naming?: (account: Account, moment: KeyMoment) => Naming;
-	/** How it is named in an empty pool, where there is something to do for it. */
+	/** When to name it in an empty pool, if it does something there. */
 	readonly ofNone?: Naming;
 }
 
@@ -58,9 +57,9 @@ const cancel = { binding: "tui.select.cancel" } as const;
 const always = (): Naming => "always";
 const namingOfUse = ({ enabled, needsLogin }: Account): Naming => (enabled && !needsLogin ? "always" : "never");
 
-/** Every key but those that move or filter: what is pressed, what is hinted at, and what is done. */
+/** Every key except those that move or filter: what is pressed, how it is named, and what it does. */
 const KEYS: readonly Key[] = [
-	// Pressed on an account that cannot serve it tells why.
+	// On an account that cannot serve, this key says why.
 	{
 		typed: confirm,
 		name: "enter",
@@ -153,7 +152,7 @@ const KEYS: readonly Key[] = [
 		does: "more",
 		help: "unfold, or fold again",
 		action: "fold",
-		// The line of what is folded names it.
+		// The line about folded accounts names this key.
 		naming: (_, { hasFold, isDetailed }) => (hasFold && !isDetailed ? "never" : "off"),
 	},
 	{
@@ -163,7 +162,7 @@ const KEYS: readonly Key[] = [
 		help: "show or hide keys",
 		action: "help",
 		naming: always,
-		// All others stand in the hint line.
+		// The hint line shows all other keys.
 		ofNone: "never",
 	},
 	{
@@ -177,7 +176,7 @@ const KEYS: readonly Key[] = [
 	},
 ];
 
-/** Keys that stand in no list of what is done: they only move, or filter. */
+/** Keys without an action: they only move or filter. */
 const MOVES_HELP: readonly (readonly [string, string])[] = [
 	["↑↓ j k", "move"],
 	["home end", "first, last"],
@@ -185,7 +184,7 @@ const MOVES_HELP: readonly (readonly [string, string])[] = [
 ];
 const MOVE = "↑↓ move";
 
-/** What the key that was typed asks for; undefined for one that does nothing now. */
+/** Returns what a typed key asks for; undefined if it does nothing now. */
 export function actionOf(
 	typed: string,
 	moment: KeyMoment,
@@ -196,7 +195,7 @@ export function actionOf(
 	return keysIn(moment).find(isPressed)?.action;
 }
 
-/** `isShort`: only the few keys that matter most. */
+/** Returns the words of the hint line. `isShort`: only the most important keys. */
 export function hintWords(moment: KeyMoment, isShort: boolean): string[] {
 	const named = isShort ? ["always"] : ["always", "room"];
 	const words = keysIn(moment)
@@ -205,7 +204,7 @@ export function hintWords(moment: KeyMoment, isShort: boolean): string[] {
 	return moment.account && !isShort ? [MOVE, ...words] : words;
 }
 
-/** Every key and what it does: one on a line, or in fewer words where the terminal is too low for that. */
+/** Lists every key and what it does: one per line, or in fewer words on a low terminal. */
 export function helpLines(moment: KeyMoment, width: number, room: number): Line[] {
 	const keys = keysIn(moment);
 	const moves = moment.account ? MOVES_HELP : [];

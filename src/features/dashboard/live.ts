@@ -6,31 +6,31 @@ import type { UsageWindow } from "../../core/usage.ts";
 
 /** What the whole pool has left of one kind of window. */
 export interface PoolWindow {
-	/** As `5h` or `7d`. */
+	/** Such as `5h` or `7d`. */
 	readonly name: string;
-	/** Of what the pool holds when it is full; an account counts by the size of its plan. */
+	/** Relative to a full pool. Each account counts by the size of its plan. */
 	readonly leftPercent: number;
-	/** A figure in it is old. */
+	/** True if one of the figures is old. */
 	readonly isStale: boolean;
 }
 
-/** The reset that gives the pool quota back first. */
+/** The first reset that gives the pool quota back. */
 export interface NextReset {
 	readonly account: Account;
-	/** As `5h`. */
+	/** Such as `5h`. */
 	readonly window: string;
 	/** Epoch ms. */
 	readonly at: number;
 }
 
-/** What the pool has left in all, and what it gets back first. */
+/** What the pool has left in total, and what it gets back first. */
 export interface PoolTotals {
-	/** The shortest first. */
+	/** Shortest first. */
 	readonly windows: readonly PoolWindow[];
 	readonly nextReset: NextReset | undefined;
 }
 
-/** Adds up what the accounts of the session have left that can serve, or will when a window resets. */
+/** Adds up what the session's accounts have left, if they can serve now or after the reset of a window. */
 export function totalsOf(view: PoolView): PoolTotals {
 	const { now } = view;
 	const known = usableIn(view).filter(({ state, usage }) => usage && (state === "ready" || state === "cooling"));
@@ -64,8 +64,8 @@ export function totalsOf(view: PoolView): PoolTotals {
 }
 
 /**
- * The tightest window of each length, with what of it can be used; undefined where a longer one is spent: until that
- * resets, neither the rest of the shorter one nor its reset helps.
+ * Returns the tightest window of each length and how much of it is usable; undefined if a longer one is spent. Until
+ * that resets, neither the rest of the shorter one nor its reset helps.
  */
 function usableOf({ usage }: ShownAccount, now: number) {
 	const tightest = new Map<string, UsageWindow>();

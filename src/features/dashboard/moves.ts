@@ -3,41 +3,41 @@ import type { LoggedDecision } from "../../core/decision.ts";
 import type { AccountId } from "../../core/ids.ts";
 import { followReads } from "../../pi/follow-reads.ts";
 
-/** A session that left one account for another, in any process. */
+/** A session's move from one account to another, in any process. */
 export interface Move {
 	/** Epoch ms. */
 	readonly at: number;
 	readonly from: AccountId;
 	readonly to: AccountId;
 	readonly reason: string;
-	/** The window that was spent, as `5h`. */
+	/** The spent window, such as `5h`. */
 	readonly window: string | undefined;
-	/** A request left `from` before it had its answer; else a session changed between two requests. */
+	/** True if a request left `from` before it had its answer; false if the session changed between two requests. */
 	readonly isRotation: boolean;
 }
 
-/** What the decision log tells of moves between accounts, kept current while it is followed. */
+/** Moves between accounts in the decision log, kept up to date. */
 export interface Moves {
-	/** The newest first. */
+	/** Returns the moves, newest first. */
 	list(): readonly Move[];
-	/** Lets go of the log. */
+	/** Stops following the log. */
 	stop(): void;
 }
 
-/** What {@link followMoves} needs. */
+/** Dependencies of {@link followMoves}. */
 export interface MovesDeps {
-	/** The last `count` decisions of the log, the newest last. */
+	/** Returns the last `count` decisions of the log, newest last. */
 	readonly read: (count: number) => Promise<readonly LoggedDecision[]>;
-	/** Has `listener` called after the log was written, until the function that it gives is called. */
+	/** Calls `listener` after each write of the log, until the returned function is called. */
 	readonly follow: (listener: () => void) => () => void;
 	readonly onNews: () => void;
 	readonly onFailure: (error: unknown) => void;
 }
 
-/** The log is read this far back: other decisions stand between the moves. */
+/** Number of decisions read, since others lie between the moves. */
 const DECISIONS = 200;
 
-/** Reads the moves, and again whenever the log was written. */
+/** Reads the moves now and after each write of the log. */
 export function followMoves({ read, follow, onNews, onFailure }: MovesDeps): Moves {
 	let moves: readonly Move[] = [];
 	const { stop } = followReads({
@@ -61,7 +61,7 @@ function movesIn(decisions: readonly LoggedDecision[]): Move[] {
 	return moves.reverse();
 }
 
-/** The label of an account; of one that has left, its id. */
+/** Returns the label of an account, or its id if it has left. */
 export function labelIn(accounts: readonly Account[], id: AccountId): string {
 	return accounts.find((account) => account.id === id)?.label ?? id;
 }

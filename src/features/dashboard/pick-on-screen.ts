@@ -11,9 +11,9 @@ interface Ports {
 }
 
 /**
- * Lets the person pick an account on the screen; adding and removing is done on the way, and the picker is open again
- * afterwards, unless the question or the sign-in was left by Esc: the person goes on in the editor then. Undefined
- * where this pi shows no panels.
+ * Lets the person pick an account on the screen. Adding and removing happen in between, after which the picker opens
+ * again; if the person left that question or sign-in by Esc, the editor comes next. Undefined if this pi cannot show a
+ * panel.
  */
 export async function pickOnScreen(
 	ctx: CommandContext,

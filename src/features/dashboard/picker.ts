@@ -24,7 +24,7 @@ import { fieldLines, panelAround } from "../../ui-kit/text-field.ts";
 import { createTyping, type Pace } from "../../ui-kit/typing.ts";
 import { filtered, noMatch } from "./list-filter.ts";
 
-/** What was picked: an account by its id, what else there is to choose, or nothing. */
+/** What was picked: an account by its id, another row, or nothing. */
 export type Picked =
 	| { readonly kind: "use"; readonly id: AccountId }
 	| { readonly kind: "remove"; readonly id: AccountId }
@@ -32,15 +32,15 @@ export type Picked =
 	| { readonly kind: "add" }
 	| { readonly kind: "closed" };
 
-/** What the picker asks of the rest. */
+/** Dependencies of the picker. */
 export interface PickerDeps {
 	readonly view: () => PoolView;
 	readonly cursor: ListCursor;
 	readonly paint: Paint;
 	readonly highlight: Highlight;
-	/** True for a key that this person's key bindings give that meaning. */
+	/** True for a key that has this meaning in the person's key bindings. */
 	readonly isKey: (typed: string, key: PanelKey) => boolean;
-	/** Lines that the panel may take now. */
+	/** Returns how many lines the panel may take now. */
 	readonly room: () => number;
 	readonly repaint: () => void;
 	readonly pace: Pace;
@@ -51,34 +51,34 @@ type Row =
 	| { readonly id: string; readonly shown: ShownAccount }
 	| { readonly id: string; readonly name: "auto" | "add"; readonly does: string };
 
-/** Ids of rows that are no accounts; no account has a blank in its id. */
+/** Ids of rows that are not accounts. No account has a blank in its id. */
 const AUTO = "row auto";
 const ADD = "row add";
-/** What is there to choose beside the accounts. */
+/** Rows after the accounts. */
 const LAST_ROWS = [
 	{ id: AUTO, name: "auto", does: "let the policy choose" },
 	{ id: ADD, name: "add", does: "sign in to another account" },
 ] as const;
 const LONGEST_DEED = Math.max(...LAST_ROWS.map(({ does }) => does.length));
-/** Labels have this much room where there is enough of it. */
+/** The width of labels, if there is room. */
 const LABEL = 24;
 const LEAD = 3;
-/** Rules, title, field, blanks and hints. */
+/** Lines for rules, title, field, blanks and hints. */
 const LINES_AROUND = 8;
 
-/** Creates the picker: accounts by a filter, and below them what is always there. */
+/** Creates the picker: accounts with a filter, followed by rows that are always there. */
 export function createPicker(deps: PickerDeps): Component & Focusable {
 	const { cursor, paint } = deps;
 	const input = new Input();
 
-	/** No account matches: no row is highlighted until the person moves to one. */
+	/** No account matches, so no row is highlighted until the person moves to one. */
 	let isAstray = false;
 
 	const rowsOf = ({ accounts }: PoolView): Row[] => [
 		...filtered(accounts, input.getValue()).accounts.map((shown) => ({ id: shown.account.id, shown })),
 		...LAST_ROWS,
 	];
-	/** A slip of the keys neither ends a pin nor signs in: for that the whole word is needed, or the arrows. */
+	/** A typo must neither end a pin nor start a sign-in. Those need the whole word, or the arrows. */
 	const highlightBest = () => {
 		const typed = input.getValue().trim().toLowerCase();
 		const named = typed === "" ? undefined : LAST_ROWS.find(({ name }) => name === typed);
@@ -163,8 +163,8 @@ export function createPicker(deps: PickerDeps): Component & Focusable {
 	return Object.assign(panel, WITH_PAGE_KEYS);
 }
 
-/** How rows are drawn at this width: with what is left of the windows where there is room, else without. */
-/** What Enter does on a row. */
+/** How rows are drawn at this width: with what is left of the windows, if that fits. */
+/** Returns what Enter does on a row. */
 function enterDoes(selected: Row | undefined, view: PoolView): string {
 	if (selected && "name" in selected) return selected.name === "add" ? "sign in" : "use";
 	return bypassedBy(view) === undefined ? "use" : "use later";
@@ -180,7 +180,7 @@ function lineMaker(view: PoolView, width: number): (row: Row, isSelected: boolea
 	const room = (most: number) => width - LEAD - 2 - most;
 	const withWindows = room(Math.max(0, ...rests.map(({ whole }) => whole)));
 	const isWide = withWindows >= Math.min(longest, LABEL / 2);
-	// What the last rows do has room beside a label that is only wide for its looks.
+	// The texts of the last rows fit beside a label of the comfortable width.
 	const comfortable = Math.min(LABEL, room(LONGEST_DEED));
 	const label = isWide
 		? Math.min(withWindows, Math.max(longest, comfortable))
@@ -195,7 +195,7 @@ function lineMaker(view: PoolView, width: number): (row: Row, isSelected: boolea
 			return [lead, span(tone, `${padCell(name, label)}  `), span("muted", hasRoom ? row.does + policy : row.does)];
 		}
 		const state = stateCell(row.shown, now, true);
-		// What cannot serve now is muted as a whole.
+		// An account that cannot serve now is muted completely.
 		const isReady = row.shown.state === "ready" && row.shown.outsideOf === undefined;
 		const windows = isWide
 			? windowCells(row.shown, now).map(({ name: window, left, tone: ofLeft }) =>
@@ -212,7 +212,7 @@ function lineMaker(view: PoolView, width: number): (row: Row, isSelected: boolea
 	};
 }
 
-/** Columns that the rest of a row takes beside its label, with windows and without. */
+/** Returns the columns that a row needs besides its label, with and without windows. */
 function restOf(shown: ShownAccount, now: number): { readonly whole: number; readonly state: number } {
 	const state = stateCell(shown, now, true).text.length;
 	const windows = windowCells(shown, now).reduce(

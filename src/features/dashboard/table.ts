@@ -7,37 +7,37 @@ import { windowLabel } from "../../ui-kit/format.ts";
 import { type Line, nameCell, padCell, span } from "../../ui-kit/panel.ts";
 import { SHARED_SIGN, signedLabel } from "../../ui-kit/shared-texts.ts";
 
-/** The accounts as lines, in the richest form that fits. */
+/** The accounts as lines, in the fullest form that fits. */
 export interface Table {
-	/** Two lines an account, and room for little else. */
+	/** True if each account takes two lines and little else fits. */
 	readonly isNarrow: boolean;
 	readonly heading: readonly Line[];
-	/** Lines that one account takes. */
+	/** Number of lines per account. */
 	readonly height: number;
-	/** Without the column of the cursor's sign. */
+	/** Draws a row, without the column for the cursor's sign. */
 	row(shown: ShownAccount, isSelected: boolean): Line[];
 }
 
 const LEAD = 3;
 const GAP = 3;
-/** With the blank before it: `  73%`, ` ~73%`, `~100%`. */
+/** Including the leading blank: `  73%`, ` ~73%`, `~100%`. */
 const PERCENT = 5;
 const RESET = 5;
 const SHORTEST_LABEL = 10;
-/** More of a label than this gives way to meters. */
+/** The part of a label beyond this width gives way to meters. */
 const TELLING_LABEL = 16;
 const PLAN = 4;
 const LONGEST_PLAN = 12;
 const METERS = [10, 9, 8, 7, 6, 5, 0];
 const UNKNOWN = "--";
 
-/** What each form of the table shows; from the richest on. */
+/** What each form of the table shows, from the fullest on. */
 const FORMS = [...METERS.map((cells) => ({ cells, hasPlan: true })), { cells: 0, hasPlan: false }];
 
-/** What is left of each account's windows: worked out once a drawing, for a pool may be large. */
+/** What is left of each account's windows. Computed once per drawing, since a pool may be large. */
 type Cells = ReadonlyMap<ShownAccount, readonly WindowCell[]>;
 
-/** Columns of windows that every account has a cell in, the shortest first; by name. */
+/** Returns the names of windows that have a cell in every account, shortest first. */
 function windowColumns(cells: Cells): string[] {
 	const lengths = new Map<string, number>();
 	for (const { name, minutes } of [...cells.values()].flat()) lengths.set(name, lengths.get(name) ?? minutes);
@@ -45,10 +45,7 @@ function windowColumns(cells: Cells): string[] {
 	return names.length > 0 ? names : ["5h", "7d"];
 }
 
-/**
- * Lays the accounts of `view` out for `width` columns. What is measured is all of them, so that scrolling moves
- * nothing.
- */
+/** Lays out the accounts of `view` in `width` columns. Measures all of them, so that scrolling moves nothing. */
 export function layOut(view: PoolView, width: number): Table {
 	const { accounts, now } = view;
 	const known: Cells = new Map(accounts.map((shown) => [shown, windowCells(shown, now)]));
@@ -87,7 +84,7 @@ export function layOut(view: PoolView, width: number): Table {
 interface Widths {
 	readonly names: readonly string[];
 	readonly label: number;
-	/** 0 leaves the column out; so with the cells of a meter. */
+	/** 0 leaves the column out; the same applies to the cells of a meter. */
 	readonly plan: number;
 	readonly cells: number;
 	readonly reset: number;
@@ -142,7 +139,7 @@ function wideTable({ names, label, plan, cells, reset }: Widths, known: Cells, n
 interface NarrowWidths {
 	readonly width: number;
 	readonly label: number;
-	/** Of the time until a reset; 0 leaves it out. */
+	/** Width of the time until a reset; 0 leaves it out. */
 	readonly reset: number;
 }
 
@@ -166,7 +163,7 @@ function narrowTable({ width, label, reset }: NarrowWidths, known: Cells, now: n
 	};
 }
 
-/** The label in so many columns. The sign of a shared account is never cut. */
+/** Returns the label in this many columns. Never cuts the sign of a shared account. */
 function labelCell({ account }: ShownAccount, width: number): string {
 	const sign = account.shared ? ` ${SHARED_SIGN}` : "";
 	return visibleWidth(printable(account.label)) + sign.length > width
@@ -177,13 +174,13 @@ function labelCell({ account }: ShownAccount, width: number): string {
 function narrowLabel({ account }: ShownAccount, width: number, room: number): string {
 	const { label, shared } = account;
 	const sign = shared ? ` ${SHARED_SIGN}` : "";
-	// Where even the sign has no room, the name is worth more.
+	// If even the sign does not fit, the name matters more.
 	if (room <= sign.length) return nameCell(label, width, room);
 	const name = nameCell(label, Math.max(1, width - sign.length), room - sign.length).trimEnd();
 	return padCell(`${name}${sign}`, Math.max(width, visibleWidth(name) + sign.length));
 }
 
-/** What stands in a narrow row of a window, and how long until its reset where there is room for that. */
+/** Returns a window's text in a narrow row, with the time until its reset if that fits. */
 function narrowCell({ name, left, resetsIn }: WindowCell, reset: number) {
 	return {
 		figure: `${shortName(name)}${left.padStart(PERCENT)}`,
@@ -191,7 +188,9 @@ function narrowCell({ name, left, resetsIn }: WindowCell, reset: number) {
 	};
 }
 
-/** The windows that a narrow row has room for: a figure that is cut says something else. The roomiest go first. */
+/**
+ * Returns the windows that fit into a narrow row, since a figure that is cut is wrong. The widest are dropped first.
+ */
 function fitting(cells: readonly WindowCell[], reset: number, width: number): readonly WindowCell[] {
 	const columns = cells.reduce(
 		(sum, cell) => {

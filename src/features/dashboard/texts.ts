@@ -40,7 +40,7 @@ export interface LastRotation {
 	readonly event: Extract<PoolEvent, { type: "rotated" }>;
 }
 
-/** The last time that a request left one account for another, by their labels, in whatever process. */
+/** The last time a request in any process left one account for another, by label. */
 export interface Rotation {
 	/** Epoch ms. */
 	readonly at: number;
@@ -50,10 +50,10 @@ export interface Rotation {
 	readonly window: string | undefined;
 }
 
-/** Usage that is on its way: of one account, or of several. */
+/** Usage being fetched: of one account, or of several. */
 export type Asking = Account | "several" | undefined;
 
-/** What the first line says of the pool, most important first. */
+/** Returns the parts of the first line, most important first. */
 export function headline(view: PoolView, asking: Asking): string[] {
 	const { accounts, pinned, policy } = view;
 	const bypassed = bypassedBy(view);
@@ -76,7 +76,7 @@ function askingWords(asking: Asking): string | undefined {
 	return asking === "several" ? "asking for usage" : `asking for usage of ${asking.label}`;
 }
 
-/** How old the oldest of what is fresh is; what is stale has a mark of its own in its row. */
+/** Returns the age of the oldest fresh usage. Stale usage is marked in its row. */
 function usageAge({ accounts, now }: PoolView): string {
 	const known = accounts.flatMap(({ usage }) => (usage ? [usage] : []));
 	const fresh = known.filter((usage) => freshness(usage, now) === "fresh").map(({ capturedAt }) => capturedAt);
@@ -85,10 +85,10 @@ function usageAge({ accounts, now }: PoolView): string {
 	return `usage ${formatDuration(Math.max(0, now - Math.max(...known.map(({ capturedAt }) => capturedAt))))} old`;
 }
 
-/** Longest part of an error that is shown. */
+/** Maximum length of an error that is shown. */
 const LONGEST_ERROR = 200;
 
-/** What the table has no room for: who an account is, and what is the matter with it. */
+/** Returns what does not fit into the table: who an account is, and what is wrong with it. */
 export function details(shown: ShownAccount, view: PoolView): Line[] {
 	const { account, lastError } = shown;
 	const { now } = view;
@@ -100,7 +100,7 @@ export function details(shown: ShownAccount, view: PoolView): Line[] {
 	];
 }
 
-/** What is the matter with an account, and what to do about it. */
+/** Returns what is wrong with an account, and what to do about it. */
 export function notesOf(shown: ShownAccount, { now }: PoolView): Line[] {
 	const { account, state, readyAt } = shown;
 	const cooldowns = activeCooldowns(shown.cooldowns, now);
@@ -127,7 +127,7 @@ export function notesOf(shown: ShownAccount, { now }: PoolView): Line[] {
 	return lines;
 }
 
-/** `last error 14:02: usage limit`: in words, also where a code of ours is all that is known. */
+/** `last error 14:02: usage limit`, in words even if only a code is known. */
 export function lastErrorLine({ text, at }: { readonly text: string; readonly at: number }, now: number): string {
 	return `last error ${formatPast(at, now)}: ${errorWords(text).slice(0, LONGEST_ERROR)}`;
 }
@@ -138,23 +138,23 @@ export function rotationLine({ at, from, to, reason, window }: Rotation, now: nu
 	return [span("dim", `last rotation ${formatClock(at, now)}  ${from} to ${to}  ${why}`)];
 }
 
-/** `5h limit`, or why else a session left its account. */
+/** `5h limit`, or the other reason for which a session left its account. */
 export function causeOf(reason: string, window: string | undefined): string {
 	if (reason === "usage_limit" && window !== undefined) return `${windowLabel(window)} limit`;
 	if (reason === "capped" && window !== undefined) return `${windowLabel(window)} cap`;
 	return reason === "user" ? "by hand" : humanize(reason);
 }
 
-/** Each row of the head begins with its own word; what follows that word is aligned. */
+/** Each row of the head starts with its own word. What follows is aligned. */
 const POOL = " Pool        ";
 
-/** How long quota lasts, in the longest wording that fits; no line where nothing can be told. */
+/** Returns how long quota lasts, in the longest wording that fits; no line without a forecast. */
 export function lastsLine(view: PoolView, width: number): readonly Line[] {
 	const text = lastsTexts(view).find((each) => visibleWidth(each) < width);
 	return text === undefined ? [] : [[span("dim", ` ${printable(text)}`)]];
 }
 
-/** What the pool has left in all, and what it gets back first, in the richest form that fits. */
+/** Returns what the pool has left in total, and what it gets back first, in the fullest form that fits. */
 export function poolLine(view: PoolView, width: number): Line {
 	const { windows, nextReset } = totalsOf(view);
 	if (windows.length === 0) return [span("dim", `${POOL}usage unknown`)];
@@ -192,7 +192,7 @@ export function poolLine(view: PoolView, width: number): Line {
 	return forms.find(fits) ?? bare;
 }
 
-/** `3 more, m shows them: 2 out of quota, 1 off`, in fewer words where that has no room. */
+/** `3 more, m shows them: 2 out of quota, 1 off`, or fewer words if that does not fit. */
 export function foldLine(folded: readonly ShownAccount[], now: number, room: number): Line {
 	const words = folded.map((shown) => stateWord(shown, now));
 	const counts = STATE_WORDS.flatMap((word) => {
@@ -208,7 +208,7 @@ export function foldLine(folded: readonly ShownAccount[], now: number, room: num
 	return [span("dim", forms.find((form) => visibleWidth(form) <= room) ?? bare)];
 }
 
-/** Where there is no account yet. */
+/** Returns the text for a pool without accounts. */
 export function emptyPool(): Line[] {
 	return [
 		[span("text", "No Codex account is signed in.")],
@@ -216,7 +216,7 @@ export function emptyPool(): Line[] {
 	];
 }
 
-/** What is asked before a menu of commands, where there is no room for the table. */
+/** Returns the heading of a menu of commands, where the table does not fit. */
 export function menuTitle(view: PoolView): string {
 	const accounts = usableIn(view);
 	const ready = accounts.filter(({ state }) => state === "ready").length;

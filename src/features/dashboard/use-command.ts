@@ -32,7 +32,7 @@ type Choice =
 	| {
 			readonly kind: "account";
 			readonly account: Account;
-			/** `--yes` was typed: a cap on it is no question. */
+			/** True if `--yes` was typed. A cap then needs no question. */
 			readonly isAgreed?: boolean;
 	  }
 	| { readonly kind: "auto" | "add" | "ask" };
@@ -43,7 +43,7 @@ interface Ports extends AccountNames {
 	readonly clock: Clock;
 }
 
-/** `/multicodex use`: pin an account for all sessions, or let the policy choose again. */
+/** `/multicodex use`: pins an account for all sessions, or lets the policy choose again. */
 export function createUse(ports: Ports): Subcommand<Choice> {
 	const { pool, session } = ports;
 	const usage = `use [account|auto] [${YES}]`;
@@ -117,7 +117,7 @@ async function pin(
 	return { text, json: { pinned: account.id } };
 }
 
-/** Asks on a panel, or in a dialog where there are only dialogs; undefined without an answer. */
+/** Asks on a panel, or in a dialog if there are only dialogs; undefined without an answer. */
 async function ask(ctx: CommandContext, ports: Ports): Promise<Choice | { readonly kind: "closed" } | undefined> {
 	const { pool, clock } = ports;
 	const { host, signal } = ctx;

@@ -14,13 +14,13 @@ import type { Pool } from "../../core/pool/pool.ts";
 import type { PoolProblemKind } from "../../core/shared-pool.ts";
 
 /**
- * What other extensions hear on `pi.events`, by channel. Payloads are plain and frozen, and name accounts by their ids,
- * as `show --json` has them. Times are ISO 8601; `null` is "not known".
+ * Events for other extensions on `pi.events`, by channel. Payloads are plain and frozen, and identify accounts by the
+ * ids of `show --json`. Times are ISO 8601; `null` means "not known".
  */
 export interface BusEvents {
 	/**
-	 * The session goes on with `to`. `how`: it had no account and `chosen` is its first, `from` was refused or found
-	 * spent (`rotated`), or it could have served on (`switched`).
+	 * The session continues with `to`. `how`: `to` is its first account (`chosen`), `from` was refused or found spent
+	 * (`rotated`), or `from` could have continued to serve (`switched`).
 	 */
 	readonly "multicodex:account:switched": {
 		readonly from: AccountId | null;
@@ -37,19 +37,22 @@ export interface BusEvents {
 		readonly until: string | null;
 		readonly cause: CoolingCause;
 	};
-	/** That is over. Noticed at the next request, or within a minute where a footer is shown. */
+	/** A cooldown ended. Noticed at the next request, or within a minute if a footer is shown. */
 	readonly "multicodex:account:recovered": {
 		readonly account: AccountId;
 		readonly scope: CooldownScope;
 		readonly cause: CoolingCause;
 	};
-	/** An account needs its person to sign in again. */
+	/** A person has to sign in to an account again. */
 	readonly "multicodex:account:signed-out": { readonly account: AccountId; readonly reason: string };
-	/** An account was switched off: OpenAI has closed it, or its workspace stays disabled. */
+	/** An account was disabled because OpenAI closed it or its workspace stays disabled. */
 	readonly "multicodex:account:closed": { readonly account: AccountId; readonly reason: string };
-	/** Windows of an account were reset by one of its reset credits. */
+	/** A reset credit has reset the windows of an account. */
 	readonly "multicodex:account:redeemed": { readonly account: AccountId };
-	/** What is left of the only account that is ready is at a `threshold`, percent. Once a window and threshold. */
+	/**
+	 * Only one account is ready, and what is left of it has reached a `threshold`, percent. Once per window and
+	 * threshold.
+	 */
 	readonly "multicodex:pool:last-one": {
 		readonly account: AccountId;
 		readonly window: string;
@@ -57,7 +60,7 @@ export interface BusEvents {
 		readonly threshold: number;
 		readonly resetsAt: string | null;
 	};
-	/** A forecast says when no account will be able to serve; `account` resets first, at `resetsAt`. */
+	/** The forecast says when no account will be able to serve. `account` resets first, at `resetsAt`. */
 	readonly "multicodex:pool:low": {
 		readonly dryAt: string | null;
 		readonly from: string | null;
@@ -65,11 +68,11 @@ export interface BusEvents {
 		readonly account: AccountId | null;
 		readonly resetsAt: string | null;
 	};
-	/** The database of the pool that several machines share cannot be used. `problem` is one of `PoolProblemKind`. */
+	/** The database of the shared pool cannot be used. `problem` is a `PoolProblemKind`. */
 	readonly "multicodex:pool:away": { readonly problem: PoolProblemKind; readonly since: string | null };
-	/** It can be used again; `since` is when it could not. */
+	/** The database can be used again. `since` is when the problem started. */
 	readonly "multicodex:pool:back": { readonly since: string | null };
-	/** A request found no account to serve it. Counts are of accounts; `readyAt` is when the first is back. */
+	/** No account could serve a request. Numbers count accounts; `readyAt` is when the first one is back. */
 	readonly "multicodex:pool:exhausted": {
 		readonly total: number;
 		readonly cooling: number;
@@ -80,10 +83,10 @@ export interface BusEvents {
 	};
 }
 
-/** An event for others: its channel and payload. */
+/** An event for other extensions: its channel and payload. */
 export type BusEvent = { [Channel in keyof BusEvents]: readonly [Channel, BusEvents[Channel]] }[keyof BusEvents];
 
-/** Passes on to other extensions what becomes of accounts and pool. What a listener throws is its own business. */
+/** Publishes what happens to accounts and the pool to other extensions. Errors of their listeners do not affect us. */
 export function publishEvents(pi: ExtensionAPI, pool: Pool): void {
 	pool.subscribe((event) => {
 		const busEvent = busEventOf(event);
@@ -92,13 +95,13 @@ export function publishEvents(pi: ExtensionAPI, pool: Pool): void {
 		try {
 			pi.events.emit(channel, Object.freeze(payload));
 		} catch {
-			// A bus that lets a listener's throw through. Our own listeners still have to get the event.
+			// This bus lets a listener's error through. Our own listeners must still get the event.
 			return;
 		}
 	});
 }
 
-/** Is of no concern to others. */
+/** For events that do not concern others. */
 const silent = () => undefined;
 
 const BUS_EVENTS: EventTable<BusEvent | undefined> = {
@@ -160,7 +163,7 @@ const BUS_EVENTS: EventTable<BusEvent | undefined> = {
 	warning: silent,
 };
 
-/** The event for other extensions; undefined for one that is only ours. */
+/** Returns the event for other extensions; undefined if it is internal. */
 export function busEventOf(event: PoolEvent): BusEvent | undefined {
 	return mapEvent(BUS_EVENTS, event, undefined);
 }

@@ -20,7 +20,7 @@ interface Ports {
 	readonly clock: Clock;
 }
 
-/** `/multicodex log`: the last decisions of all processes. */
+/** `/multicodex log`: shows the last decisions of all processes. */
 export function createLog({ eventLog, pool, membership, clock }: Ports): Subcommand<Args> {
 	const usage = "log [n] [--json]";
 	return {
@@ -36,7 +36,7 @@ export function createLog({ eventLog, pool, membership, clock }: Ports): Subcomm
 			return { count: Number(count), asJson: given.options.has("--json") };
 		},
 		run: async ({ count, asJson }) => {
-			// What this process has just decided belongs there too.
+			// Include what this process has just decided.
 			await eventLog.flush();
 			const decisions = await eventLog.read(count);
 			const gone = await membership.lastRemoved();

@@ -15,7 +15,7 @@ import {
 	windowLabel,
 } from "../../ui-kit/format.ts";
 
-/** The JSON document of `log --json`, version 1: the lines of the log as an array, the newest last. Ids only. */
+/** Returns the document of `log --json`, version 1: the lines of the log as an array, newest last. Ids only. */
 export function logAsJson(decisions: readonly LoggedDecision[]): LogDocument {
 	return {
 		version: 1,
@@ -27,7 +27,7 @@ export function logAsJson(decisions: readonly LoggedDecision[]): LogDocument {
 	};
 }
 
-/** The same for a person: one entry a decision, in lines of `columns`, with labels and the local clock. */
+/** Formats the log: one entry per decision, in lines of `columns`, with labels and the local clock. */
 export function logAsText(
 	decisions: readonly LoggedDecision[],
 	accounts: readonly Account[],
@@ -36,7 +36,7 @@ export function logAsText(
 ): string {
 	if (decisions.length === 0) return "No decision has been logged yet.";
 	const labels = new Map(accounts.map(({ id, label }) => [id, label]));
-	// Of an account that has left, its id.
+	// Shows the id of an account that has left.
 	const nameOf = (id: string | undefined) => (id === undefined ? "?" : (labels.get(id) ?? id));
 	return decisions
 		.flatMap((decision) => {
@@ -51,7 +51,7 @@ function dayOf({ kind, at }: LoggedDecision, now: number): string {
 	return "byDay" in LINES[kind] && isToday ? ` (${formatDay(at)})` : "";
 }
 
-/** Why an account began a session, by the term that decided. */
+/** Why a session started on an account, by the term that decided. */
 const CHOSEN_FOR: Readonly<Record<string, string>> = {
 	pin: "pinned",
 	session: "it served the session last",
@@ -68,19 +68,19 @@ const CHOSEN_FOR: Readonly<Record<string, string>> = {
 	trial: "what is known of it is old, or a guess",
 };
 
-/** How an account came or left. */
+/** How an account joined or left. */
 const SOURCES: Readonly<Record<string, string>> = {
 	login: "by a sign-in",
 	pi: "by pi's own login",
 	"pi logout": "pi was signed out",
 };
 
-/** A decision with its names and words, as its line needs them. */
+/** A decision with the names and words that its line needs. */
 interface Told extends LoggedDecision {
-	/** Labels, or ids of accounts that have left. */
+	/** Labels, or the ids of accounts that have left. */
 	readonly name: string;
 	readonly formerName: string;
-	/** The clock of `until`. */
+	/** `until` on the clock. */
 	readonly clock: string | undefined;
 	/** The reason in words. */
 	readonly why: string;
@@ -88,11 +88,11 @@ interface Told extends LoggedDecision {
 
 interface LogLine {
 	readonly text: (told: Told) => string;
-	/** A person did it, and looks for it by its day, also on that day. */
+	/** True for what a person did. It is looked up by its day, so the day is shown even if it is today. */
 	readonly byDay?: true;
 }
 
-/** What of a window is reached, by the reason of a rotation. */
+/** What of a window was reached, by the reason for a rotation. */
 const SPENT_WORDS: ReadonlyMap<string, string> = new Map([
 	["usage_limit", "limit"],
 	["capped", "cap"],
@@ -103,7 +103,7 @@ function chosenFor(decidedBy: string | undefined): string {
 	return ownValue(CHOSEN_FOR, decidedBy) ?? humanize(decidedBy);
 }
 
-/** The line of every kind of decision. */
+/** The line for each kind of decision. */
 const LINES = {
 	chosen: {
 		text: ({ name, decidedBy }) => `${name}: started, ${chosenFor(decidedBy)}`,
@@ -208,7 +208,7 @@ function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => 
 	});
 }
 
-/** Why a link of the chain was closed. A newer version may have a reason that is not known here. */
+/** Returns why a link of the chain was closed. A newer version may have a reason that is unknown here. */
 function linkReason(reason = "?"): string {
 	const known: Readonly<Record<string, string>> = {
 		quota: "out of quota",
@@ -219,7 +219,7 @@ function linkReason(reason = "?"): string {
 	return ownValue(known, reason) ?? humanize(reason);
 }
 
-/** What keeps a shared pool away. A newer version may have a problem that is not known here. */
+/** Returns what is wrong with a shared pool. A newer version may have a problem that is unknown here. */
 function problemInWords(problem = "?"): string {
 	const known: Readonly<Record<string, string>> = {
 		away: "its database could not be reached",
@@ -237,18 +237,21 @@ function problemInWords(problem = "?"): string {
 	return ownValue(known, problem) ?? humanize(problem);
 }
 
-/** How many could not serve because they rested or were out of quota; of the others the log says why by itself. */
+/**
+ * Returns how many accounts could not serve because they cooled or were out of quota. The log explains the others by
+ * itself.
+ */
 function restingOf(cooling: number | undefined, total: number | undefined): string {
 	if (!cooling || total === undefined) return "";
 	return `: ${cooling} of ${total} resting or out of quota`;
 }
 
-/** How an account came or left, where that is known. */
+/** Returns how an account joined or left, if known. */
 function wayOf(reason: string | undefined): string {
 	return reason === undefined ? "" : `, ${ownValue(SOURCES, reason) ?? humanize(reason)}`;
 }
 
-/** Where not the whole account is meant. */
+/** Names the part of an account, if not all of it is meant. */
 function partOf(scope: string | undefined): string {
 	if (scope === undefined || scope === "account") return "";
 	return isReserveLimit(scope.replace("limit:", "")) ? " (Luna Reserve)" : ` (${scope.replace(":", " ")})`;

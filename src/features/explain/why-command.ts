@@ -23,9 +23,9 @@ interface Ports {
 	readonly sharedPools: Pick<SharedPools, "status">;
 }
 
-/** `/multicodex why`: the account that the next request of this session takes, by the rules that choose it. */
+/** `/multicodex why`: shows the account that would serve this session's next request, by the rules that choose it. */
 export function createWhy({ link, settings, session, poolModel, offersFor, sharedPools }: Ports): Subcommand<Args> {
-	/** What comes where no account can serve; of one on bought credits, what comes after it. */
+	/** Returns what would serve if no account could; for an account on bought credits, what would serve after it. */
 	const offersAfter = (plan: Plan, host: ExtensionContext) => {
 		const [first] = plan.order;
 		if (first && first.gate?.kind !== "credits") return [];

@@ -20,25 +20,25 @@ import {
 } from "../../ui-kit/format.ts";
 import { awayWord, sharedUseAsJson, usersText } from "../../ui-kit/shared-texts.ts";
 
-/** What the next request of a session would be decided on. */
+/** What the next request of a session is decided on. */
 export interface WhyView {
 	readonly plan: Plan;
-	/** False while the person has switched us off: then pi serves by itself. */
+	/** False while the extension is switched off and pi serves by itself. */
 	readonly isEnabled: boolean;
-	/** True while pi holds a key of its own for Codex: requests are then not ours. */
+	/** True while pi holds its own API key for Codex. Requests are then not ours. */
 	readonly isForeign: boolean;
 	readonly policy: string;
-	/** Undefined where the session uses none of Codex. */
+	/** Undefined if the session uses no Codex model. */
 	readonly model: string | undefined;
 	/** The link of the chain that serves in place of the pool. */
 	readonly link?: string | undefined;
 	/** The pool that this machine shares with others. */
 	readonly sharedPool?: SharedPoolStatus | undefined;
-	/** What may serve where no account can from its included quota, or after the one that serves on bought credits. */
+	/** What may serve if no account can from included quota, or after the one that serves on bought credits. */
 	readonly offers?: readonly Offer[];
 }
 
-/** The JSON document of `why --json`, version 1. Ids only; times are ISO 8601. */
+/** Returns the document of `why --json`, version 1. Ids only; times are ISO 8601. */
 export function whyAsJson(view: WhyView): WhyDocument {
 	const { plan, isEnabled, isForeign, policy, model, link, offers = [], sharedPool } = view;
 	const [first, second] = plan.order;
@@ -76,7 +76,7 @@ export function whyAsJson(view: WhyView): WhyDocument {
 	};
 }
 
-/** A wait is no part of it: the gates tell when which account is back. */
+/** A wait is left out: the gates already say when each account is back. */
 function offerAsJson({ rung, consent }: Offer): NonNullable<WhyDocument["beyond"]> {
 	switch (rung.kind) {
 		case "wait":
@@ -99,7 +99,9 @@ function gateAsJson(gate: Gate): WhyDocument["candidates"][number]["gate"] {
 	return { kind: gate.kind, until: iso(gate.until), ...(gate.guessed && { guessed: true }) };
 }
 
-/** The same for a person, in lines of `columns`: who serves and why, then all accounts in the order of the choice. */
+/**
+ * Formats the same for a person, in lines of `columns`: who serves and why, then all accounts in the order of choice.
+ */
 export function whyAsText(view: WhyView, columns: number): string {
 	const { order, gated, now } = view.plan;
 	const all = [...order, ...gated];
@@ -130,7 +132,7 @@ export function whyAsText(view: WhyView, columns: number): string {
 	].join("\n");
 }
 
-/** Who renews shared accounts, where this machine does not. */
+/** Says who renews shared accounts, if this machine does not. */
 function poolLines({ name, role, connection }: SharedPoolStatus, now: number): string[] {
 	const pool = printable(name);
 	const runner =
@@ -164,7 +166,7 @@ function headline({ plan, isEnabled, isForeign, policy, link }: WhyView): string
 	return `${name} serves next (${policy}): ${because}.`;
 }
 
-/** What may serve then, in order. */
+/** Lists what may serve then, in order. */
 function whatFollows({ plan, offers = [], link, isEnabled, isForeign }: WhyView): string[] {
 	const texts = isEnabled && !isForeign && link === undefined ? offers.flatMap(offerText) : [];
 	if (texts.length === 0) return [];
@@ -187,7 +189,7 @@ function offerText({ rung, consent }: Offer): string[] {
 	}
 }
 
-/** Why a term puts an account first, as the end of a sentence. `text` is what it was measured at. */
+/** Says why a term puts an account first, as the end of a sentence. `text` is the measured value. */
 function reasonText(term: string, text: string, next: Gate | undefined): string {
 	switch (term) {
 		case "doubt":
@@ -231,14 +233,14 @@ function noneReady(plan: Plan): string {
 	return `No account ${what} before ${returnText(readyAt, now, isGuess)}.`;
 }
 
-/** What decided about an account: against the one before it, or, for the first, against the next. */
+/** Says what decided about an account: compared with the previous one or, for the first, with the next. */
 function decisiveText({ rank, gate, terms, decidedBy }: Ranked, following: Ranked | undefined, now: number): string {
 	if (gate?.kind === "credits") return `on bought credits until ${formatClock(gate.until, now)}`;
 	const name = rank === 1 ? following?.decidedBy : decidedBy;
 	return terms().find((term) => term.name === name)?.text ?? "the only one";
 }
 
-/** A moment ahead, by the clock and from now. */
+/** Formats a time ahead, on the clock and from now. */
 function returnText(at: number, now: number, isGuess?: boolean): string {
 	return `${about(isGuess)}${formatClock(at, now)}, in ${formatDuration(at - now)}`;
 }

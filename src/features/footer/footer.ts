@@ -12,14 +12,14 @@ import { PROVIDER } from "../../pi/provider.ts";
 import { type FooterModel, footerLine } from "./line.ts";
 import { footerModel, type Waiting } from "./model.ts";
 
-/** Status key, also the slash command's name. */
+/** Key of the status line. Also the name of the slash command. */
 const STATUS_KEY = "multicodex";
 
 /** The line that the footer shows while a Codex model is selected. */
 export interface Footer {
-	/** Draws now and from here on; called again for every session. */
+	/** Draws now and from now on. Called again for every session. */
 	start(ctx: ExtensionContext): void;
-	/** The selected model has changed, or something else that is drawn. */
+	/** Draws again after the selected model, or anything else in the line, has changed. */
 	draw(): void;
 	stop(): void;
 }
@@ -28,27 +28,25 @@ interface Deps {
 	readonly pool: Pool;
 	readonly affinity: Affinity;
 	readonly settings: () => Settings;
-	/** True while pi holds a key of its own for Codex. */
+	/** True while pi holds its own API key for Codex. */
 	readonly isForeign: () => boolean;
-	/** The Codex model of a session that is on one, or on the virtual model. */
+	/** Returns the Codex model of a session that is on one, or on the virtual model. */
 	readonly codexId: (ctx: ExtensionContext) => string | undefined;
-	/** The link of the chain that serves the session; undefined while the pool does. */
+	/** Returns the link of the chain that serves the session; undefined while the pool does. */
 	readonly serving: (ctx: ExtensionContext) => string | undefined;
-	/** What a session was served from last. */
+	/** Returns what a session was last served from. */
 	readonly sourceOf: Beyond["source"];
-	/** How long quota lasts. */
+	/** Forecasts how long quota lasts. */
 	readonly forecasts: Pick<ForecastSource, "current" | "subscribe">;
 	/** The pool that this machine shares with others. */
 	readonly sharedPool?: SharedPools["status"];
-	/** Runs with every minute's redraw. */
+	/** Called with every minute's redraw. */
 	readonly onTick: () => void;
-	/**
-	 * Has `listener` called when another process may have stored something, until the function that it gives is called.
-	 */
+	/** Calls `listener` when another process may have stored something, until the returned function is called. */
 	readonly followStores: (listener: () => void) => () => void;
 }
 
-/** Times in the line are in minutes, so it is drawn again once a minute; what counts down, once a second. */
+/** Times in the line are in minutes, so it is redrawn every minute. Countdowns are redrawn every second. */
 const REDRAW_MS = 60_000;
 const COUNTDOWN_MS = 1000;
 const MINUTE_MS = 60_000;
@@ -70,12 +68,12 @@ export function createFooter(deps: Deps): Footer {
 		sharedPool,
 	} = deps;
 	let context: ExtensionContext | undefined;
-	/** By request: one that ends leaves the countdown of another. */
+	/** By request: the end of one must not end the countdown of another. */
 	const waits = new Map<number, Waiting>();
 	let isAsking = false;
 	let minutes: NodeJS.Timeout | undefined;
 	let seconds: NodeJS.Timeout | undefined;
-	/** When the next minute of a time in the line is over, so that it says the same as a panel above it. */
+	/** Fires when a time in the line changes to its next minute, so that it agrees with a panel above. */
 	let minuteEnd: NodeJS.Timeout | undefined;
 	let isDrawQueued = false;
 	let shown: string | undefined;
@@ -83,7 +81,7 @@ export function createFooter(deps: Deps): Footer {
 
 	const lineFor = (ctx: ExtensionContext) => {
 		const { theme } = ctx.ui;
-		// A client that draws by itself is given words, not a terminal's colours.
+		// A client that draws by itself gets words without a terminal's colours.
 		const hasColours = modeOf(ctx) === "tui";
 		const columns = process.stdout.columns ?? DEFAULT_COLUMNS;
 		const [modelId, sessionId] = [codexId(ctx), ctx.sessionManager.getSessionId()];
@@ -129,12 +127,12 @@ export function createFooter(deps: Deps): Footer {
 			if (next !== shown) context.ui.setStatus(STATUS_KEY, next);
 			shown = next;
 		} catch (error) {
-			// The session was replaced; its context is of no more use, and the next one begins with `start`.
+			// The session was replaced and its context is useless. The next one begins with `start`.
 			stop();
 			tellDefect(error, "footer", pool.emit);
 		}
 	};
-	/** Several events of one moment make one drawing. */
+	/** Several events at one moment cause one drawing. */
 	const drawSoon = () => {
 		if (isDrawQueued) return;
 		isDrawQueued = true;

@@ -20,38 +20,38 @@ import {
 } from "../../ui-kit/format.ts";
 import { type Line, type Paint, type Span, span } from "../../ui-kit/panel.ts";
 
-/** What the footer shows, at one moment. */
+/** What the footer shows at one moment. */
 export interface FooterModel {
-	/** False while the person has switched us off. */
+	/** False while the extension is switched off. */
 	readonly isEnabled: boolean;
-	/** pi holds a key of its own for Codex, which serves as it is. */
+	/** True if pi holds its own API key for Codex, which it uses directly. */
 	readonly isForeign: boolean;
 	readonly settings: FooterSettings;
 	readonly active: ActiveAccount | undefined;
 	readonly isPinned: boolean;
 	readonly ready: number;
 	readonly total: number;
-	/** The account that is back first, when none is ready. */
+	/** The account that is back first, if none is ready. */
 	readonly first:
 		| {
 				readonly label: string;
 				readonly readyAt: number;
 				readonly isGuess?: boolean | undefined;
-				/** A cap keeps what it has left. */
+				/** True if a cap excludes it although quota is left. */
 				readonly isCapped?: boolean | undefined;
 		  }
 		| undefined;
-	/** The folder whose account set holds for the session. */
+	/** The folder whose account set applies to the session. */
 	readonly setFolder?: string | undefined;
-	/** The database of the shared pool cannot be used. */
+	/** True if the database of the shared pool cannot be used. */
 	readonly isPoolAway?: boolean;
 	/** Set while a request waits for an account, epoch ms. */
 	readonly waitingUntil: number | undefined;
-	/** The person sits at the terminal, and Esc ends the wait. */
+	/** True if the person is at a terminal, where Esc ends the wait. */
 	readonly hasKeys: boolean;
-	/** It waits although others could serve: their quota is needed by those at work on them. */
+	/** True if it waits although others could serve, because their own sessions need their quota. */
 	readonly waitsForRoom: boolean;
-	/** A turn waits for the person to say how it goes on. */
+	/** True while a turn waits for the person to decide how to continue. */
 	readonly isAsking?: boolean;
 	/** The link of the chain that serves in place of the pool. */
 	readonly link?: string | undefined;
@@ -67,15 +67,15 @@ export interface ActiveAccount {
 	readonly isReady: boolean;
 	/** The caps on it. */
 	readonly floors?: Floors | undefined;
-	/** Its included quota is spent, and the session goes on with bought credits. */
+	/** True if its included quota is spent and the session continues on bought credits. */
 	readonly isOnCredits?: boolean;
-	/** Its included quota is spent, and the session goes on with its reserve model. */
+	/** True if its included quota is spent and the session continues on its reserve model. */
 	readonly isOnReserveModel?: boolean;
 }
 
 /**
- * What the line gains while there is room, the most important first: every segment in its short form, then their words,
- * then what is good to know. Where one does not fit, nothing behind it is had either.
+ * What the line adds while there is room, most important first: every segment in its short form, then its words, then
+ * extras. If one does not fit, nothing after it is added.
  */
 const STEPS = [
 	"account",
@@ -102,13 +102,13 @@ type Has = (step: Step) => boolean;
 
 const SHORT_FORMS = STEPS.indexOf("words of account");
 
-/** pi shows what all extensions say on one line: longer forms leave the others this much, in columns. */
+/** pi shows the status of all extensions on one line. Longer forms leave this many columns to the others. */
 const LEFT_TO_OTHERS = 10;
 
-/** Draws a segment, in parts, with what the line has room for; nothing where it is not had. */
+/** Draws a segment in parts, with what the line has room for; nothing if it was not added. */
 type Segment = (model: FooterModel, has: Has) => readonly Line[];
 
-/** The next segment is one entry here, its place in {@link ORDERS}, and what it gains with room in {@link STEPS}. */
+/** A new segment is one entry here, its place in {@link ORDERS}, and what it adds in {@link STEPS}. */
 const SEGMENTS = {
 	account: drawAccount,
 	windows: drawWindows,
@@ -124,7 +124,7 @@ const ORDERS: Readonly<Record<FooterSettings["order"], readonly (keyof typeof SE
 	"usage-first": ["windows", "lasts", "source", "account", "pool", "set", "ready"],
 };
 
-/** The footer in `columns`: the richest form that fits, most important first. No longer than that, in one line. */
+/** Draws the footer in one line of at most `columns`, in the fullest form that fits, most important first. */
 export function footerLine(model: FooterModel, columns: number, paint: Paint): string {
 	const lines = specialLines(model) ?? usualLines(model);
 	const fitting = lines.filter(({ parts, spare }) => visibleWidth(plain(parts)) + spare <= columns).at(-1);
@@ -140,13 +140,13 @@ function plain(parts: readonly Line[]): string {
 	return parts.map((part) => part.map(({ text }) => text).join("")).join(SEPARATOR);
 }
 
-/** One form of the footer, and the columns that have to be left beside it. */
+/** One form of the footer, and the columns to leave beside it. */
 interface Form {
 	readonly parts: readonly Line[];
 	readonly spare: number;
 }
 
-/** From the shortest to the richest. */
+/** Returns the forms from the shortest to the fullest. */
 function usualLines(model: FooterModel): Form[] {
 	const lines = STEPS.map((_step, last): Form => {
 		const has = (step: Step) => STEPS.indexOf(step) <= last;
@@ -172,19 +172,21 @@ function drawAccount({ active, isPinned, settings }: FooterModel, has: Has): Lin
 	];
 }
 
-/** What the session is served from, where that is not its included quota. */
+/** Shows what serves the session, if that is not its included quota. */
 function drawSource({ active }: FooterModel, has: Has): Line[] {
 	if (!active || !has("account")) return [];
 	if (active.isOnReserveModel) return [[span("warning", "Luna Reserve")]];
 	return active.isOnCredits ? [[span("warning", "credits")]] : [];
 }
 
-/** The database of the shared pool cannot be used: nothing is renewed, and other machines hear nothing. */
+/**
+ * Shows that the database of the shared pool cannot be used. No sign-in is renewed, and other machines are not updated.
+ */
 function drawPool({ active, isPoolAway }: FooterModel, has: Has): Line[] {
 	return active && isPoolAway && has("pool away") ? [[span("warning", "pool away")]] : [];
 }
 
-/** A longer name of a folder than this says no more. */
+/** Longer folder names are cut here. */
 const LONGEST_FOLDER = 16;
 
 function setName(folder: string): string {
@@ -228,14 +230,14 @@ function drawWindows({ active, settings, now }: FooterModel, has: Has): Line[] {
 			],
 		];
 	});
-	// The reset of a window stays true however old its figure is.
+	// The reset of a window stays right, however old its figure is.
 	const age = isStale && has("age") ? dim(`${formatDuration(now - usage.capturedAt)} old`) : [];
 	return [...parts, age].filter((part) => part.length > 0);
 }
 
 /**
- * Those that the person wants, shortest first; an account that has only others shows what it has. A budget is shown
- * where it is the tightest, or all there is.
+ * Returns the windows that the person wants, shortest first. An account without them shows what it has. A budget is
+ * shown if it is the tightest, or the only quota.
  */
 function chosenWindows(usage: UsageSnapshot | undefined, { windows }: FooterSettings, now: number): UsageWindow[] {
 	const all = byLength(usage ? windowsOf(usage) : []);
@@ -265,7 +267,9 @@ function drawLasts({ active, settings, lasts, now }: FooterModel, has: Has): Lin
 	return [dim(`${has("words of lasts") ? "pool lasts " : ""}until ${untilText(lasts, now)}`)];
 }
 
-/** When no account is at work: off, no account, waiting, none ready. From the shortest to the richest. */
+/**
+ * Draws the line while no account serves: off, no account, waiting, none ready. From the shortest form to the fullest.
+ */
 function specialLines(model: FooterModel): Form[] | undefined {
 	const { isEnabled, isForeign, active, total, ready, waitingUntil, link, first, setFolder, now } = model;
 	const off: Line = [span("warning", "off")];
@@ -301,7 +305,7 @@ function specialLines(model: FooterModel): Form[] | undefined {
 	return forms(...usual, ...(set.length > 0 ? [[named(none), ...set, long]] : []));
 }
 
-/** A link of the chain serves: which one, and when the first account is back. */
+/** Shows which link of the chain serves, and when the first account is back. */
 function linkLines({ ready, total, first, now }: FooterModel, link: string): Form[] {
 	const name = printable(link);
 	const short: Line = [span("warning", name.slice(name.lastIndexOf("/") + 1))];
@@ -316,7 +320,7 @@ function linkLines({ ready, total, first, now }: FooterModel, link: string): For
 	return forms(...lines, [named(count), serves, back]);
 }
 
-/** What the request waits for: which account, when, and how to end that. */
+/** Shows what the request waits for: which account, until when, and how to end the wait. */
 function waitingLines({ waitsForRoom, hasKeys, first, now }: FooterModel, waitingUntil: number): Form[] {
 	const awaited = first?.readyAt === waitingUntil ? first : undefined;
 	const left = `${about(awaited?.isGuess)}${formatCountdown(waitingUntil - now)}`;
@@ -331,7 +335,7 @@ function waitingLines({ waitsForRoom, hasKeys, first, now }: FooterModel, waitin
 	return forms([short], [named(short)], [waiting, usual], [waiting, usual, ...wayOut], [waiting, long, ...wayOut]);
 }
 
-/** A turn waits for an answer, which the panel or the dialog above takes. */
+/** Shows that a turn waits for an answer in the panel or dialog above. */
 function askingLines(): Form[] {
 	return forms([[span("warning", "your answer?")]], [named([span("warning", "waiting for your answer")])]);
 }

@@ -5,7 +5,7 @@ import { type FirstBack, firstBack, gatedIn, type Plan, readyCount } from "../..
 import type { Settings } from "../../core/settings.ts";
 import type { ActiveAccount, FooterModel } from "./line.ts";
 
-/** What the footer shows of a plan: the account that serves the next request, and how many could. */
+/** Returns what the footer shows of a plan: the account that serves the next request, and how many could. */
 export function footerModel(
 	plan: Plan,
 	settings: Settings,
@@ -43,7 +43,9 @@ export function footerModel(
 	};
 }
 
-/** The account that serves next; with none, the one that serves the session beyond its included quota. */
+/**
+ * Returns the account that serves next; if there is none, the one that serves the session beyond its included quota.
+ */
 function activeIn(
 	plan: Plan,
 	source: Source | undefined,
@@ -81,18 +83,18 @@ function labelled(first: FirstBack | undefined): FooterModel["first"] {
 	return { label: account.label, readyAt, isGuess, isCapped };
 }
 
-/** What a plan does not know. */
+/** What the plan does not contain. */
 interface Surroundings extends Pick<FooterModel, "isForeign" | "lasts"> {
-	/** What the session was served from last. */
+	/** What the session was last served from. */
 	readonly source?: Source | undefined;
-	/** A request that waits, and ends first. */
+	/** The waiting request that ends first. */
 	readonly waiting?: Waiting | undefined;
-	/** A question how a turn goes on is open. */
+	/** True while the question of how to continue a turn is open. */
 	readonly isAsking?: boolean;
 	readonly link?: string | undefined;
 	readonly hasKeys?: boolean;
 	readonly isPoolAway?: boolean;
-	/** The caps on an account. */
+	/** Returns the caps on an account. */
 	readonly floorsOf?: ((account: Account) => Floors | undefined) | undefined;
 }
 

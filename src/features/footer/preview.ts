@@ -10,7 +10,7 @@ interface Ports {
 	readonly session: Pick<SessionView, "plan" | "nextRequest">;
 }
 
-/** Creates the preview of the footer, for the panel in which its preferences are changed. */
+/** Creates the preview of the footer for its preferences panel. */
 export function createFooterPreview({ settings, session }: Ports) {
 	return (host: ExtensionCommandContext, width: number, paint: Paint): readonly string[] => [
 		footerLine(footerModel(session.plan(host), settings.read(), session.nextRequest(host)), width, paint),

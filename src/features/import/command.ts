@@ -31,7 +31,7 @@ import {
 const DRY_RUN = "--dry-run";
 
 interface Args {
-	/** The word, a tool or a path; undefined without one. */
+	/** The tool or path that was typed; undefined without one. */
 	readonly wanted: string | undefined;
 	readonly isDryRun: boolean;
 }
@@ -43,7 +43,7 @@ interface Ports {
 	readonly afterSignIn: AfterSignIn;
 }
 
-/** `/multicodex import`: take accounts over from other tools. */
+/** `/multicodex import`: imports accounts from other tools. */
 export function createImport(ports: Ports): Subcommand<Args> {
 	const { imports } = ports;
 	const usage = "import [tool|path] [--dry-run]";
@@ -81,7 +81,7 @@ async function importWanted({ wanted, isDryRun }: Args, ctx: CommandContext, por
 
 /** What was asked for. */
 interface ImportWish {
-	/** Nothing was named: what was found is shown before anything is taken. */
+	/** True if nothing was named: what was found is shown before anything is imported. */
 	readonly isAnnounced: boolean;
 	readonly tool: ToolName | undefined;
 	readonly look: () => Promise<ImportPlan | undefined>;
@@ -96,7 +96,7 @@ async function take(
 	const options = optionsOf(tool, ports);
 	const list = importList(plan, options);
 	if (!isWorthTaking(plan)) {
-		// A tool that was named and has nothing to give is a failure; a look round that finds nothing new is not.
+		// A named tool without accounts is a failure. A general search that finds nothing new is not.
 		if (!isAnnounced && plan.planned.length === 0) return { failure: importFailure(plan, options) };
 		await ports.imports.take(plan);
 		const isAnythingThere = plan.planned.length + plan.leftOut.length > 0;
@@ -111,18 +111,18 @@ async function take(
 		}
 		chosen = choice.ids;
 	}
-	// The other tools went on while the question stood: what they renewed meanwhile is spent.
+	// The other tools kept running while the question was open. What they renewed meanwhile is spent.
 	const current = chosen ? onlyChosen(await look(), plan, chosen) : plan;
 	const taken = await ports.imports.take(current);
 	const { modelAdvice, usageOf } = await ports.afterSignIn(taken, ctx);
 	const how = { modelAdvice, usageOf, total: ports.pool.accounts().length, now: ports.clock.now() };
 	const outcome = importOutcome(current, taken, ctx.host.hasUI ? how : undefined);
-	// Who has just chosen from the list need not read it again.
+	// A person who has just chosen from the list need not read it again.
 	const text = chosen ? outcome : `${list}\n${outcome}`;
 	return { text, json: asJson(current, taken) };
 }
 
-/** Lets the person choose among the accounts that can be taken, on a panel or in dialogs. */
+/** Lets the person choose among the accounts that can be imported, on a panel or in dialogs. */
 async function chooseRows(plan: ImportPlan, options: ImportListOptions, ctx: CommandContext): Promise<Chosen> {
 	const rest = importRest(plan, options);
 	if (rest !== undefined) ctx.host.ui.notify(rest, "info");
@@ -130,7 +130,7 @@ async function chooseRows(plan: ImportPlan, options: ImportListOptions, ctx: Com
 	return askToTick(ctx, checklist, `${checklist.rows[0]?.text}. ${checklist.note}`);
 }
 
-/** What was chosen, as it lies with the other tools now. */
+/** Returns what was chosen, as the other tools store it now. */
 function onlyChosen(current: ImportPlan | undefined, shown: ImportPlan, chosen: ReadonlySet<AccountId>): ImportPlan {
 	return { planned: (current?.planned ?? []).filter(({ owner }) => chosen.has(owner.id)), leftOut: shown.leftOut };
 }

@@ -5,24 +5,24 @@ import { accountOf, grouped } from "../../core/identity.ts";
 import type { AccountStore, Clock, TokenReader } from "../../core/ports.ts";
 import { type Finding, type FoundLogin, type ImportPlan, isTaken, type Owner, planImport } from "./rules.ts";
 
-/** Looks for sign-ins that other tools keep. Reads only; never throws for what it finds. */
+/** Searches for sign-ins of other tools. Only reads, and never throws because of what it finds. */
 export interface ImportFinder {
-	/** Tools that can be named, in the order in which they are looked at. */
+	/** Tools that can be named, in the order of the search. */
 	readonly tools: readonly ToolName[];
-	/** What one tool keeps, or all of them. */
+	/** Finds what one tool stores, or all of them. */
 	find(tool: ToolName | undefined): Promise<Finding[]>;
-	/** What a file or a folder holds; undefined where there is no such thing. */
+	/** Reads a file or a folder; undefined if it does not exist. */
 	read(path: string): Promise<Finding[] | undefined>;
 }
 
-/** Takes accounts over from other tools. */
+/** Imports accounts from other tools. */
 export interface Imports {
 	readonly tools: readonly ToolName[];
-	/** What would be done with what one tool, or all, keep. Changes nothing. */
+	/** Plans the import of what one tool stores, or all of them. Changes nothing. */
 	lookIn(tool: ToolName | undefined): Promise<ImportPlan>;
-	/** The same for a file or a folder; undefined where there is none. */
+	/** Plans the import of a file or a folder; undefined if it does not exist. */
 	lookAt(path: string): Promise<ImportPlan | undefined>;
-	/** Carries a plan out; the accounts that were added or renewed. */
+	/** Carries out a plan. Returns the accounts that were added or renewed. */
 	take(plan: ImportPlan): Promise<Account[]>;
 }
 
@@ -36,7 +36,7 @@ interface Deps {
 
 /** Creates it over a finder. */
 export function createImports({ finder, accounts, membership, tokens, clock }: Deps): Imports {
-	/** Whose each sign-in is. One of them may prove that others, or accounts that are here, are the same one. */
+	/** Returns whose each sign-in is. One sign-in may prove that others, or known accounts, are the same. */
 	const ownersOf = (logins: readonly FoundLogin[]): ReadonlyMap<FoundLogin, Owner> => {
 		const known = logins.flatMap((found) => {
 			const identity = tokens.identify(found.credential.access);
@@ -67,7 +67,7 @@ export function createImports({ finder, accounts, membership, tokens, clock }: D
 			for (const plan of planned) {
 				const { credential, tool, name } = plan.found;
 				if (!isTaken(plan)) {
-					// It may still prove that two accounts here are one.
+					// The sign-in may still prove that two known accounts are one.
 					if (plan.account) await membership.recognise(credential);
 					continue;
 				}
@@ -81,7 +81,7 @@ export function createImports({ finder, accounts, membership, tokens, clock }: D
 	};
 }
 
-/** What a tool calls a login, where it can be a label; an e-mail is not one, since labels are shown everywhere. */
+/** Returns a tool's name for a login if it can be a label. An e-mail cannot, since labels are shown everywhere. */
 function labelIn(name: string | undefined): string | undefined {
 	return name === undefined || name.includes("@") || labelProblem(name) ? undefined : name;
 }

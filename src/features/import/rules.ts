@@ -2,73 +2,73 @@ import type { Account, Credential } from "../../core/account.ts";
 import { IMPORTED, TOOLS, type ToolName } from "../../core/account-source.ts";
 import type { AccountId } from "../../core/ids.ts";
 
-/** A sign-in that lies with another tool. */
+/** A sign-in stored by another tool. */
 export interface FoundLogin {
 	readonly kind: "login";
 	readonly tool: ToolName;
 	readonly path: string;
-	/** What the tool calls it. */
+	/** The tool's name for it. */
 	readonly name: string | undefined;
 	readonly credential: Credential;
-	/** What the file says of the workspace; pi goes by the token alone. */
+	/** The workspace in the file. pi only uses the one in the token. */
 	readonly workspaceIdHint: string | undefined;
 }
 
-/** Something that lies with another tool and is no sign-in that could be taken. */
+/** Something stored by another tool that is not a usable sign-in. */
 export interface LeftOut {
 	readonly kind: "left-out";
 	readonly tool: ToolName;
 	readonly path: string;
 	readonly name: string | undefined;
-	/** The end of a sentence; holds no secret. */
+	/** The end of a sentence. Contains no secret. */
 	readonly reason: string;
 }
 
 /** One thing that was found. */
 export type Finding = FoundLogin | LeftOut;
 
-/** Who a found sign-in is for. */
+/** The account that a found sign-in belongs to. */
 export interface Owner {
 	readonly id: AccountId;
 	readonly email: string | undefined;
 }
 
 /**
- * What is done with a found sign-in: `add` a new account; `renew` the sign-in of one that is here; nothing, because the
- * account is here (`have`), because another place holds a newer sign-in of it (`older`) or this very one (`same`), or
- * because it is known to be spent or refused (`spent`).
+ * What to do with a found sign-in: `add` a new account, or `renew` the sign-in of a known one. Nothing is done if the
+ * account works already (`have`), if another place has a newer sign-in of it (`older`) or the same one (`same`), or if
+ * the sign-in is known to be spent or refused (`spent`).
  */
 export type Verdict = "add" | "renew" | "have" | "older" | "same" | "spent";
 
-/** A found sign-in and what is to be done with it. */
+/** A found sign-in, and what to do with it. */
 export interface PlannedImport {
 	readonly found: FoundLogin;
 	readonly owner: Owner;
-	/** The account that it belongs to, where that is here. */
+	/** The account that it belongs to, if known. */
 	readonly account: Account | undefined;
 	readonly verdict: Verdict;
-	/** Its tool has signed in or renewed it within the life of a token: it will go on doing so. */
+	/** True if its tool has signed in or renewed it within the lifetime of a token, and will therefore continue to. */
 	readonly isOwnerActive: boolean;
 }
 
-/** The result of a look at other tools: what can be taken, and what was left out. */
+/** The result of a search: what can be imported, and what was left out. */
 export interface ImportPlan {
 	readonly planned: readonly PlannedImport[];
 	readonly leftOut: readonly LeftOut[];
 }
 
-/** What is read off a token. Of two sign-ins of one account the owner has one id. Times are epoch ms. */
+/** What can be read from a token. The owner has the same id in every sign-in of one account. Times are epoch ms. */
 export interface ImportReader {
 	identify(found: FoundLogin): Owner | undefined;
 	issuedAt(access: string): number | undefined;
 }
 
-/** True where carrying the plan out stores this sign-in. */
+/** True if carrying out the plan stores this sign-in. */
 export function isTaken({ verdict }: PlannedImport): boolean {
 	return verdict === "add" || verdict === "renew";
 }
 
-/** The sign-ins that an import would store, as they are spoken of. */
+/** Returns the sign-ins that an import would store, by the names to show. */
 export function takeableSignIns({
 	planned,
 }: ImportPlan): { readonly tool: string; readonly who: string | undefined }[] {
@@ -77,7 +77,9 @@ export function takeableSignIns({
 		.map(({ found, owner }) => ({ tool: TOOLS[found.tool], who: owner.email ?? found.name }));
 }
 
-/** Decides what is done with each finding: one sign-in an identity, the newest that may work. `now` is epoch ms. */
+/**
+ * Decides what to do with each finding. Takes one sign-in per identity: the newest that may work. `now` is epoch ms.
+ */
 export function planImport(
 	findings: readonly Finding[],
 	accounts: readonly Account[],
@@ -86,7 +88,7 @@ export function planImport(
 ): ImportPlan {
 	const logins = findings.filter((finding) => finding.kind === "login");
 	const issuedAt = ({ credential }: FoundLogin) => reader.issuedAt(credential.access) ?? credential.expiresAt;
-	/** The best so far of each account, and of each sign-in: a file may be there twice. */
+	/** The best one so far for each account, and for each sign-in: a file may be found twice. */
 	const newest = new Map<AccountId, FoundLogin>();
 	const planned: PlannedImport[] = [];
 	const leftOut: LeftOut[] = findings.filter((finding) => finding.kind === "left-out");
@@ -124,20 +126,20 @@ function withoutWorkspace({ tool, path, name, workspaceIdHint }: FoundLogin): Le
 	return { kind: "left-out", tool, path, name, reason: `its token names no ChatGPT workspace${elsewhere}` };
 }
 
-/** What a sign-in is worth by itself, before others of its account are looked at. */
+/** Judges a sign-in by itself, before others of its account are compared. */
 function verdictOn(found: FoundLogin, account: Account | undefined, reader: ImportReader): Verdict {
 	const isOurs = account?.credential.refresh === found.credential.refresh;
 	// pi's own login is linked, never copied: two holders of one refresh token would sign each other out.
 	if (found.tool === "pi") return account?.needsLogin && isOurs ? "spent" : "have";
 	if (!account) return "add";
 	if (isOurs) return account.needsLogin ? "spent" : "have";
-	// Its tool would go on spending what all machines of the pool hold: only where nothing works there.
+	// Its tool would continue to spend a token that all machines of the pool hold. Import it only if nothing works there.
 	if (account.shared) return account.needsLogin ? "renew" : "have";
 	const ours = reader.issuedAt(account.credential.access) ?? 0;
 	const theirs = reader.issuedAt(found.credential.access) ?? 0;
 	const isFromThere = account.source === `${IMPORTED}${found.tool}`;
-	// What was taken from any tool and renewed here since is spent: tools keep copies of one chain.
+	// What was imported from any tool and renewed here since is spent: tools keep copies of one chain of tokens.
 	if (account.source.startsWith(IMPORTED) && theirs <= ours) return account.needsLogin ? "spent" : "have";
-	// A sign-in of its own is better than a shared one; a shared one that its tool has renewed since is spent here.
+	// A sign-in of its own is better than a shared one. A shared one that its tool has renewed since is spent here.
 	return account.needsLogin || isFromThere ? "renew" : "have";
 }

@@ -7,13 +7,13 @@ import type { Checklist } from "../../ui-kit/checklist.ts";
 import { formatCount, plural } from "../../ui-kit/format.ts";
 import { type Finding, type ImportPlan, isTaken, type PlannedImport, type Verdict } from "./rules.ts";
 
-/** How what was found is shown. */
+/** How to show what was found. */
 export interface ImportListOptions {
-	/** The person's home, written `~`. */
+	/** The person's home, shown as `~`. */
 	readonly home: string;
 	/** Epoch ms. */
 	readonly now: number;
-	/** The only tool that was looked at; `file` where it was a path. */
+	/** The only tool that was searched; `file` for a path. */
 	readonly tool: ToolName | undefined;
 }
 
@@ -26,7 +26,7 @@ const VERDICTS: Readonly<Record<Verdict, string>> = {
 	spent: "used up",
 };
 
-/** What was found, a line each, and what was left out and why. */
+/** Lists what was found, one line each, and what was left out and why. */
 export function importList({ planned, leftOut }: ImportPlan, options: ImportListOptions): string {
 	if (planned.length === 0 && leftOut.length === 0) return nothingFound(options.tool);
 	const found = planned.map(
@@ -40,19 +40,19 @@ export function importList({ planned, leftOut }: ImportPlan, options: ImportList
 /** One account to choose. */
 export interface ImportRow {
 	readonly id: AccountId;
-	/** What it is called, or would be. */
+	/** Its label, or the label that it would get. */
 	readonly name: string;
 	/** Where it was found. */
 	readonly place: string;
-	/** What follows from a sign-in that two programs share; undefined where the tool does not use it any more. */
+	/** The consequence of two programs sharing a sign-in; undefined if the tool no longer uses it. */
 	readonly warning: string | undefined;
 }
 
-/** The accounts of a plan that can be taken, in its order. */
+/** Returns the accounts of a plan that can be imported, in its order. */
 export function importRows({ planned }: ImportPlan, options: ImportListOptions): ImportRow[] {
 	const offered = planned.filter(isTaken);
 	const names = offered.map(nameOf);
-	// One person in two workspaces has one e-mail.
+	// A person in two workspaces has one e-mail.
 	const isTwin = (name: string) => names.indexOf(name) !== names.lastIndexOf(name);
 	return offered.map((each) => ({
 		id: each.owner.id,
@@ -62,7 +62,7 @@ export function importRows({ planned }: ImportPlan, options: ImportListOptions):
 	}));
 }
 
-/** The rows as a list to choose from. */
+/** Returns the rows as a list to choose from. */
 export function importChecklist(rows: readonly ImportRow[]): Checklist {
 	return {
 		heading: `Import ${plural(rows.length, "Codex account")}?`,
@@ -85,14 +85,15 @@ function importAnswer(chosen: number, total: number): string {
 }
 
 /**
- * What was found and is not to be chosen: what is here already, and what was left out and why; undefined without any.
+ * Lists what was found but cannot be chosen: known accounts, and what was left out and why; undefined if there is
+ * nothing.
  */
 export function importRest({ planned, leftOut }: ImportPlan, options: ImportListOptions): string | undefined {
 	const rest = { planned: planned.filter((each) => !isTaken(each)), leftOut };
 	return rest.planned.length + leftOut.length > 0 ? importList(rest, options) : undefined;
 }
 
-/** In one line, why nothing of what was named could be taken. */
+/** Says in one line why nothing of what was named could be imported. */
 export function importFailure(plan: ImportPlan, options: ImportListOptions): string {
 	const reasons = plan.leftOut.map((each) => `${placeOf(each, options)} ${each.reason}`).join("; ");
 	return `${reasons === "" ? importList(plan, options) : `${printable(reasons)}.`} Nothing was imported.`;
@@ -120,27 +121,27 @@ function placeOf({ tool, path, name }: Finding, { home }: ImportListOptions): st
 	return tool === "file" ? place : `${TOOLS[tool]}${called} (${place})`;
 }
 
-/** True where carrying the plan out would change something. */
+/** True if carrying out the plan would change something. */
 export function isWorthTaking({ planned }: ImportPlan): boolean {
 	return planned.some(isTaken);
 }
 
-/** What is known when accounts were taken. */
+/** What is known after accounts were imported. */
 export interface ImportedHow {
-	/** How to choose a model, where that is left to do. */
+	/** How to choose a model, if that remains to be done. */
 	readonly modelAdvice: string;
-	/** What an account has left, where that is known. */
+	/** Returns what an account has left, if known. */
 	usageOf(account: Account): UsageSnapshot | undefined;
-	/** Accounts in the pool now. */
+	/** Number of accounts in the pool now. */
 	readonly total: number;
 	/** Epoch ms. */
 	readonly now: number;
 }
 
-/** More accounts than these are not told of one by one. */
+/** With more accounts than this, they are not listed one by one. */
 const MOST_TOLD = 5;
 
-/** What was taken and, with `how`, what is left; then what follows from a sign-in that two programs share. */
+/** Says what was imported and, with `how`, what is left; then the consequence of two programs sharing a sign-in. */
 export function importOutcome({ planned }: ImportPlan, taken: readonly Account[], how?: ImportedHow): string {
 	if (taken.length === 0) return "Nothing was imported.";
 	const done = `Codex: imported ${taken.map(({ label }) => label).join(", ")}.`;
@@ -184,7 +185,7 @@ function outdated(tool: string, accounts: readonly Account[]): string[] {
 	return [`${capitalised(tool)} has to sign in again once ${whose} was used here: the sign-in is renewed then.`];
 }
 
-/** Names of tools stay as they are written. */
+/** Names of tools keep their case. */
 function capitalised(subject: string): string {
 	return subject.replace(/^the /, "The ");
 }

@@ -6,14 +6,14 @@ import type { Notice } from "../../pi/output.ts";
 import { leftOf, signInAgain, whySignedOut } from "../../ui-kit/account-texts.ts";
 import { about, formatClock, formatDuration, formatPercent, windowLabel } from "../../ui-kit/format.ts";
 
-/** Says nothing: the footer is enough, or the event is for the log alone. */
+/** No notice: the footer is enough, or the event is only for the log. */
 const silent = () => undefined;
 
-/** What an event is read with. */
+/** What a notice depends on besides its event. */
 interface Context {
 	/** Epoch ms. */
 	readonly now: number;
-	/** True where the person has read already that this account can no longer serve. */
+	/** True if the person has already read that this account can no longer serve. */
 	readonly isKnownLost: (id: AccountId) => boolean;
 }
 
@@ -62,8 +62,8 @@ const NOTICES: EventTable<Notice | undefined, Context> = {
 };
 
 /**
- * The notice for a person about a pool event; undefined when the footer is enough. `now` is epoch ms; `isKnownLost`
- * names the accounts of which a warning has said already that they can no longer serve.
+ * Returns the notice for a pool event; undefined if the footer is enough. `now` is epoch ms. `isKnownLost` is true for
+ * accounts that a warning has already reported as unable to serve.
  */
 export function noticeOf(
 	event: PoolEvent,
@@ -90,7 +90,7 @@ const REASON_WORDS = {
 	not_in_set: "is not in this folder's account set",
 } as const;
 
-/** First cause and last account, however many were tried between them. */
+/** Names the first cause and the last account, however many were tried in between. */
 function continued(event: Extract<PoolEvent, { type: "continued" }>, { now, isKnownLost }: Context): string {
 	const { first, to, remainingPercent, remainingWindow } = event;
 	if (first.type === "switched") {
@@ -115,7 +115,7 @@ function onReserveModel({ account, model, leftPercent }: Extract<PoolEvent, { ty
 	return `Codex: no account has included quota left. This session goes on with Luna Reserve (${printable(model)}) of ${account.label}${left}.`;
 }
 
-/** Tells, where it happened, why a reserve model serves no more. */
+/** Says why a reserve model no longer serves, where that happened. */
 function reserveModelClosed(event: Extract<PoolEvent, { type: "cooling" }>, now: number): Notice | undefined {
 	const { account, reason, until, guessed, cause, isOfReserveModel } = event;
 	if (!isOfReserveModel || cause !== "refusal" || reason === "rate_limit") return undefined;
@@ -149,13 +149,13 @@ function poolLow({ dryAt, from, to, first }: Extract<PoolEvent, { type: "pool-lo
 	return `Codex: the pool will be out in about ${formatDuration(dryAt - now)} (${interval})${reset}.`;
 }
 
-/** The sentence of the problem says what to do; nothing has to be done at once. */
+/** The sentence of the problem says what to do. Nothing is urgent. */
 function poolAway({ problem, text }: Extract<PoolEvent, { type: "pool-away" }>): string {
 	const state = problem === "away" ? "is away" : "cannot be used";
 	return `Codex: the shared pool ${state}. ${printable(text)} Shared accounts go on with the tokens they have.`;
 }
 
-/** A workspace that stays disabled is not OpenAI's word on the account. */
+/** A workspace that stays disabled does not mean that OpenAI has closed the account. */
 export function closed({ account, reason }: Extract<PoolEvent, { type: "closed" }>): string {
 	if (reason.includes("workspace")) return `Codex account ${account.label} is off: ${printable(reason)}.`;
 	return `Codex account ${account.label} was deactivated by OpenAI and is off.`;

@@ -5,7 +5,7 @@ import type { Delivery, Screen } from "./outside.ts";
 import { chooseWay } from "./terminal.ts";
 import { programName } from "./texts.ts";
 
-/** What the settings lead to here, in whole sentences. */
+/** Says what the settings mean here, in whole sentences. */
 export function whatIsSent(settings: NotifySettings, screen: Pick<Screen, "isOurs" | "env">): string[] {
 	const { to, quiet, warnAt, aheadMs } = settings;
 	const warned = warnAt.map(formatPercent).join(", ");
@@ -40,7 +40,7 @@ function wayOf({ to, command, terminal }: NotifySettings, screen: Pick<Screen, "
 const NO_COMMAND = "There is no command yet: /multicodex notify command <program> [argument …].";
 const NO_TERMINAL = "Nothing is sent: this pi draws on no terminal.";
 
-/** What became of a notice that was sent to try it. */
+/** Says how sending a test notice went. */
 export function tried(delivery: Delivery, settings: NotifySettings, screen: Pick<Screen, "isOurs" | "env">): string {
 	if (delivery.kind === "failed") return delivery.failure;
 	const way = wayOf(settings, screen);

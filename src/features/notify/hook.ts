@@ -5,29 +5,29 @@ import { codeOf } from "../../platform/files/errors.ts";
 /** How a command ended. */
 export type HookEnd =
 	| { readonly kind: "done" }
-	/** It could not be started: the code of the system, such as `ENOENT`. */
+	/** It could not be started. `code` is the system's, such as `ENOENT`. */
 	| { readonly kind: "unstarted"; readonly code: string }
 	| { readonly kind: "exit"; readonly code: number }
 	| { readonly kind: "signal"; readonly signal: string }
 	/** It took too long and was ended. */
 	| { readonly kind: "late" }
-	/** pi ended before it did. */
+	/** pi ended first. */
 	| { readonly kind: "cut-off" };
 
-/** Commands of the person that get notices. */
+/** Runs the person's commands that get notices. */
 export interface Hooks {
-	/** Runs a command, without a shell, with `document` on its standard input. Its output goes nowhere. Never rejects. */
+	/** Runs a command without a shell, with `document` on its standard input. Discards its output. Never rejects. */
 	run(argv: readonly string[], document: string): Promise<HookEnd>;
-	/** Ends the commands that are under way. */
+	/** Ends the running commands. */
 	end(): void;
 }
 
-/** A command is ended after this long. */
+/** Time after which a command is ended. */
 export const LIMIT_MS = 5000;
 
 /** Creates the runner of commands. */
 export function createHooks(limitMs = LIMIT_MS): Hooks {
-	/** What ends each command under way. */
+	/** Functions that end each running command. */
 	const running = new Map<Promise<HookEnd>, () => void>();
 
 	const run = (argv: readonly string[], document: string): Promise<HookEnd> => {
@@ -35,10 +35,10 @@ export function createHooks(limitMs = LIMIT_MS): Hooks {
 		let child: ChildProcess;
 		try {
 			child = spawn(program, args, {
-				// No project folder may decide which program that is.
+				// A project folder must not decide which program this is.
 				cwd: homedir(),
 				stdio: ["pipe", "ignore", "ignore"],
-				// Its own group, so that what it has started ends with it.
+				// A group of its own, so that whatever it has started ends with it.
 				detached: process.platform !== "win32",
 				windowsHide: true,
 			});
@@ -52,7 +52,7 @@ export function createHooks(limitMs = LIMIT_MS): Hooks {
 		};
 		const ended = new Promise<HookEnd>((resolve) => {
 			const timer = setTimeout(() => endAs({ kind: "late" }), limitMs);
-			// pi need not stay for it.
+			// pi need not stay alive for it.
 			timer.unref();
 			const settle = (end: HookEnd) => {
 				clearTimeout(timer);
@@ -61,7 +61,7 @@ export function createHooks(limitMs = LIMIT_MS): Hooks {
 			child.once("error", (error) => settle({ kind: "unstarted", code: codeOf(error) ?? "unknown error" }));
 			child.once("exit", (code, signal) => settle(endOf(code, signal)));
 		});
-		// One that does not read it closes it.
+		// A command that does not read it closes it.
 		child.stdin?.on("error", () => child.stdin?.destroy());
 		child.stdin?.end(document);
 		child.unref();
@@ -83,7 +83,7 @@ function endOf(code: number | null, signal: string | null): HookEnd {
 	return code === null ? { kind: "signal", signal: signal ?? "a signal" } : { kind: "exit", code };
 }
 
-/** Ends a command and what it has started; none of them can refuse. */
+/** Ends a command and everything it has started. None of them can refuse. */
 function endGroup(child: ChildProcess): void {
 	const { pid } = child;
 	if (pid === undefined) return;
@@ -91,7 +91,7 @@ function endGroup(child: ChildProcess): void {
 		if (process.platform === "win32") child.kill("SIGKILL");
 		else process.kill(-pid, "SIGKILL");
 	} catch (error) {
-		// It has ended meanwhile, with all that it had started.
+		// It has ended meanwhile, with everything that it had started.
 		if (codeOf(error) !== "ESRCH") throw error;
 	}
 }

@@ -4,33 +4,33 @@ import type { NoticeClaim, StateStore } from "../../core/ports.ts";
 import type { NoticeDocument } from "../../pi/json-schemas.ts";
 import { goesOn, poolBack, poolDry, poolDryAsking, poolDryWaiting } from "./texts.ts";
 
-/** A notice for a person who does not look at pi. */
+/** A notice for a person who does not see pi. */
 export interface OutsideNotice {
 	readonly event: NoticeDocument["event"];
 	readonly text: string;
 	readonly account?: Account | undefined;
-	/** As `5h`. */
+	/** Such as `5h`. */
 	readonly window?: string | undefined;
 	readonly leftPercent?: number | undefined;
 	readonly threshold?: number | undefined;
-	/** When the window resets, the first account is back, or the pool is out, epoch ms. */
+	/** When the window resets, the first account is back, or the pool runs out, epoch ms. */
 	readonly until?: number | undefined;
 }
 
-/** A notice, and what has one of all processes send it. */
+/** A notice, and the claim that makes only one of all processes send it. */
 export interface News {
 	readonly notice: OutsideNotice;
 	readonly claim: (state: Pick<StateStore, "claimNotice" | "endNotice">) => Promise<boolean>;
 }
 
-/** Finds the news in the events of this process. */
+/** Finds what is worth a notice in the events of this process. */
 export interface NewsFinder {
-	/** What a person hears of an event while pi is out of sight; undefined for nothing. */
+	/** Returns the notice for an event; undefined for none. */
 	newsIn(event: PoolEvent): News | undefined;
 }
 
 interface Deps {
-	/** The line in the chat about an event. */
+	/** Returns the line in the chat about an event. */
 	readonly lineOf: (event: PoolEvent) => string | undefined;
 	/** True while an account can serve. */
 	readonly isAnyReady: () => boolean;
@@ -39,24 +39,24 @@ interface Deps {
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
-/** A wait is worth a notice from this on, at its end and at its beginning. */
+/** How long a wait must be to be worth a notice: at its end, and at its beginning. */
 const WORTH_TELLING_MS = 10_000;
 const LONG_WAIT_MS = 2 * MINUTE_MS;
-/** Sessions that go on, or ask, at about the same time are one notice. */
+/** Sessions that continue, or ask, within this time share one notice. */
 const TOGETHER_MS = MINUTE_MS;
-/** A pool that is still without an account this long after the first was to be back is news again. */
+/** A pool still without an account this long after the first one was due is news again. */
 const OVERDUE_MS = HOUR_MS;
-/** A lost sign-in is no news for this long. */
+/** How long a lost sign-in is not reported again. */
 const LOST_MS = HOUR_MS;
 
-/** Names of what all processes know as told. */
+/** Names under which all processes remember notices. */
 const DRY = "pool-dry";
 const GOES_ON = "goes-on";
 const ASKING = "asking";
 
-/** Creates it. */
+/** Creates the finder. */
 export function createNewsFinder({ lineOf, isAnyReady, now }: Deps): NewsFinder {
-	/** When the waits of this process began, by request. */
+	/** When each wait of this process began, by request. */
 	const waits = new Map<number, number>();
 
 	const once = (what: string, ms: number) => (state: Pick<StateStore, "claimNotice">) =>
@@ -84,7 +84,7 @@ export function createNewsFinder({ lineOf, isAnyReady, now }: Deps): NewsFinder 
 		return {
 			notice: { event: "goes-on", text, account: goesOnWith },
 			claim: async (state) => {
-				// This notice says that the pool is back.
+				// This notice also says that the pool is back.
 				await state.endNotice(DRY);
 				return once(GOES_ON, TOGETHER_MS)(state);
 			},
@@ -101,7 +101,7 @@ export function createNewsFinder({ lineOf, isAnyReady, now }: Deps): NewsFinder 
 
 	const back = ({ account, cause }: Extract<PoolEvent, { type: "recovered" }>): News => ({
 		notice: { event: "pool-back", text: poolBack(account.label), account },
-		// Who has ended the cooldowns by hand looks at pi.
+		// A person who has ended the cooldowns by hand is looking at pi.
 		claim: async (state) => (await state.endNotice(DRY)) && cause !== "reset",
 	});
 
@@ -119,14 +119,14 @@ export function createNewsFinder({ lineOf, isAnyReady, now }: Deps): NewsFinder 
 				return event.isOpen ? asking() : undefined;
 			case "exhausted": {
 				const { untried, readyAt, guessed, isInSet } = event.why;
-				// Others could serve: a second try, or a session elsewhere.
+				// Other accounts could serve: on a second try, or a session elsewhere.
 				if (untried > 0 || isInSet) return undefined;
 				return dry(poolDry(readyAt, guessed, now()), readyAt);
 			}
 			case "chain-serves":
 				return event.from === undefined ? dry(lineOf(event) ?? "", event.back?.at) : undefined;
 			case "recovered":
-				// A session that waits here goes on by itself, and says so.
+				// A session that waits here continues by itself and says so.
 				return event.scope === "account" && waits.size === 0 && isAnyReady() ? back(event) : undefined;
 			case "signed-out":
 			case "closed":
@@ -143,7 +143,7 @@ export function createNewsFinder({ lineOf, isAnyReady, now }: Deps): NewsFinder 
 					threshold,
 					until,
 				} as const;
-				// Of all processes this one was chosen when the event was emitted.
+				// This process was already chosen among all when the event was emitted.
 				return { notice, claim: async () => true };
 			}
 			case "pool-low": {

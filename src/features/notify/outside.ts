@@ -13,55 +13,55 @@ import { createNewsFinder, type OutsideNotice } from "./news.ts";
 import { chooseWay, type Environment, sequenceFor } from "./terminal.ts";
 import { hookFailure, trial } from "./texts.ts";
 
-/** How a notice went. `failure` is a whole sentence. */
+/** How sending a notice went. `failure` is a whole sentence. */
 export type Delivery =
 	| { readonly kind: "sent" }
-	/** There is no way that it could go. */
+	/** There is no way to send it. */
 	| { readonly kind: "off" | "no-terminal" | "no-command" }
 	| { readonly kind: "failed"; readonly failure: string };
 
-/** Notices for a person who does not look at pi. */
+/** Notices for a person who does not see pi. */
 export interface OutsideNotices {
-	/** Sends what a person should hear of an event, unless another process does. Never rejects. */
+	/** Sends the notice for an event, unless another process does. Never rejects. */
 	hear(event: PoolEvent): Promise<void>;
-	/** Sends a notice now, whatever the hour, so that the person sees whether it arrives. */
+	/** Sends a notice now, even in quiet hours, so that the person sees whether it arrives. */
 	tryOut(): Promise<Delivery>;
-	/** Gives what is under way a moment, and ends commands that do not take it. */
+	/** Gives what is in progress a moment, then ends commands that are still running. */
 	end(): Promise<void>;
 }
 
 /** The terminal that this pi draws on. */
 export interface Screen {
-	/** False in print, JSON and RPC mode, where the output is read by a program. */
+	/** False in print, JSON and RPC mode, where a program reads the output. */
 	isOurs(): boolean;
 	write(bytes: string): void;
 	readonly env: Environment;
 }
 
-/** What they work on. */
+/** Dependencies of the notices. */
 export interface OutsideDeps {
 	readonly pool: Pick<Pool, "accounts" | "emit" | "state">;
 	readonly state: Pick<StateStore, "claimNotice" | "endNotice">;
 	readonly settings: () => Pick<Settings, "notify" | "maskEmails">;
-	/** The line in the chat about an event. */
+	/** Returns the line in the chat about an event. */
 	readonly lineOf: (event: PoolEvent) => string | undefined;
 	readonly screen: Screen;
 	readonly hooks: Hooks;
 	readonly clock: Clock;
 }
 
-/** pi's end waits this long for what is under way. */
+/** How long the end of pi waits for what is in progress. */
 const LAST_MS = 1000;
-/** A command that still fails after this long has another warning. */
+/** How long before a command that still fails gets another warning. */
 const FAILURE_MS = 24 * 3_600_000;
 
-/** Creates them. */
+/** Creates the notices. */
 export function createOutsideNotices(deps: OutsideDeps): OutsideNotices {
 	const { pool, state, settings, lineOf, screen, hooks, clock } = deps;
 	const isAnyReady = () => pool.accounts().some((account) => pool.state(account) === "ready");
 	const finder = createNewsFinder({ lineOf, isAnyReady, now: clock.now });
 
-	/** Why no notice can go the way that the person has chosen. */
+	/** Returns why no notice can be sent in the way that the person has chosen. */
 	const obstacle = (): "off" | "no-terminal" | "no-command" | undefined => {
 		const { to, command } = settings().notify;
 		if (to === "off") return "off";
@@ -86,7 +86,7 @@ export function createOutsideNotices(deps: OutsideDeps): OutsideNotices {
 
 	const hear = async (event: PoolEvent) => {
 		const news = finder.newsIn(event);
-		// A process that cannot send leaves it to one that can.
+		// A process that cannot send leaves the notice to one that can.
 		if (!news || obstacle() || !(await news.claim(state))) return;
 		const { quiet, command } = settings().notify;
 		if (quiet && isQuiet(quiet, clock.now())) return;
@@ -97,7 +97,7 @@ export function createOutsideNotices(deps: OutsideDeps): OutsideNotices {
 		if (isOurs) pool.emit({ type: "warning", text: `${delivery.failure} /multicodex notify test tries it again.` });
 	};
 
-	/** What was heard and is not sent yet. */
+	/** Events received but not sent yet. */
 	const pending = new Set<Promise<void>>();
 
 	return {
@@ -114,7 +114,7 @@ export function createOutsideNotices(deps: OutsideDeps): OutsideNotices {
 	};
 }
 
-/** The document that a command gets. */
+/** Returns the document that a command gets. */
 function documentOf(notice: OutsideNotice, now: number): NoticeDocument {
 	const { event, text, account, window = null, leftPercent = null, threshold = null, until } = notice;
 	return {
@@ -130,14 +130,14 @@ function documentOf(notice: OutsideNotice, now: number): NoticeDocument {
 	};
 }
 
-/** Is it one of those hours, on the local clock? */
+/** True during quiet hours, on the local clock. */
 export function isQuiet({ from, to }: QuietHours, now: number): boolean {
 	const then = new Date(now);
 	const minute = then.getHours() * 60 + then.getMinutes();
 	return from < to ? minute >= from && minute < to : minute >= from || minute < to;
 }
 
-/** Tells commands apart without keeping what they hold. */
+/** Distinguishes commands without keeping their content. */
 function hashOf(argv: readonly string[]): string {
 	return createHash("sha256").update(JSON.stringify(argv)).digest("hex").slice(0, 12);
 }

@@ -1,31 +1,31 @@
 import { printable } from "../../core/account.ts";
 import type { NotifySettings, TerminalWay } from "../../core/settings.ts";
 
-/** The environment of this process, as far as it tells of the terminal. */
+/** The environment of this process, as far as it describes the terminal. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What a terminal gets. */
+/** How to send a notice to the terminal. */
 export interface TerminalChoice {
 	readonly way: TerminalWay;
-	/** The terminal, by the name that a person knows; undefined for one that is not known, or not asked for. */
+	/** The terminal's name, as people know it; undefined if it is unknown or was not asked for. */
 	readonly name: string | undefined;
-	/** tmux stands in between, and has to be told to pass the sequence on. */
+	/** True if tmux is in between and must be told to pass the sequence on. */
 	readonly isThroughTmux: boolean;
 }
 
-/** A terminal that shows notices, and how it is recognized. */
+/** A terminal that shows notices, and how to recognize it. */
 interface Known {
 	readonly name: string;
 	readonly way: TerminalWay;
-	/** The beginning of its `TERM`, which an SSH connection keeps. */
+	/** Matches the beginning of its `TERM`, which an SSH connection keeps. */
 	readonly term?: RegExp;
 	/** Its `TERM_PROGRAM`. */
 	readonly program?: string;
-	/** Variables of its own, which tmux keeps. One with a value has to have that. */
+	/** Its own variables, which tmux keeps. If a value is given, it must match. */
 	readonly variables?: readonly (readonly [name: string, value?: string])[];
 }
 
-/** Terminals that are not here get a bell. */
+/** Terminals that are not listed get a bell. */
 const KNOWN: readonly Known[] = [
 	{
 		name: "iTerm2",
@@ -47,10 +47,10 @@ const KNOWN: readonly Known[] = [
 	{ name: "rxvt-unicode", way: "osc777", term: /^rxvt-unicode/ },
 ];
 
-/** Programs that stand between pi and the terminal, and name themselves in `TERM_PROGRAM`. */
+/** Programs between pi and the terminal that name themselves in `TERM_PROGRAM`. */
 const MULTIPLEXERS: ReadonlySet<string> = new Set(["tmux", "screen", "zellij"]);
 
-/** Chooses what the terminal gets. */
+/** Chooses how to send a notice to the terminal. */
 export function chooseWay(wanted: NotifySettings["terminal"], env: Environment): TerminalChoice {
 	const isInTmux = isSet(env.TMUX);
 	if (wanted !== "auto") return { way: wanted, name: undefined, isThroughTmux: isInTmux && wanted !== "bell" };
@@ -58,14 +58,14 @@ export function chooseWay(wanted: NotifySettings["terminal"], env: Environment):
 	return { way: known?.way ?? "bell", name: known?.name, isThroughTmux: isInTmux && known !== undefined };
 }
 
-/** True behind a program that lets no such sequence through. */
+/** True behind a program that passes no such sequence on. */
 function isCutOff({ STY, ZELLIJ }: Environment): boolean {
 	return isSet(STY) || isSet(ZELLIJ);
 }
 
 /**
- * The terminal, by what is most specific: `TERM` is set by it and kept by SSH, `TERM_PROGRAM` may be inherited by a
- * terminal that sets none, and so may variables, which alone are left in tmux.
+ * Returns the terminal, by the most specific sign: it sets `TERM`, and SSH keeps that. A terminal that sets no
+ * `TERM_PROGRAM` may inherit one, and likewise variables, which are all that is left in tmux.
  */
 function knownTerminal(env: Environment): Known | undefined {
 	const byTerm = KNOWN.find(({ term }) => term?.test(env.TERM ?? ""));
@@ -83,12 +83,12 @@ function isSet(value: string | undefined): boolean {
 
 const ESC = "\x1b";
 const BEL = "\x07";
-/** The head of a notice. It also keeps a text that begins with a number from being taken for a command of OSC 9. */
+/** The heading of a notice. It also keeps a text that starts with a number from being taken for a command of OSC 9. */
 const TITLE = "pi-multicodex";
-/** More is cut: some terminals drop a sequence that is too long. */
+/** Longer texts are cut, since some terminals drop a sequence that is too long. */
 const LONGEST_TEXT = 240;
 
-/** The bytes that have a terminal show `text`. They draw nothing and move nothing. */
+/** Returns the bytes that make a terminal show `text`. They draw nothing and move nothing. */
 export function sequenceFor(text: string, { way, isThroughTmux }: TerminalChoice): string {
 	if (way === "bell") return BEL;
 	const words = bounded(printable(text));
@@ -100,7 +100,7 @@ export function sequenceFor(text: string, { way, isThroughTmux }: TerminalChoice
 	return isThroughTmux ? `${ESC}Ptmux;${sequence.replaceAll(ESC, ESC + ESC)}${ESC}\\` : sequence;
 }
 
-/** By characters, so that none is cut in half. */
+/** Cut by characters, so that none is cut in half. */
 function bounded(text: string): string {
 	const characters = [...text];
 	return characters.length > LONGEST_TEXT ? `${characters.slice(0, LONGEST_TEXT - 1).join("")}…` : text;

@@ -4,48 +4,48 @@ import { hideTokens } from "../../core/privacy.ts";
 import { about, formatClock, formatDuration } from "../../ui-kit/format.ts";
 import { type HookEnd, LIMIT_MS } from "./hook.ts";
 
-/** A session that has waited goes on. */
+/** Returns the text for a waiting session that continues. */
 export function goesOn(label: string, waitedMs: number): string {
 	return `Codex: a waiting session goes on with ${label}, after ${formatDuration(waitedMs)}.`;
 }
 
-/** When something is back, in the words of a sentence's end. */
+/** Returns when something is back, for the end of a sentence. */
 function timeOf(at: number, now: number, guessed = false): string {
 	return `${about(guessed)}${formatClock(at, now)} (in ${formatDuration(at - now)})`;
 }
 
-/** A request found no account. */
+/** Returns the text for a request that found no account. */
 export function poolDry(back: number | undefined, guessed: boolean | undefined, now: number): string {
 	const first = back === undefined ? "" : ` The first is back ${timeOf(back, now, guessed)}.`;
 	return `Codex: no account can serve.${first}`;
 }
 
-/** A request found no account, and waits for the first. */
+/** Returns the text for a request that found no account and waits for the first one. */
 export function poolDryWaiting(until: number, now: number): string {
 	return `Codex: no account can serve. A session waits until ${timeOf(until, now)}.`;
 }
 
-/** A request found no account, and the person is asked. */
+/** Returns the text for a request that found no account, so that the person is asked. */
 export function poolDryAsking(): string {
 	return "Codex: no account has included quota left. pi asks how to go on.";
 }
 
-/** After a time without any account. */
+/** Returns the text for the first account after a time without any. */
 export function poolBack(label: string): string {
 	return `Codex: ${label} is ready again.`;
 }
 
-/** A notice that says that notices arrive. */
+/** Returns the text of a test notice. */
 export function trial(): string {
 	return "Codex: notices arrive here.";
 }
 
-/** The name of a command, without its arguments, which may hold anything. */
+/** Returns the name of a command without its arguments, which may contain anything. */
 export function programName([program = ""]: readonly string[]): string {
 	return printable(hideTokens(basename(program))).slice(0, 60);
 }
 
-/** How a command that was to get a notice has failed; undefined where it has not, or where pi's end cut it off. */
+/** Returns why a notice command failed; undefined if it did not, or if the end of pi cut it off. */
 export function hookFailure(argv: readonly string[], end: HookEnd): string | undefined {
 	const name = `The command of your notices, ${programName(argv)},`;
 	switch (end.kind) {

@@ -3,7 +3,7 @@ import type { Rung } from "../../core/beyond/ladder.ts";
 import { durationText } from "../../core/duration.ts";
 import type { CreditsConsent, ReserveModelConsent, Settings } from "../../core/settings.ts";
 
-/** The word that ends every yes for today. */
+/** The word that ends every consent for today. */
 export const FORGET = "forget";
 
 const CREDITS: Readonly<Record<CreditsConsent, string | undefined>> = {
@@ -19,7 +19,9 @@ const RESERVE_MODEL: Readonly<Record<ReserveModelConsent, string | undefined>> =
 	never: undefined,
 };
 
-/** What happens, and in which order, once all included quota is out. A host without virtual models asks no chain. */
+/**
+ * Says what serves, and in which order, once all included quota is out. A host without virtual models asks no chain.
+ */
 export function whatComesNext({ beyond, rotation }: Settings, hasVirtualModels: boolean): string {
 	const links = hasVirtualModels ? beyond.chain : [];
 	const steps = [
@@ -40,19 +42,19 @@ const KINDS: Readonly<Record<Rung["kind"], string>> = {
 	wait: "waiting",
 };
 
-/** What the person has said yes to for today; nothing where that is nothing. */
+/** Lists what the person has agreed to for today; empty if there is nothing. */
 export function agreedToday(kinds: readonly Rung["kind"][]): string[] {
 	if (kinds.length === 0) return [];
 	const names = kinds.map((kind) => KINDS[kind]).join(", ");
 	return [`You have said yes for today, until midnight: ${names}. /multicodex beyond ${FORGET} ends that.`];
 }
 
-/** Every yes for today has ended. */
+/** Returns the text after every consent for today has ended. */
 export function askedAgain(kinds: readonly Rung["kind"][]): string {
 	return `You are asked again before these serve: ${kinds.map((kind) => KINDS[kind]).join(", ")}.`;
 }
 
-/** There was no yes for today. */
+/** Returns the text if there was no consent for today. */
 export function nothingRemembered(): string {
 	return "There is no yes for today to forget.";
 }

@@ -14,7 +14,7 @@ import {
 
 interface Ports extends PreferencePorts {
 	readonly poolModel: Pick<PoolModel, "isAvailable">;
-	/** What the person has said yes to for the rest of the day. */
+	/** What the person has agreed to for the rest of the day. */
 	readonly forToday: {
 		list(): readonly { readonly kind: Rung["kind"]; readonly until: number }[];
 		forget(): Promise<void>;
@@ -24,7 +24,7 @@ interface Ports extends PreferencePorts {
 type Args = { readonly isForgetting: true } | ({ readonly isForgetting: false } & PreferenceArgs);
 
 /**
- * `/multicodex beyond`: what may serve when all quota is out; a panel, or `name=value …`; `forget` ends a yes for
+ * `/multicodex beyond`: what may serve when all quota is out. A panel, or `name=value …`; `forget` ends consents for
  * today.
  */
 export function createBeyond(ports: Ports): Subcommand<Args> {

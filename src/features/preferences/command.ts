@@ -21,40 +21,40 @@ import type { Paint } from "../../ui-kit/panel.ts";
 import { createPreferencesPanel } from "./panel.ts";
 import { badValue, noSuchSetting } from "./texts.ts";
 
-/** A preference of whatever group, seen from all settings. */
+/** A preference of any group, as part of all settings. */
 export interface Choosable {
-	/** As it is typed and shown. */
+	/** Its name as typed and shown. */
 	readonly name: string;
-	/** Its whole key in the file. */
+	/** Its full key in the file. */
 	readonly key: string;
 	readonly summary: string;
 	readonly wanted: string;
 	readonly choices: readonly string[];
-	/** The value as it is stored, however it was written; undefined for one that it may not have. */
+	/** Returns the value as stored, however it was written; undefined if it is invalid. */
 	asStored(value: StoredValue): StoredValue | undefined;
-	/** The value as it is stored. */
+	/** Returns the value as stored. */
 	stored(settings: Settings): StoredValue;
 }
 
-/** A group as its subcommand shows it. */
+/** A group as shown by its subcommand. */
 export interface PreferenceGroup {
 	/** The subcommand, and the group's name in a result. */
 	readonly name: string;
 	readonly summary: string;
-	/** The head of its panel. */
+	/** The heading of its panel. */
 	readonly title: string;
 	readonly preferences: readonly Choosable[];
-	/** What the settings come to at this moment, in lines no wider than `width`; plain or painted. */
+	/** Shows what the settings mean now, in lines of at most `width`; plain or painted. */
 	preview(host: ExtensionCommandContext, width: number, paint: Paint): readonly string[];
-	/** Words that its subcommand takes besides, for the usage line. */
+	/** Further words of its subcommand, for the usage line. */
 	readonly words?: readonly string[];
-	/** What stands below the values where they are shown as text, in whole sentences. */
+	/** Whole sentences below the values, when they are shown as text. */
 	readonly notes?: () => readonly string[];
-	/** What the document of the values has besides them. */
+	/** Further fields in the document of the values. */
 	readonly facts?: () => Readonly<Record<string, unknown>>;
 }
 
-/** The preferences of a group that stands under `name` in the settings. */
+/** Returns the preferences of the group stored under `name` in the settings. */
 export function preferencesOf<G extends "rotation" | "beyond" | "footer" | "notify">(
 	name: G,
 	preferences: readonly Preference<Settings[G]>[],
@@ -71,7 +71,7 @@ export function preferencesOf<G extends "rotation" | "beyond" | "footer" | "noti
 	}));
 }
 
-/** Preferences that stand by themselves, those named. */
+/** Returns the given preferences, which belong to no group. */
 export function generalPreferences(
 	preferences: readonly Preference<Settings>[],
 	names: readonly string[],
@@ -89,7 +89,7 @@ export function generalPreferences(
 		}));
 }
 
-/** What a command of preferences works on. */
+/** What a command for preferences uses. */
 export interface PreferencePorts {
 	readonly settings: SettingsStore;
 	readonly pool: Pick<Pool, "emit" | "subscribe">;
@@ -97,16 +97,16 @@ export interface PreferencePorts {
 
 /** The arguments of a group's subcommand. */
 export interface PreferenceArgs {
-	/** What is to be set; without any the values are shown. */
+	/** What to set. If empty, the values are shown. */
 	readonly wishes: readonly Wish[];
 }
 
-/** Stands for the default of a preference, and by itself for every default of the group. */
+/** Stands for the default of a preference, or by itself for every default of the group. */
 const DEFAULT = "default";
 
 /**
- * The subcommand of a group: a panel in the terminal, every value as text elsewhere; `name=value …` sets some anywhere,
- * `default` all of them.
+ * Creates the subcommand of a group: a panel in the terminal, every value as text elsewhere. `name=value …` sets some
+ * in any mode, and `default` resets all of them.
  */
 export function createPreferencesCommand(group: PreferenceGroup, ports: PreferencePorts): Subcommand<PreferenceArgs> {
 	const { settings, pool } = ports;
@@ -116,7 +116,8 @@ export function createPreferencesCommand(group: PreferenceGroup, ports: Preferen
 		usage,
 		summary: group.summary,
 		complete: (before, typed) => {
-			// A value that is whole though a longer one begins like it, such as 1 and 10; or one in two words, as 45 min.
+			// A value may be complete although a longer one starts with it, such as 1 and 10; or it may consist of two words,
+			// such as 45 min.
 			const words = typed === "" ? [] : [typed, `${before.at(-1) ?? ""} ${typed}`];
 			if (words.some((word) => "value" in wishIn(word, group))) return [];
 			const given = new Set(before.map((word) => nameIn(word).toLowerCase()));
@@ -158,7 +159,7 @@ export function createPreferencesCommand(group: PreferenceGroup, ports: Preferen
 
 type Wish = { readonly preference: Choosable; readonly value: StoredValue } | { readonly problem: string };
 
-/** `maxWait=45 min` is one wish: what has no `=` of its own belongs to the value before it. */
+/** `maxWait=45 min` is one wish: a word without `=` belongs to the value before it. */
 function joined(words: readonly string[]): string[] {
 	const wishes: string[] = [];
 	for (const word of words) {
@@ -170,13 +171,13 @@ function joined(words: readonly string[]): string[] {
 	return wishes;
 }
 
-/** What one word asks for; `default` by itself asks for every default. */
+/** Returns what one word asks for. `default` by itself asks for every default. */
 function wishesIn(word: string, group: PreferenceGroup): Wish[] {
 	if (word.toLowerCase() !== DEFAULT) return [wishIn(word, group)];
 	return group.preferences.map((preference) => ({ preference, value: preference.stored(DEFAULT_SETTINGS) }));
 }
 
-/** `name=value` as it would be stored. */
+/** Reads `name=value` as it would be stored. */
 function wishIn(word: string, { preferences }: PreferenceGroup): Wish {
 	const name = nameIn(word);
 	const preference = preferences.find((each) => each.name.toLowerCase() === name.toLowerCase());
@@ -197,7 +198,7 @@ function nameIn(word: string): string {
 	return word.split("=", 1)[0] ?? "";
 }
 
-/** What is typed or chosen, as JSON would have it. */
+/** Converts what was typed or chosen to JSON's types. */
 function storedFrom(text: string): StoredValue {
 	if (/^\d{1,9}$/.test(text)) return Number(text);
 	return text === "true" || text === "false" ? text === "true" : text;
@@ -207,7 +208,9 @@ function isDefault({ stored }: Choosable, settings: Settings): boolean {
 	return stored(settings) === stored(DEFAULT_SETTINGS);
 }
 
-/** Every value, what was changed marked; `before`: the settings that a command has just changed. */
+/**
+ * Shows every value and marks what differs from the default. `before`: the settings before a change by this command.
+ */
 function shown(
 	group: PreferenceGroup,
 	ports: PreferencePorts,
@@ -243,7 +246,7 @@ function asJson(
 	return { [name]: values, ...facts?.(), problems };
 }
 
-/** Resolves when the person closes it, or when the session ends; undefined where this pi shows no panels. */
+/** Resolves when the person closes it or the session ends; undefined if this pi cannot show a panel. */
 function showPanel(
 	group: PreferenceGroup,
 	ctx: CommandContext,

@@ -9,11 +9,11 @@ import {
 } from "./command.ts";
 
 interface Ports extends PreferencePorts {
-	/** The footer as it is now. */
+	/** Shows the footer as it is now. */
 	readonly previewFooter: PreferenceGroup["preview"];
 }
 
-/** `/multicodex footer`: what is shown, in the footer and elsewhere; a panel, or `name=value …`. */
+/** `/multicodex footer`: what is shown, in the footer and elsewhere. A panel, or `name=value …`. */
 export function createFooterPreferences(ports: Ports): Subcommand {
 	const group: PreferenceGroup = {
 		name: "footer",

@@ -12,14 +12,14 @@ import {
 
 interface Ports extends PreferencePorts {
 	readonly notices: {
-		/** What the settings lead to here, in whole sentences. */
+		/** Says what the settings mean here, in whole sentences. */
 		describe(): readonly string[];
-		/** Sends a notice now; what became of it. */
+		/** Sends a notice now, and returns how that went. */
 		tryOut(): Promise<{ readonly text: string; readonly isFailing: boolean }>;
 	};
 }
 
-/** The words that this group takes besides its values. */
+/** Words of this group besides its values. */
 const TEST = "test";
 const COMMAND = "command";
 
@@ -29,8 +29,8 @@ type Args =
 	| { readonly kind: "command"; readonly argv: readonly string[] };
 
 /**
- * `/multicodex notify`: when a person is warned, and where notices go; a panel, or `name=value …`; `command` sets the
- * program that gets them, `test` sends one.
+ * `/multicodex notify`: when a person is warned, and where notices go. A panel, or `name=value …`; `command` sets the
+ * program that gets them, and `test` sends one.
  */
 export function createNotify(ports: Ports): Subcommand<Args> {
 	const { settings, pool, notices } = ports;
@@ -41,7 +41,7 @@ export function createNotify(ports: Ports): Subcommand<Args> {
 		preferences: preferencesOf("notify", NOTIFY_PREFERENCES),
 		words: [TEST, `${COMMAND} <program> …`],
 		notes: notices.describe,
-		// Arguments may hold anything.
+		// Arguments may contain anything.
 		facts: () => ({ command: settings.read().notify.command.length > 0 }),
 		preview: (_host, width, paint) =>
 			notices
@@ -50,7 +50,7 @@ export function createNotify(ports: Ports): Subcommand<Args> {
 	};
 	const values = createPreferencesCommand(group, ports);
 
-	/** Everything behind the word is the command, as it stands. */
+	/** Everything after the word is the command, unchanged. */
 	const commandFrom = (argv: readonly string[]): Args | Failure => {
 		if (argv.length === 0 || !commandIn(argv)) return usageError(`${group.name} ${COMMAND} <program> [argument …]`);
 		return { kind: "command", argv };

@@ -14,51 +14,51 @@ import { createTyping, type Pace, textIn } from "../../ui-kit/typing.ts";
 /** One line of the panel. */
 export interface PreferenceRow {
 	readonly name: string;
-	/** What it does; shown while the row is selected. */
+	/** What it does. Shown while the row is selected. */
 	readonly summary: string;
-	/** Values that are offered one after the other. */
+	/** Values offered one after the other. */
 	readonly choices: readonly string[];
 	/** The default. */
 	readonly usual: string;
 }
 
-/** What the panel asks of the rest. */
+/** Dependencies of the panel. */
 export interface PreferencesPanelDeps {
 	readonly title: string;
-	/** pi's look of a list of settings. */
+	/** pi's theme for a list of settings. */
 	readonly theme: SettingsListTheme;
-	/** Lines that the panel may take. */
+	/** Number of lines that the panel may take. */
 	readonly room: number;
 	readonly paint: Paint;
 	readonly highlight: Highlight;
 	readonly rows: readonly PreferenceRow[];
-	/** The value of a row as it is now. */
+	/** Returns the present value of a row. */
 	readonly valueNow: (name: string) => string;
-	/** Stores a value; resolves with why that failed, if it did, and never rejects. */
+	/** Stores a value. Resolves to why that failed, if it did; never rejects. */
 	readonly save: (name: string, value: string) => Promise<string | undefined>;
-	/** What the values come to at this moment, in lines no wider than `width`. */
+	/** Shows what the values mean now, in lines of at most `width`. */
 	readonly preview: (width: number) => readonly string[];
 	readonly close: () => void;
-	/** True for a key that this person's key bindings give that meaning. */
+	/** True for a key that has this meaning in the person's key bindings. */
 	readonly isKey: (typed: string, key: PanelKey) => boolean;
 	readonly pace: Pace;
-	/** Something on the panel has changed. */
+	/** Called when something on the panel has changed. */
 	readonly repaint: () => void;
 }
 
 const MARGIN = 1;
-/** Rules, title, preview, what the selected row does, hint, and the blanks between them. */
+/** Lines for rules, title, preview, description of the selected row, hint, and the blanks between them. */
 const LINES_AROUND = 11;
 const FEWEST_ROWS = 3;
-/** Narrower than this pi's list has no room for its own margins; what is too wide is cut here. */
+/** In fewer columns than this pi's list has no room for its own margins, so wider lines are cut here. */
 const NARROWEST_LIST = 24;
-/** A narrow terminal has no columns to spare for those that pi's list leaves free on the right. */
+/** A narrow terminal cannot spare the columns that pi's list leaves free on the right. */
 const NARROW = 40;
 const FREE_COLUMNS = 2;
-/** Keys, as pi's list names them. It cuts them where they do not fit. */
+/** Keys as pi's list names them. It cuts the names if they do not fit. */
 const HINTS = ["Enter/Space to change", "Esc to close"];
 
-/** The arrows that pi's list knows. */
+/** The arrow keys that pi's list understands. */
 const [UP, DOWN] = ["\x1b[A", "\x1b[B"];
 const LETTER_STEPS: ReadonlyMap<string, number> = new Map([
 	["j", 1],
@@ -66,7 +66,10 @@ const LETTER_STEPS: ReadonlyMap<string, number> = new Map([
 ]);
 const letterStep = (typed: string) => LETTER_STEPS.get(textIn(typed) ?? "");
 
-/** The panel of a group of preferences, in place of the editor: every change is saved at once, one after the other. */
+/**
+ * Creates the panel of a group of preferences, in place of the editor. Every change is saved at once, one after the
+ * other.
+ */
 export function createPreferencesPanel(deps: PreferencesPanelDeps): Component {
 	const { title, theme, room, paint, highlight, rows, valueNow, save, preview, close, repaint } = deps;
 	let problem: string | undefined;
@@ -76,14 +79,14 @@ export function createPreferencesPanel(deps: PreferencesPanelDeps): Component {
 	const store = async (name: string, value: string) => {
 		problem = await save(name, value);
 		waiting -= 1;
-		// Until all are stored the list knows better than the file what the person wants.
+		// Until all changes are stored, the list knows better than the file what the person wants.
 		if (waiting === 0) for (const row of rows) list.updateValue(row.name, valueNow(row.name));
 		mark();
 		repaint();
 	};
 	/**
-	 * A star behind each name whose value is not the default, and what that is: of what the list shows, stored or not
-	 * yet.
+	 * Marks each name whose value is not the default with a star, and shows the default. Goes by what the list shows,
+	 * stored or not.
 	 */
 	const mark = () => {
 		for (const [at, { name, summary, usual }] of rows.entries()) {
@@ -101,24 +104,24 @@ export function createPreferencesPanel(deps: PreferencesPanelDeps): Component {
 	};
 	const items = rows.map(({ name, summary, choices }): SettingItem => {
 		const currentValue = valueNow(name);
-		// What was typed by hand in the file is one more choice.
+		// A value typed into the file by hand is one more choice.
 		const values = choices.includes(currentValue) ? [...choices] : [currentValue, ...choices];
 		return { id: name, label: name, description: summary, currentValue, values };
 	});
 	mark();
 	const isAllShown = items.length + LINES_AROUND <= room;
-	// What does not fit is scrolled, which takes a line to say so.
+	// If not everything fits, the list scrolls, which takes one line to say so.
 	const height = isAllShown ? items.length : Math.max(FEWEST_ROWS, room - LINES_AROUND - 1);
-	// pi's list calls its end a cancel, but every change is saved by then, and stays: the keys stand below it.
+	// pi's list calls closing a cancel, but every change is already saved and stays. The keys are named below it.
 	const hint = (text: string) => (text.includes("to cancel") ? "" : theme.hint(text));
-	// Painted with each drawing: the theme may change while the panel stands.
+	// Painted with each drawing, since the theme may change while the panel is open.
 	const cursor = `${CURSOR_SIGN} `;
 	const list = new SettingsList(items, Math.min(items.length, height), { ...theme, hint, cursor }, onChange, close);
 
-	/** pi's list does not tell which row it has highlighted, and knows single steps only. */
+	/** pi's list does not report which row is highlighted, and only moves by single steps. */
 	let place = 0;
 	const move = (step: number, key = step < 0 ? UP : DOWN) => {
-		// A person's own key bindings may have no arrows.
+		// A person's own key bindings may not include the arrows.
 		if (!deps.isKey(key, step < 0 ? "tui.select.up" : "tui.select.down")) return;
 		const last = items.length - 1;
 		const next = Math.min(last, Math.max(0, place + step));
@@ -126,7 +129,7 @@ export function createPreferencesPanel(deps: PreferencesPanelDeps): Component {
 		for (let time = 0; time < times; time += 1) list.handleInput(key);
 		place = times === 1 ? (place + Math.sign(step) + items.length) % items.length : next;
 	};
-	// pi's list changes a value at Enter and at a blank, which text is full of.
+	// pi's list changes a value on Enter and on a blank, and text is full of blanks.
 	const typing = createTyping({
 		pace: deps.pace,
 		onKey: (typed) => {

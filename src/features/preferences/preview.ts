@@ -2,7 +2,7 @@ import { printable } from "../../core/account.ts";
 import type { Plan, Ranked } from "../../core/request/plan.ts";
 import { noAccountSignedIn } from "../../core/request/turn-texts.ts";
 
-/** Which account a new session would start on, and what puts it before the next one. */
+/** Says which account a new session would start on, and what ranks it above the next one. */
 export function startsOn({ order, gated }: Plan): string {
 	const [first, second] = order;
 	if (order.length + gated.length === 0) return noAccountSignedIn();

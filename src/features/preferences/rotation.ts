@@ -11,7 +11,7 @@ interface Ports extends PreferencePorts {
 	readonly session: Pick<SessionView, "request">;
 }
 
-/** `/multicodex rotation`: how accounts are chosen and changed; a panel, or `name=value …`. */
+/** `/multicodex rotation`: how accounts are chosen and changed. A panel, or `name=value …`. */
 export function createRotation(ports: Ports): Subcommand {
 	const group: PreferenceGroup = {
 		name: "rotation",

@@ -1,11 +1,11 @@
 import { didYouMean } from "../../ui-kit/nearest.ts";
 
-/** A preference was named that there is not. */
+/** Returns the text for an unknown preference. */
 export function noSuchSetting(typed: string, meant: readonly string[], known: readonly string[]): string {
 	return `There is no setting "${typed}".${didYouMean(meant) || ` Known: ${known.join(", ")}.`}`;
 }
 
-/** A value will not do. `wanted` is the end of "must be …". */
+/** Returns the text for an invalid value. `wanted` is the end of "must be …". */
 export function badValue(name: string, wanted: string, meant: readonly string[]): string {
 	return `${name} must be ${wanted}, and stays as it is.${didYouMean(meant)}`;
 }

@@ -35,9 +35,9 @@ const JSON_OPTION = "--json";
 const YES = "--yes";
 
 interface Args {
-	/** Undefined: the account on which a credit is worth most. */
+	/** Undefined for the account on which a credit is worth most. */
 	readonly account: Account | undefined;
-	/** `--yes` was typed. */
+	/** True if `--yes` was typed. */
 	readonly isSure: boolean;
 	readonly asJson: boolean;
 }
@@ -53,8 +53,8 @@ interface Ports extends AccountNames {
 }
 
 /**
- * `/multicodex redeem`: spends a reset credit, which fills the windows of its account before their time. Asks where a
- * person can answer; elsewhere only `--yes` spends one.
+ * `/multicodex redeem`: spends a reset credit, which refills the windows of its account early. Asks if a person can
+ * answer; otherwise only `--yes` spends one.
  */
 export function createRedeem(ports: Ports): Subcommand<Args> {
 	const { pool } = ports;
@@ -114,14 +114,14 @@ async function redeemNow(args: Args, ctx: CommandContext, ports: Ports): Promise
 	return spend(answer, offers, args, ctx, ports);
 }
 
-/** Accounts that may serve this session: a reset of any other would not help it. */
+/** Returns the accounts that may serve this session. Resetting any other would not help it. */
 function accountsFor({ host }: CommandContext, { pool, session }: Ports): readonly Account[] {
 	const outside = session.pool(host).accounts.filter(({ outsideOf }) => outsideOf !== undefined);
 	const ids = new Set(outside.map(({ account }) => account.id));
 	return pool.accounts().filter(({ id }) => !ids.has(id));
 }
 
-/** Asks for usage, and for the list of reset credits where there are any. */
+/** Fetches usage, and the list of reset credits if there are any. */
 async function lookAt(
 	{ id, enabled, needsLogin }: Account,
 	signal: AbortSignal,
@@ -134,7 +134,7 @@ async function lookAt(
 	if (resetCreditsOf(pool.status(id).usage) > 0) await resetCredits.ask(id, signal);
 }
 
-/** What may be spent of an account that has credits. No credit is spent on figures that are old. */
+/** Returns what may be spent of an account with credits. No credit is spent on the basis of old usage. */
 function offerOf(account: Account, pool: Pool, now: number): texts.Offer[] {
 	const status = pool.status(account.id);
 	if (resetCreditsOf(status.usage) === 0) return [];
@@ -151,7 +151,7 @@ function nothingToSpend({ account, isSure, asJson }: Args, offers: readonly text
 	return { text, json: redeemingAsJson({ offers }), asJson, isFailing: isSure || account !== undefined };
 }
 
-/** Asks for a yes. What is highlighted spends nothing. */
+/** Asks for consent. The highlighted answer spends nothing. */
 async function ask(
 	found: readonly Redeemable[],
 	offers: readonly texts.Offer[],

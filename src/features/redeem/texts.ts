@@ -10,12 +10,12 @@ import type { ActQuestion } from "../../ui-kit/question.ts";
 /** An account with reset credits, and whether one may be redeemed now. */
 export interface Offer {
 	readonly account: Account;
-	/** Credits that have not expired, the first to expire in front. */
+	/** Credits that have not expired, the first to expire first. */
 	readonly credits: readonly ResetCredit[];
 	readonly found: Redeemable | RedeemObstacle;
 }
 
-/** What no answer costs. */
+/** The text if nothing was spent. */
 export const NOTHING = "Nothing was redeemed.";
 /** The answer that spends nothing. */
 export const KEEP = "Keep the credit";
@@ -33,7 +33,7 @@ function expiryOf({ expiresAt }: ResetCredit, count: number, now: number): strin
 	return `${count > 1 ? `the first of ${plural(count, "credit")}` : "credit"} expires ${formatClock(expiresAt, now)}`;
 }
 
-/** One line of the list: what is gained, or why nothing is. */
+/** Returns one line of the list: what is gained, or why nothing is. */
 export function offerLine({ account, credits, found }: Offer, now: number): string {
 	const [first] = credits;
 	const fact = found.kind === "redeemable" ? gainOf(found, now) : `kept: ${obstacleWords(found, now)}`;
@@ -56,7 +56,7 @@ export function redeemQuestion(offer: Redeemable, credits: readonly ResetCredit[
 	};
 }
 
-/** Windows that are filled beside the spent one. */
+/** Lists the windows that are refilled besides the spent one. */
 function alsoFilled(windows: readonly UsageWindow[], spent: string, now: number): string {
 	const others = windows.filter(({ windowMinutes }) => windowName(windowMinutes) !== spent);
 	const words = others.map((window) => {
@@ -65,7 +65,7 @@ function alsoFilled(windows: readonly UsageWindow[], spent: string, now: number)
 	return words.length > 0 ? `; also ${words.join(", ")}` : "";
 }
 
-/** Asks which credit to spend, where there are several. */
+/** Asks which credit to spend, if there are several. */
 export function choiceQuestion(offers: readonly Offer[], now: number) {
 	return {
 		heading: "Redeem a reset credit?",
@@ -73,36 +73,36 @@ export function choiceQuestion(offers: readonly Offer[], now: number) {
 	};
 }
 
-/** The answer that spends a credit of this account. */
+/** Returns the answer that spends a credit of this account. */
 export function redeemAnswer({ label }: Account): string {
 	return `Redeem a reset of ${label}`;
 }
 
-/** No account has a credit. */
+/** Returns the text if no account has a credit. */
 export function noCredits(account: Account | undefined): string {
 	return account
 		? `${account.label} has no reset credit. ${NOTHING}`
 		: "No Codex account has a reset credit, so there is nothing to redeem.";
 }
 
-/** There are credits, and none may be spent. */
+/** Returns the text if there are credits but none may be spent. */
 export function noneRedeemable(offers: readonly Offer[], now: number): string {
 	return [NOTHING, ...offers.map((offer) => offerLine(offer, now))].join("\n");
 }
 
-/** The account that was named has none that may be spent. */
+/** Returns the text if the named account has no credit that may be spent. */
 export function cannotRedeem({ label }: Account, obstacle: RedeemObstacle, now: number): string {
 	return `Nothing was redeemed for ${label}: ${obstacleWords(obstacle, now)}.`;
 }
 
-/** Without a person a credit is spent only where the command says so. */
+/** Returns the text for a mode without a person: a credit is only spent if the command says so. */
 export function needsYes(best: Redeemable, now: number): string {
 	const { account, credit } = best;
 	const typed = `/multicodex redeem ${asWord(account.label)} --yes`;
 	return `${NOTHING} To spend a credit: ${typed} (${gainOf(best, now)}; ${expiryOf(credit, 1, now)}).`;
 }
 
-/** After a redemption. */
+/** Returns the text after a redemption. */
 export function redeemed(
 	{ label }: Account,
 	how: { readonly isAlready: boolean; readonly usage: UsageSnapshot | undefined; readonly left: number },
@@ -115,7 +115,7 @@ export function redeemed(
 	return `Codex: ${what}${has ? `: ${printable(has)}` : ""}. ${rest}`;
 }
 
-/** After a redemption that failed. `isOpen`: the backend may have carried it out. */
+/** Returns the text after a failed redemption. `isOpen`: the backend may have carried it out. */
 export function notRedeemed({ label }: Account, reason: string, isOpen: boolean): string {
 	if (!isOpen) return `Nothing was redeemed for ${label}: ${reason}.`;
 	return `The reset of ${label} is not confirmed: ${reason}. The next try repeats this one, and spends no other credit.`;

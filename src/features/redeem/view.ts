@@ -5,14 +5,14 @@ import { windowName } from "../../core/quota.ts";
 import type { RedeemDocument } from "../../pi/json-schemas.ts";
 import type { Offer } from "./texts.ts";
 
-/** What the document tells. */
+/** What the document contains. */
 export interface Redeeming {
 	readonly offers: readonly Offer[];
-	/** The account a credit of which was to be spent, and how that ended; undefined where none was. */
+	/** The account whose credit was to be spent, and how that ended; undefined if none was. */
 	readonly done?: { readonly account: AccountId; readonly redemption: Redemption } | undefined;
 }
 
-/** The JSON document of `redeem --json`, version 1. Ids only. */
+/** Returns the document of `redeem --json`, version 1. Ids only. */
 export function redeemingAsJson({ offers, done }: Redeeming): RedeemDocument {
 	const { account, redemption } = done ?? {};
 	const isDone = redemption?.kind === "redeemed" || redemption?.kind === "already";

@@ -23,7 +23,7 @@ import { alignColumns } from "../../ui-kit/format.ts";
 import { type CapWish, readCapWords } from "./rules.ts";
 import * as texts from "./texts.ts";
 
-/** What is wanted: a look at caps, new ones, or an end of all that an account, or any, has. */
+/** What to do: show caps, set some, or end every cap of one account or of all. */
 type Args =
 	| { readonly kind: "show"; readonly account: Account | undefined; readonly asJson: boolean }
 	| { readonly kind: "set"; readonly account: Account; readonly wishes: readonly CapWish[] }
@@ -36,7 +36,7 @@ interface Ports {
 	readonly clock: Clock;
 }
 
-/** `/multicodex cap`: what of an account's windows no session uses, whatever happens. */
+/** `/multicodex cap`: what no session may use of an account's windows. */
 export function createCap(ports: Ports): Subcommand<Args> {
 	const usage = "cap [account] [week=20|off …] [--json]";
 	return {
@@ -93,7 +93,7 @@ async function setCaps(account: Account, wishes: readonly CapWish[], ports: Port
 	await settings.change(wishes.flatMap((wish) => editsFor(account, wish)));
 	pool.emit({ type: "changed" });
 	const known = pool.status(account.id).usage;
-	// A cap is worth as much as the figures that it is held against.
+	// A cap is only as good as the usage that it is compared with.
 	if (!known) void usage.ask(account.id);
 	const set = wishes.filter(({ floor }) => floor !== undefined);
 	const ended = wishes.filter(({ floor }) => floor === undefined).map(({ window }) => window);
@@ -107,7 +107,7 @@ async function setCaps(account: Account, wishes: readonly CapWish[], ports: Port
 	return { text: said.join(" "), json: capsAsJson(ports) };
 }
 
-/** The one place where a cap stands: not also under another word for its window, nor under a former id. */
+/** Returns edits that leave a cap in one place only: not under another word for its window, nor under a former id. */
 function editsFor(account: Account, { window, floor }: CapWish): SettingEdit[] {
 	const words = [window, ...WORDS_OF_WINDOWS.filter(([, name]) => name === window).map(([word]) => word)];
 	return idsOf(account).flatMap((id) =>
@@ -122,7 +122,7 @@ function idsOf({ id, formerIds = [] }: Account): readonly string[] {
 	return [id, ...formerIds];
 }
 
-/** Every cap that is stored, with its account if that is in the pool. */
+/** Returns every stored cap, with its account if that is in the pool. */
 function capsIn({ pool, settings }: Pick<Ports, "pool" | "settings">) {
 	return Object.entries(settings.read().caps).flatMap(([id, floors]) => {
 		const account = accountWith(pool.accounts(), id);

@@ -23,7 +23,7 @@ import * as texts from "./texts.ts";
 
 const ALL = "all";
 
-/** What is wanted: a look at the set that holds, a new one, or its end. */
+/** What to do: show the set that applies, make one, or end it. */
 type Args =
 	| { readonly kind: "show"; readonly asJson: boolean }
 	| { readonly kind: "set"; readonly accounts: readonly Account[] }
@@ -35,7 +35,7 @@ interface Ports {
 	readonly session: Pick<SessionView, "nextRequest">;
 }
 
-/** `/multicodex only`: the accounts that sessions of this project use, and no other. */
+/** `/multicodex only`: the accounts that sessions of this project may use. */
 export function createOnly(ports: Ports): Subcommand<Args> {
 	const usage = "only [account …|all] [--json]";
 	return {
@@ -44,7 +44,7 @@ export function createOnly(ports: Ports): Subcommand<Args> {
 		summary: "bind the sessions of this project to some accounts, or end that",
 		complete: (before) => {
 			const chosen = before.filter((word) => !word.startsWith("--"));
-			// A quote that is closed in the word at hand stands before it: that label is whole.
+			// A word with a closed quote is a complete label.
 			if (chosen.includes(ALL) || chosen.some((word) => word.includes('"'))) return [];
 			const all = { value: ALL, label: ALL, description: "sessions here may use every account again" };
 			const accounts = accountChoices(ports, ({ id, label }) => !chosen.includes(label) && !chosen.includes(id));
@@ -64,7 +64,7 @@ function parseOnly(words: readonly string[], usage: string, pool: Pick<Pool, "ac
 		return rest.length === 1 ? { kind: "end" } : usageError(usage, `${ALL} stands by itself.`);
 	}
 	const each = rest.map((word) => resolveAccount([word], pool, [ALL]));
-	// A label with a blank in it may be typed without quotes.
+	// A label that contains a blank may be typed without quotes.
 	const whole = each.some(isFailure) && rest.length > 1 ? resolveAccount(rest, pool) : undefined;
 	if (whole && !isFailure(whole)) return { kind: "set", accounts: [whole] };
 	const failure = each.find(isFailure);
@@ -104,7 +104,7 @@ async function carryOut(args: Args, host: ExtensionCommandContext, ports: Ports)
 	return { text, json: setAsJson(host, ports) };
 }
 
-/** The project, unless a set holds already for a folder within it: that one would go on to hold. */
+/** Returns the project, unless a set already applies to a folder within it: that one would continue to apply. */
 function folderFor(cwd: string, holding: AccountSet | undefined): string {
 	const project = projectOf(cwd);
 	if (!holding) return project;
@@ -112,7 +112,7 @@ function folderFor(cwd: string, holding: AccountSet | undefined): string {
 	return projectOf(nearest) === project && nearest.length > project.length ? nearest : project;
 }
 
-/** Every key in the file that leads to `folder`. */
+/** Returns every key in the file that leads to `folder`. */
 function keysOf(folder: string, settings: Pick<SettingsStore, "read">): string[] {
 	const wanted = realFolder(folder);
 	return Object.keys(settings.read().sets).filter((key) => key === folder || realFolder(key) === wanted);

@@ -3,13 +3,13 @@ import { asWord } from "../../ui-kit/format.ts";
 import { nearest } from "../../ui-kit/nearest.ts";
 import * as texts from "./texts.ts";
 
-/** What is wanted of one window: what to keep of it, percent, or undefined for no cap. */
+/** What to do with one window: the percentage to keep, or undefined for no cap. */
 export interface CapWish {
 	readonly window: string;
 	readonly floor: number | undefined;
 }
 
-/** The words of `cap`: the account, as it was typed, and what is wanted; `isEnd` where every cap of it is to end. */
+/** The words of `cap`: the account as typed, and the wishes. `isEnd` if every cap should end. */
 export interface CapWords {
 	readonly account: readonly string[];
 	readonly wishes: readonly CapWish[];
@@ -20,7 +20,7 @@ const ENDS: ReadonlySet<string> = new Set(["off", "none"]);
 const PERCENT = /^(-?\d{1,6})%?$/;
 const ALL_OF_IT = 100;
 
-/** Reads `work week=20% 5h = 10`; a sentence where that cannot be done. */
+/** Reads `work week=20% 5h = 10`. Returns a sentence if that is not possible. */
 export function readCapWords(words: readonly string[]): CapWords | { readonly problem: string } {
 	const text = words
 		.map(asWord)

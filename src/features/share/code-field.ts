@@ -6,18 +6,18 @@ import { clampWidth, hintsOf, type Paint, type PanelKey, wordsOf } from "../../u
 import { panelAround } from "../../ui-kit/text-field.ts";
 import { createTyping, type Pace } from "../../ui-kit/typing.ts";
 
-/** What the panel of a secret needs. */
+/** Dependencies of the panel. */
 export interface CodeFieldDeps {
 	readonly title: string;
 	readonly paint: Paint;
 	readonly isKey: (typed: string, key: PanelKey) => boolean;
 	readonly pace: Pace;
 	readonly repaint: () => void;
-	/** The text; undefined where the person gives none. */
+	/** Called with the text; undefined if the person gives none. */
 	readonly onEnd: (text: string | undefined) => void;
 }
 
-/** Creates a field for a secret. It shows how much was pasted, and nothing of it. */
+/** Creates a field for a secret. It shows how much was pasted, but nothing of it. */
 export function createCodeField({ title, paint, isKey, pace, repaint, onEnd }: CodeFieldDeps): Component & Focusable {
 	const input = new Input();
 	const edit = (typed: string) => input.handleInput(typed);
@@ -58,7 +58,7 @@ export function createCodeField({ title, paint, isKey, pace, repaint, onEnd }: C
 	});
 }
 
-/** Asks for a secret; undefined where the person gives none. */
+/** Asks for a secret; undefined if the person gives none. */
 export async function askForCode(ctx: CommandContext, title: string): Promise<string | undefined> {
 	const onPanel =
 		modeOf(ctx.host) === "tui"

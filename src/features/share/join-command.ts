@@ -30,7 +30,7 @@ const JSON_OPTION = "--json";
 const USAGE = `join [code|@file] [${NAME} <machine>] [${JSON_OPTION}]`;
 
 interface Args {
-	/** Undefined: the person is asked. */
+	/** Undefined to ask the person. */
 	readonly code: GivenSecret | undefined;
 	readonly machine: string | undefined;
 	readonly asJson: boolean;
@@ -42,7 +42,7 @@ interface Ports {
 	readonly afterSignIn: AfterSignIn;
 }
 
-/** `/multicodex join`: takes part in a pool that another machine has made. */
+/** `/multicodex join`: joins a pool that another machine has created. */
 export function createJoin(ports: Ports): Subcommand<Args> {
 	return {
 		name: "join",
@@ -63,7 +63,7 @@ function parseJoin(words: readonly string[]): Args | Failure {
 	if (isFailure(valued)) return valued;
 	const [quoted = "", ...others] = valued.rest;
 	const first = unquoted(quoted);
-	// A terminal may have broken a code over lines, and any piece of it may begin like an option.
+	// A terminal may have broken a code into lines, and any piece of it may look like an option.
 	const code = isCodeWord(first) ? [first, ...others.filter((word) => word !== JSON_OPTION)].join("") : undefined;
 	const given = parseOptions(code === undefined ? valued.rest : others.filter(isOption), [JSON_OPTION, NAME], USAGE);
 	if (isFailure(given)) return given;
@@ -98,7 +98,7 @@ async function joinNow({ code, machine, asJson }: Args, ctx: CommandContext, por
 	pool.emit({ type: "changed" });
 	const accounts = pool.accounts();
 	const shared = accounts.filter((account) => account.shared);
-	// The first accounts of a machine: its pi has no model for them yet.
+	// These are the machine's first accounts, so its pi has selected no model yet.
 	const isFirst = shared.length > 0 && shared.length === accounts.length;
 	const { modelAdvice } = isFirst ? await ports.afterSignIn(shared, ctx) : { modelAdvice: "" };
 	return { text: `${texts.joined(status, shared)}${modelAdvice}`, json: poolAsJson(status, accounts), asJson };

@@ -25,7 +25,7 @@ const USAGE = `leave [${TAKE} <account>]… [${YES}]`;
 
 interface Args {
 	readonly take: readonly Account[];
-	/** `--yes` was typed. */
+	/** True if `--yes` was typed. */
 	readonly isSure: boolean;
 }
 
@@ -34,7 +34,7 @@ interface Ports extends AccountNames {
 	readonly sharedPools: SharedPools;
 }
 
-/** `/multicodex leave`: this machine goes on with the accounts that are its own. */
+/** `/multicodex leave`: this machine continues with its own accounts. */
 export function createLeave(ports: Ports): Subcommand<Args> {
 	return {
 		name: "leave",
@@ -69,7 +69,7 @@ async function leaveNow({ take, isSure }: Args, ctx: CommandContext, ports: Port
 	const { sharedPools, pool } = ports;
 	const status = sharedPools.status();
 	if (!status) {
-		// The settings may name one whose code is gone.
+		// The settings may name a pool whose code is gone.
 		await sharedPools.leave([], ctx.signal);
 		return { text: texts.LEFT_WITHOUT_CODE, json: { left: null, taken: [] } };
 	}

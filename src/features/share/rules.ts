@@ -6,16 +6,16 @@ export interface Unshareable {
 	readonly reason: "pi's own" | "elsewhere" | "signed out" | "shared";
 }
 
-/** Why an account cannot be moved into a shared pool; undefined where it can. */
+/** Returns why an account cannot be moved into a shared pool; undefined if it can. */
 export function whyUnshareable(account: Account): Unshareable["reason"] | undefined {
 	if (account.shared) return "shared";
-	// pi renews its own login by itself: in a pool it would have two holders.
+	// pi renews its own login by itself. In a pool, the login would have two holders.
 	if (account.linked) return "pi's own";
 	if (account.linkedElsewhere) return "elsewhere";
 	return account.needsLogin ? "signed out" : undefined;
 }
 
-/** Accounts that can be moved, and the others that are not shared yet. */
+/** Divides the accounts into those that can be moved and the others that are not shared yet. */
 export function shareable(accounts: readonly Account[]): {
 	readonly offered: readonly Account[];
 	readonly rest: readonly Unshareable[];

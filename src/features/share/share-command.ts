@@ -41,7 +41,7 @@ const YES = "--yes";
 const NAME = "--name";
 const USAGE = `share [postgres URL] [account …|${ALL}] | share ${ROTATE}|${CODES}`;
 
-/** Which accounts were named. */
+/** The accounts that were named. */
 type Named = readonly Account[] | typeof ALL | undefined;
 
 type Args = { readonly asJson: boolean } & (
@@ -57,7 +57,7 @@ interface Ports extends AccountNames {
 	readonly clock: Clock;
 }
 
-/** `/multicodex share`: makes a pool that several machines share, adds accounts to it, and shows it. */
+/** `/multicodex share`: creates a shared pool, adds accounts to it, and shows it. */
 export function createShare(ports: Ports): Subcommand<Args> {
 	return {
 		name: "share",
@@ -78,7 +78,7 @@ function choices(before: readonly string[], ports: Ports): Completion[] {
 	}
 	if (before.includes(ALL) || before.some((word) => [ROTATE, CODES, JSON_OPTION].includes(word))) return [];
 	const chosen = before.filter((word) => !word.startsWith("--"));
-	// A quote that is closed in the word at hand stands before it: that label is whole.
+	// A word with a closed quote is a complete label.
 	if (chosen.some((word) => word.includes('"'))) return [];
 	const accounts = accountChoices(ports, (account) => {
 		const isChosen = chosen.includes(account.label) || chosen.includes(account.id);
@@ -130,7 +130,7 @@ function accountsIn(words: readonly string[], pool: Pick<Pool, "accounts">): Nam
 		return words.length === 1 ? ALL : usageError(USAGE, texts.standsAlone(ALL));
 	}
 	const each = words.map((word) => resolveAccount([word], pool, [ALL]));
-	// A label with a blank in it may be typed without quotes.
+	// A label that contains a blank may be typed without quotes.
 	const whole = each.some(isFailure) && words.length > 1 ? resolveAccount(words, pool) : undefined;
 	if (whole && !isFailure(whole)) return [whole];
 	const failure = each.find(isFailure);
@@ -193,7 +193,7 @@ async function rotate(
 	return { text: texts.rotated(now, codes), json: poolAsJson(now, pool.accounts(), codes), asJson };
 }
 
-/** The URL that was typed, or that a file holds, and what a pool there is called. */
+/** Returns the URL that was typed or read from a file, and the name of a pool there. */
 async function urlOf(
 	given: GivenSecret,
 	{ host }: CommandContext,
@@ -252,7 +252,7 @@ type Choice =
 	| { readonly kind: "none" | "cancelled" }
 	| { readonly kind: "failed"; readonly failure: string };
 
-/** The accounts to move: those that were named, else those that the person chooses. */
+/** Returns the accounts to move: those that were named, or those that the person chooses. */
 async function choose(named: Named, heading: string, ctx: CommandContext, { pool }: Ports): Promise<Choice> {
 	const { offered, rest } = shareable(pool.accounts());
 	const failed = (failure: string): Choice => ({ kind: "failed", failure });
@@ -270,7 +270,7 @@ async function choose(named: Named, heading: string, ctx: CommandContext, { pool
 	const checklist = texts.checklistOf(offered, heading);
 	const chosen = await askToTick(ctx, checklist, `${offered[0]?.label}. ${checklist.note}`);
 	if (chosen.kind !== "chosen") return chosen;
-	// What has changed while the question stood, such as a sign-out, is looked at once more.
+	// Check again for changes while the question was open, such as a sign-out.
 	const current = shareable(pool.accounts()).offered.filter(({ id }) => chosen.ids.has(id));
 	return current.length > 0 ? { kind: "chosen", accounts: current } : failed(texts.nothingToShare(rest));
 }

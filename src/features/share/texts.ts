@@ -10,7 +10,7 @@ import type { Unshareable } from "./rules.ts";
 /** The variable that names a pool for one process. */
 const VARIABLE = "PI_MULTICODEX_POOL";
 
-/** `share` where no pool was joined. */
+/** Returns the text for `share` if no pool was joined. */
 export function noPool(): string {
 	return [
 		"This machine has joined no shared pool.",
@@ -19,89 +19,89 @@ export function noPool(): string {
 	].join("\n");
 }
 
-/** A command that needs a pool where there is none. */
+/** Returns the text for a command that needs a pool. */
 export function needsPool(): string {
 	return "This machine has joined no shared pool. /multicodex share <postgres URL> makes one, /multicodex join <code> joins one.";
 }
 
-/** A pool is joined already. */
+/** Returns the text if a pool is already joined. */
 export function alreadyIn({ name }: SharedPoolStatus): string {
 	return `This machine is in the shared pool ${printable(name)} already. /multicodex share <account> adds accounts to it, /multicodex leave leaves it.`;
 }
 
-/** The environment names the pool of the process. */
+/** Returns the text if the environment names the pool of this process. */
 export function isByEnvironment(): string {
 	return `${VARIABLE} names the pool of this pi. Start pi without it to change that.`;
 }
 
-/** A runner was asked for what a keeper does. */
+/** Returns the text for a runner who asks for what only a keeper may do. */
 export function keepersOnly({ name }: SharedPoolStatus, what: string): string {
 	return `This machine is a runner of ${printable(name)}: ${what} has to be done on a keeper's machine.`;
 }
 
-/** A join code was given to `share`. */
+/** Returns the text for a join code given to `share`. */
 export function codeInPlaceOfUrl(): string {
 	return "That is a join code. /multicodex join takes it; share takes the URL of a database.";
 }
 
-/** A URL was given to `join`. */
+/** Returns the text for a URL given to `join`. */
 export function urlInPlaceOfCode(): string {
 	return "That is a URL. /multicodex share takes it, to make a pool; join takes a join code, which /multicodex share --codes shows on a keeper's machine.";
 }
 
-/** What was given to `join` is no join code. */
+/** Returns the text for something given to `join` that is not a join code. */
 export function noCode(): string {
 	return "That is no join code. One begins with pi-pool-; /multicodex share --codes shows it on a keeper's machine.";
 }
 
-/** `join` without a code, where none can be asked for. */
+/** Returns the text for `join` without a code, where none can be asked for. */
 export function codeMissing(): string {
 	return "Name the join code, or a file that holds it: /multicodex join @code.txt. Standard input is not read: pi would send it to the model.";
 }
 
-/** A file was named, and holds nothing. */
+/** Returns the text for an empty file. */
 export function emptyFile(path: string): string {
 	return `${printable(path)} is empty.`;
 }
 
-/** A file was named, and cannot be read. */
+/** Returns the text for a file that cannot be read. */
 export function unreadableFile(path: string, code: string | undefined): string {
 	const why = code === "ENOENT" ? "does not exist" : "cannot be read";
 	return `${printable(path)} ${why}${code === undefined || code === "ENOENT" ? "" : ` (${code})`}.`;
 }
 
-/** An option stands without what it names. */
+/** Returns the text for an option without its value. */
 export function valueMissing(option: string): string {
 	return `${option} needs a name behind it.`;
 }
 
-/** What was typed cannot be the name of a machine. */
+/** Returns the text for an invalid machine name. */
 export function badMachine(machine: string, problem: string): string {
 	return (badLabel(machine, problem) ?? "").replace(/^That label/, "That name");
 }
 
-/** Options that exclude each other. */
+/** Returns the text for an option that excludes all others. */
 export function standsAlone(option: string): string {
 	return `${option} stands by itself.`;
 }
 
-/** Accounts have to be named where nothing can be asked. */
+/** Returns the text if accounts must be named because no question can be asked. */
 export function nameAccounts(offered: readonly Account[]): string {
 	return `Name the accounts to share, or all: ${offered.map(({ label }) => asWord(label)).join(", ")}. Nothing was changed.`;
 }
 
-/** No account of this machine can be shared, and why each cannot. */
+/** Returns the text if no account of this machine can be shared, and why. */
 export function nothingToShare(rest: readonly Unshareable[]): string {
 	if (rest.length === 0) return "There is no account to share yet: /multicodex add. Nothing was changed.";
 	return `No account can be shared. ${rest.map(whyNot).join(" ")} Nothing was changed.`;
 }
 
-/** Accounts that were named and cannot be shared. */
+/** Returns the text for named accounts that cannot be shared. */
 export function cannotShare(rest: readonly Unshareable[]): string {
 	return `${rest.map(whyNot).join(" ")} Nothing was changed.`;
 }
 
-/** Accounts that are not offered, and why. */
+/** Lists accounts that are not offered, and why. */
 export function notOffered(rest: readonly Unshareable[]): string {
 	return `Not offered: ${rest.map(whyNot).join(" ")}`;
 }
@@ -121,7 +121,7 @@ function whyNot({ account, reason }: Unshareable): string {
 	}
 }
 
-/** The accounts to move, and what moving does. */
+/** Returns the checklist of accounts to move, which also says what moving does. */
 export function checklistOf(accounts: readonly Account[], heading: string): Checklist {
 	const total = accounts.length;
 	return {
@@ -144,35 +144,35 @@ function shareAnswer(chosen: number, total: number): string {
 	return total === 1 ? "Yes, share it" : `Yes, share all ${formatCount(total)}`;
 }
 
-/** The heading of the question which accounts a new pool begins with. */
+/** Returns the heading of the question about the first accounts of a new pool. */
 export function newPoolHeading(name: string): string {
 	return `Make the shared pool ${printable(name)}?`;
 }
 
-/** The heading of the question which accounts to add. */
+/** Returns the heading of the question about accounts to add. */
 export function addHeading({ name }: SharedPoolStatus, total: number): string {
 	return `Share ${plural(total, "account")} in ${printable(name)}?`;
 }
 
-/** The database has not answered yet. */
+/** Shown while the database has not answered. */
 export const ASKING = "Codex: asking the database…";
 
-/** Nothing was done. */
+/** The text if nothing was done. */
 export const NOTHING_SHARED = "Nothing was shared.";
 
-/** A pool was made. */
+/** Returns the text after a pool was created. */
 export function made(status: SharedPoolStatus | undefined, accounts: readonly Account[], codes: JoinCodes): string {
 	const name = status ? ` ${printable(status.name)}` : "";
 	const where = status ? ` in ${printable(status.place)}` : "";
 	return [`Codex: made the shared pool${name}${where}, with ${labelsOf(accounts)}.`, ...codeLines(codes)].join("\n");
 }
 
-/** Codes, as `share --codes` shows them. */
+/** Returns the codes for `share --codes`. */
 export function codesShown({ name }: SharedPoolStatus, codes: JoinCodes): string {
 	return [`Join codes of the shared pool ${printable(name)}:`, ...codeLines(codes)].join("\n");
 }
 
-/** What each code may do, and that both are secrets. */
+/** Says what each code allows, and that both are secret. */
 function codeLines({ keeper, runner }: JoinCodes): string[] {
 	return [
 		"Keeper, for a machine of yours: may renew, add and remove accounts.",
@@ -183,7 +183,7 @@ function codeLines({ keeper, runner }: JoinCodes): string[] {
 	];
 }
 
-/** Accounts were added to the pool. */
+/** Returns the text after accounts were added to the pool. */
 export function added({ name }: SharedPoolStatus, accounts: readonly Account[]): string {
 	const verb = accounts.length === 1 ? "is" : "are";
 	return `Codex: ${labelsOf(accounts)} ${verb} in the shared pool ${printable(name)} now, for all its machines.`;
@@ -200,16 +200,16 @@ export function rotateQuestion({ name, others }: SharedPoolStatus): ActQuestion 
 	};
 }
 
-/** What a code can do after its keys were replaced. */
+/** What an old code still allows after its keys were replaced. */
 const OLD_CODES =
 	"What was read with an old code stays known to its holder: access tokens until they expire, sign-ins too with a keeper's, and the password of the database.";
 
-/** Nothing can be asked here. */
+/** Returns the text if no question can be asked. */
 export function rotateNeedsYes(): string {
 	return "New keys end every join code printed so far. To make them: /multicodex share --rotate --yes.";
 }
 
-/** New keys were made. */
+/** Returns the text after new keys were made. */
 export function rotated({ name }: SharedPoolStatus, codes: JoinCodes): string {
 	return [
 		`Codex: the shared pool ${printable(name)} has new keys. Codes printed before open nothing new.`,
@@ -218,10 +218,10 @@ export function rotated({ name }: SharedPoolStatus, codes: JoinCodes): string {
 	].join("\n");
 }
 
-/** The keys were kept. */
+/** The text if the keys were kept. */
 export const KEYS_KEPT = "The keys were kept.";
 
-/** A pool was joined. */
+/** Returns the text after a pool was joined. */
 export function joined(status: SharedPoolStatus, shared: readonly Account[]): string {
 	const { name, role, machine, others } = status;
 	const has = shared.length === 0 ? "It has no account yet." : `It has ${labelsOf(shared)}.`;
@@ -232,15 +232,15 @@ export function joined(status: SharedPoolStatus, shared: readonly Account[]): st
 /** The title of the field for a code. */
 export const CODE_TITLE = "Join code of the shared pool";
 
-/** No code was given. */
+/** The text if no code was given. */
 export const NOT_JOINED = "No pool was joined.";
 
-/** What stays and what goes when a machine leaves. */
+/** What happens to accounts when a machine leaves. */
 export interface Leaving {
 	readonly own: readonly Account[];
-	/** They stay in the pool. */
+	/** Accounts that stay in the pool. */
 	readonly going: readonly Account[];
-	/** They leave it with this machine. */
+	/** Accounts that leave the pool with this machine. */
 	readonly taken: readonly Account[];
 }
 
@@ -261,25 +261,25 @@ export function leaveQuestion({ name, role, others }: SharedPoolStatus, { own, g
 	};
 }
 
-/** Nothing can be asked here. */
+/** Returns the text if no question can be asked. */
 export function leaveNeedsYes({ name }: SharedPoolStatus): string {
 	return `To leave the shared pool ${printable(name)}: /multicodex leave --yes. Keep a join code to come back with.`;
 }
 
-/** The machine has stayed. */
+/** The text if the machine has stayed. */
 export const STAYED = "The pool was not left.";
 
-/** A machine has left. */
+/** Returns the text after a machine has left. */
 export function left({ name }: SharedPoolStatus, { own, taken }: Leaving): string {
 	const here = [...own, ...taken];
 	const has = here.length === 0 ? "It has no account of its own: /multicodex add." : `It has ${labelsOf(here)}.`;
 	return `Codex: this machine has left the shared pool ${printable(name)}. ${has}`;
 }
 
-/** A machine has left a pool that its settings named, and whose code it no longer had. */
+/** The text after a machine has left a pool that its settings named but whose code was gone. */
 export const LEFT_WITHOUT_CODE = "Codex: this machine's settings name no shared pool any more.";
 
-/** An account that is not shared was to be taken along. */
+/** Returns the text for an account to take along that is not shared. */
 export function notShared({ label }: Account): string {
 	return `${label} is not shared, and stays on this machine anyway.`;
 }

@@ -15,10 +15,10 @@ export interface PoolView {
 	readonly now: number;
 }
 
-/** Clocks that differ by less are as good as equal. */
+/** Clocks that differ by less than this count as equal. */
 const SLIGHT_MS = 2 * 60_000;
 
-/** The pool in lines of `columns`. */
+/** Formats the pool in lines of `columns`. */
 export function poolAsText({ status, accounts, now }: PoolView, columns: number): string {
 	const { name, place, role, machine, joinedBy, connection, others } = status;
 	const shared = accounts.filter((account) => account.shared);
@@ -61,7 +61,7 @@ function ownLine(account: Account): string {
 	return reason === undefined || reason === "shared" ? account.label : `${account.label}: ${WHY_HERE[reason]}`;
 }
 
-/** The same as the JSON document of `share --json`; with codes only where they are what was asked for. */
+/** Returns the document of `share --json`; with codes only if they were requested. */
 export function poolAsJson(
 	status: SharedPoolStatus | undefined,
 	accounts: readonly Account[],

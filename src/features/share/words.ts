@@ -7,7 +7,7 @@ import { readText } from "../../platform/files/regular-file.ts";
 import { parsePoolUrl } from "../../platform/shared-pool/pool-url.ts";
 import * as texts from "./texts.ts";
 
-/** A URL with a password, or a join code, as it was given: typed, or as the name of the file that holds it. */
+/** A URL with a password, or a join code: typed, or in a file that was named. */
 export type GivenSecret =
 	| { readonly kind: "typed"; readonly text: string }
 	| { readonly kind: "file"; readonly path: string };
@@ -15,32 +15,32 @@ export type GivenSecret =
 const CODE_BEGINS = /^pi-pool-/i;
 const URL_BEGINS = /^[a-z][\w+.-]*:\/\//i;
 
-/** A word without the quotes around it, which a page or a shell may have put there. */
+/** Returns a word without surrounding quotes, which a page or a shell may have added. */
 export function unquoted(word: string): string {
 	return /^(['"`]|[‘“<])(?<inside>.*)['"`’”>]$/s.exec(word)?.groups?.inside ?? word;
 }
 
-/** A word that is a URL, or names the file of one. */
+/** True for a URL, or the name of a file that contains one. */
 export function isUrlWord(word: string): boolean {
 	return URL_BEGINS.test(word) || word.startsWith("@");
 }
 
-/** A word that is a join code, whole or cut off. */
+/** True for a join code, complete or cut off. */
 export function isCodeWord(word: string): boolean {
 	return CODE_BEGINS.test(word);
 }
 
-/** The secret that a word stands for: itself, or the content of a file. */
+/** Returns the secret that a word stands for: the word itself, or the content of a file. */
 export function givenSecret(word: string): GivenSecret {
 	return word.startsWith("@") ? { kind: "file", path: word.slice(1) } : { kind: "typed", text: word };
 }
 
-/** The text of a secret; a file may be named from the home or from `folder`. */
+/** Returns the text of a secret. A file may be named relative to the home or to `folder`. */
 export async function readSecret(given: GivenSecret, folder: string): Promise<string | Failure> {
 	if (given.kind === "typed") return given.text;
 	const path = resolve(folder, given.path.replace(/^~(?=[/\\]|$)/, homedir()));
 	try {
-		// An editor or a mail may have broken it over lines.
+		// An editor or an e-mail may have broken it into lines.
 		const text = unquoted((await readText(path)).replaceAll(/\s+/g, ""));
 		return text === "" ? { failure: texts.emptyFile(given.path) } : text;
 	} catch (error) {
@@ -49,7 +49,10 @@ export async function readSecret(given: GivenSecret, folder: string): Promise<st
 	}
 }
 
-/** What a pool in the database of `url` is called, by that database; a failure, which quotes no secret, for no URL. */
+/**
+ * Returns the name of a pool in the database of `url`, which is that of the database. A failure if it is not a URL; it
+ * quotes no secret.
+ */
 export function poolNameOf(url: string): { readonly name: string } | Failure {
 	if (isCodeWord(url)) return { failure: texts.codeInPlaceOfUrl() };
 	try {
@@ -61,7 +64,7 @@ export function poolNameOf(url: string): { readonly name: string } | Failure {
 	}
 }
 
-/** Words without an option and the value behind it, and its values in order. */
+/** Removes an option and its value from the words. Returns the values in order. */
 export function takeValues(
 	words: readonly string[],
 	option: string,
@@ -83,7 +86,7 @@ export function takeValues(
 	return { values, rest };
 }
 
-/** The name of a machine that was typed; undefined where none was. */
+/** Returns the machine name that was typed; undefined if none was. */
 export function machineNamed(values: readonly string[]): { readonly machine: string | undefined } | Failure {
 	const [machine] = values;
 	const problem = machine === undefined ? undefined : labelProblem(machine);

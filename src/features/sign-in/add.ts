@@ -20,10 +20,10 @@ import * as texts from "./texts.ts";
 
 type Args =
 	| { readonly kind: "sign-in"; readonly label: string | undefined; readonly onDevice: boolean }
-	/** `account`: the one to put back; the last one removed where none is named. */
+	/** `account` is the one to restore; without it, the one removed last. */
 	| { readonly kind: "undo"; readonly account?: Account };
 
-/** What a sign-in by a command works on. */
+/** What a sign-in by a command uses. */
 export interface SignInPorts {
 	readonly membership: Pick<Membership, "join" | "whose">;
 	readonly pool: Pool;
@@ -34,18 +34,18 @@ export interface SignInPorts {
 
 interface Ports extends SignInPorts {
 	readonly membership: Pick<Membership, "join" | "restore" | "whose">;
-	/** True where pi has a Codex login of its own, of whatever kind. */
+	/** True if pi has a Codex login of its own, of any kind. */
 	readonly hasPiLogin: () => boolean;
 }
 
-/** `/multicodex add`: sign in to one more account, or put back the one that was removed last. */
+/** `/multicodex add`: signs in to another account, or restores the one that was removed last. */
 export function createAdd(ports: Ports): Subcommand<Args> {
 	const usage = "add [label] [--device] | add --undo";
 	return {
 		name: "add",
 		usage,
 		summary: "sign in to one more account; put back the last one removed",
-		// A panel holds the account that it has removed: another process may have removed one since.
+		// A panel passes the account that it removed, since another process may have removed one since.
 		onAccount: { args: (account) => ({ kind: "undo", account }) },
 		complete: (before) => {
 			const device = { value: "--device", label: "--device", description: "with a code to type on another device" };
@@ -67,7 +67,7 @@ export function createAdd(ports: Ports): Subcommand<Args> {
 	};
 }
 
-/** Signs in and adds the account; one that is here already gets the new sign-in. */
+/** Signs in and adds the account. A known account gets the new sign-in. */
 export function addBySignIn(
 	{ label, onDevice }: { readonly label: string | undefined; readonly onDevice: boolean },
 	ctx: CommandContext,
@@ -77,17 +77,17 @@ export function addBySignIn(
 	return storeSignIn({ title, onDevice, label, asked: undefined }, ctx, ports);
 }
 
-/** What a sign-in is for. */
+/** The purpose of a sign-in. */
 interface SignInGoal {
 	readonly title: string;
 	readonly onDevice: boolean;
-	/** How a new account is to be called. */
+	/** The label for a new account. */
 	readonly label?: string | undefined;
 	/** The account that is meant. The person is asked before a sign-in to another one is stored. */
 	readonly asked: Account | undefined;
 }
 
-/** Lets the person sign in and stores whom the token names, whatever was typed. */
+/** Lets the person sign in, and stores the account that the token names, whatever was typed. */
 export async function storeSignIn(
 	{ title, onDevice, label, asked }: SignInGoal,
 	ctx: CommandContext,
@@ -129,7 +129,7 @@ export async function storeSignIn(
 	}
 }
 
-/** A sign-in that could not be written is kept in memory, which tries again: it is not lost as long as pi runs. */
+/** A sign-in that could not be written is kept in memory and retried. It is not lost as long as pi runs. */
 async function joinSurely(
 	credential: Credential,
 	label: string | undefined,

@@ -8,22 +8,22 @@ import { exchangeCode } from "./code-grant.ts";
 import type { LoginDialog } from "./ports.ts";
 import { CodeRefusedError, isCancelled, LOGIN_CANCELLED, SignInError } from "./rules.ts";
 
-/** Redirect ports that the issuer has registered for this client, in the order in which to try them. */
+/** Redirect ports that the issuer has registered for this client, in the order to try. */
 const PORTS = [1455, 1457];
 const CALLBACK_PATH = "/auth/callback";
 const LOGIN_TIMEOUT_MS = 10 * 60_000;
-/** The page waits so long for the end of the sign-in. */
+/** How long the page waits for the end of the sign-in. */
 const PAGE_WAIT_MS = 3000;
 const PAGE_WITHOUT_NEWS = "The sign-in is on its way to pi. You can close this page and go back there.";
-/** A browser that takes no page must not hold up the sign-in. */
+/** A browser that does not take the page must not delay the sign-in for longer. */
 const LAST_PAGE_MS = 1000;
 const WRONG_PASTE =
 	"The sign-in service did not accept the code that was pasted. Paste the address that the browser ended on.";
 
 /**
- * Signs in through the browser with PKCE. The code comes from the loopback callback or is pasted. The page that the
- * browser ends on waits a moment, so that it can say by `nameOf` who has signed in. Throws a {@link SignInError}; the
- * ports are free again either way.
+ * Signs in through the browser with PKCE. The code arrives through the loopback callback or is pasted. The page that
+ * the browser ends on waits a moment, so that it can show with `nameOf` who has signed in. Throws a {@link
+ * SignInError}. Always frees the ports.
  */
 export async function loginInBrowser(
 	issuer: string,
@@ -50,7 +50,7 @@ export async function loginInBrowser(
 					await callback.tell(pageOfSuccess(nameOf(credential)));
 					return credential;
 				} catch (error) {
-					// Something else was pasted: the sign-in itself is as good as before.
+					// Something else was pasted. The sign-in itself is still valid.
 					if (!isPasted || !(error instanceof CodeRefusedError)) throw error;
 					problem = WRONG_PASTE;
 				}
@@ -86,15 +86,15 @@ function authorizeUrl(issuer: string, redirectUri: string, verifier: string, sta
 
 interface Callback {
 	readonly port: number;
-	/** False where every registered port is taken: then the code can only be pasted. */
+	/** False if every registered port is taken. The code can then only be pasted. */
 	readonly isListening: boolean;
 	readonly code: Promise<string>;
-	/** Answers the browser that has brought the code and waits, if one does; resolves when the page is on its way. */
+	/** Answers the browser that has brought the code and waits, if any. Resolves when the page was sent. */
 	tell(page: string): Promise<void>;
 	close(): void;
 }
 
-/** Listens on both loopback addresses: `localhost` may mean either. Without a free port only pasting is left. */
+/** Listens on both loopback addresses, since `localhost` may mean either. Without a free port only pasting is left. */
 async function listen(state: string): Promise<Callback> {
 	let settle: { resolve: (code: string) => void; reject: (error: Error) => void } | undefined;
 	const code = new Promise<string>((resolve, reject) => {
@@ -109,7 +109,7 @@ async function listen(state: string): Promise<Callback> {
 		if (response) await endWith(response, page);
 	};
 	const onRequest = (request: IncomingMessage, response: ServerResponse) => {
-		// Every program on this machine can send anything here, also "//", which is no URL.
+		// Any program on this machine can send anything here, even "//", which is not a URL.
 		const asked = `http://localhost${request.url ?? "/"}`;
 		const url = URL.canParse(asked) ? new URL(asked) : undefined;
 		const query = url?.searchParams ?? new URLSearchParams();
@@ -137,8 +137,8 @@ async function listen(state: string): Promise<Callback> {
 	for (const port of PORTS) {
 		const tries = await Promise.all(["127.0.0.1", "::1"].map((host) => tryListen(host, port, onRequest)));
 		const servers = tries.filter((tried) => typeof tried !== "string");
-		// Another program on one of the two addresses would get the code from browsers that try that one first. A machine
-		// without IPv6 is fine.
+		// Another program on one of the two addresses would get the code from browsers that try that address first. A
+		// machine without IPv6 is fine.
 		if (servers.length > 0 && !tries.includes("EADDRINUSE"))
 			return { port, isListening: true, code, tell, close: () => closeAll(servers) };
 		closeAll(servers);
@@ -165,7 +165,7 @@ function closeAll(servers: readonly Server[]): void {
 	}
 }
 
-/** Ends a response; resolves when it is on its way, or cannot be any more. */
+/** Ends a response. Resolves when it was sent, or can no longer be. */
 function endWith(response: ServerResponse, page: string): Promise<void> {
 	return new Promise((resolve) => {
 		const patience = setTimeout(resolve, LAST_PAGE_MS);
@@ -197,7 +197,7 @@ function refusedInBrowser(error: string, description: string): SignInError {
 		: new SignInError("The sign-in service refused the sign-in. Start again.");
 }
 
-/** The end of the time for a sign-in, or of the person's patience: rejects with either. */
+/** Rejects when the time for a sign-in ends or the person cancels. */
 function endOf(signal: AbortSignal | undefined): { readonly reached: Promise<never>; release(): void } {
 	let release: () => void = () => undefined;
 	const reached = new Promise<never>((_, reject) => {
@@ -229,7 +229,7 @@ async function firstCode(
 	return Promise.race([callback.code.then((code) => ({ code, isPasted: false })), pasted, ended]);
 }
 
-/** The code that the person pastes; after a text without one the person is asked again, where that is possible. */
+/** Returns the code that the person pastes. After a text without one, asks again if possible. */
 async function pastedCode(dialog: LoginDialog, state: string, first: string | undefined): Promise<string> {
 	let problem = first;
 	for (;;) {
@@ -244,7 +244,7 @@ async function pastedCode(dialog: LoginDialog, state: string, first: string | un
 	}
 }
 
-/** The code in what was pasted: a redirect URL, `code#state`, a query, or the code itself. */
+/** Finds the code in what was pasted: a redirect URL, `code#state`, a query, or the code itself. */
 function codeIn(text: string, state: string): { readonly code: string } | { readonly problem: string } {
 	const [bare = "", hashState] = text.split("#");
 	const query = URL.canParse(text) ? new URL(text).searchParams : new URLSearchParams(text);

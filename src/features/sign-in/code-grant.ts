@@ -7,10 +7,10 @@ import { type Unreached, unreachedWords, whyUnreached } from "../../platform/bac
 import { CodeRefusedError, LOGIN_CANCELLED, SignInError } from "./rules.ts";
 
 const EXCHANGE_TIMEOUT_MS = 30_000;
-/** Tokens and error pages are far shorter. Of a longer answer the beginning is read. */
+/** Tokens and error pages are far shorter. Only this much of a longer answer is read. */
 const LONGEST_ANSWER_BYTES = 262_144;
 
-/** What a sign-in ends with, to be exchanged once. */
+/** The result of a sign-in, to be exchanged once. */
 export interface AuthorizationCode {
 	readonly code: string;
 	/** The PKCE verifier that belongs to it. */
@@ -18,7 +18,7 @@ export interface AuthorizationCode {
 	readonly redirectUri: string;
 }
 
-/** What the sign-in service answered. */
+/** The answer of the sign-in service. */
 export interface IssuerAnswer {
 	readonly status: number;
 	readonly headers: Headers;
@@ -26,8 +26,8 @@ export interface IssuerAnswer {
 }
 
 /**
- * Asks the sign-in service, once. Throws a {@link SignInError}: cancelled when `signal` fires, else that it cannot be
- * reached.
+ * Calls the sign-in service once. Throws a {@link SignInError}: cancelled if `signal` fires, otherwise that the service
+ * cannot be reached.
  */
 export async function askIssuer(
 	url: string,
@@ -47,7 +47,7 @@ export async function askIssuer(
 		});
 		const came = await readBody(response, LONGEST_ANSWER_BYTES, either);
 		signal?.throwIfAborted();
-		// Of an answer that was cut off after its last member nothing is missing, nor of one that has both tokens.
+		// An answer that was cut off after its last member is complete, and so is one with both tokens.
 		const isAllThere = came.isWhole || isSpoken(came.text) || hasBothTokens(came.text);
 		if (!isAllThere && came.broken) throw came.broken.by;
 		if (!isAllThere) timeout.throwIfAborted();
@@ -64,7 +64,7 @@ function hasBothTokens(text: string): boolean {
 	return grant?.refresh !== undefined && isUsable(grant.access);
 }
 
-/** What to do about a sign-in service that cannot be reached depends on why. */
+/** What to do about an unreachable sign-in service depends on the reason. */
 function unreachedSentence(why: Unreached): string {
 	if (why.kind === "unanswered" || why.kind === "unconnected") {
 		return "The sign-in service cannot be reached. Check the network, or the proxy that Node uses.";
@@ -73,7 +73,7 @@ function unreachedSentence(why: Unreached): string {
 	return `${words.slice(0, 1).toUpperCase()}${words.slice(1)}.`;
 }
 
-/** Refusals that have nothing to do with this sign-in, whatever step they come at; undefined for all others. */
+/** Returns refusals that are unrelated to this sign-in and may occur at any step; undefined for all others. */
 export function refusalAtTheDoor({ status, headers, text }: IssuerAnswer): SignInError | undefined {
 	if (text.includes("unsupported_country_region_territory")) {
 		return new SignInError(
@@ -112,7 +112,7 @@ export async function exchangeCode(
 	const answer = await askIssuer(url, form, { signal, timeoutMs: EXCHANGE_TIMEOUT_MS });
 	const grant = grantIn(answer.text);
 	const { access, refresh } = grant ?? {};
-	// The code is spent with them: no status decides over tokens that are there.
+	// The code is spent, so tokens that are there count whatever the status.
 	if (grant && refresh !== undefined && isUsable(access)) {
 		return { access, refresh, expiresAt: endOfGrant(access, grant, now) };
 	}

@@ -9,7 +9,7 @@ import { type AuthorizationCode, askIssuer, exchangeCode, refusalAtTheDoor } fro
 import type { DeviceDialog } from "./ports.ts";
 import { LOGIN_CANCELLED, SignInError } from "./rules.ts";
 
-/** The issuer's own ceiling. */
+/** The issuer's own maximum. */
 const EXPIRES_IN_SECONDS = 15 * 60;
 const CALL_TIMEOUT_MS = 15_000;
 /** Added to the interval whenever the issuer asks to slow down. */
@@ -18,7 +18,7 @@ const SLOWER_SECONDS = 5;
 const PENDING = new Set(["deviceauth_authorization_pending", "authorization_pending"]);
 
 const text = lenient(z.union([z.string().check(z.trim(), z.minLength(1)), z.pipe(z.number(), z.transform(String))]));
-/** Shown as it is. */
+/** Shown unchanged. */
 const userCode = lenient(z.string().check(z.trim(), z.regex(/^[\w-]+$/)));
 
 const startSchema = z.object({
@@ -67,7 +67,7 @@ export async function loginOnDevice(
 	return exchangeCode(issuer, { ...granted, redirectUri: `${base}/deviceauth/callback` }, now(), signal);
 }
 
-/** Asks until the code was typed. 403 and 404 mean "not yet"; trouble on the way is waited out. */
+/** Polls until the code was typed. 403 and 404 mean "not yet". Temporary failures are waited out. */
 async function poll(
 	url: string,
 	waiting: Readonly<Record<string, string>>,
@@ -98,7 +98,7 @@ async function poll(
 		if (codes.includes("access_denied")) throw new SignInError("The sign-in was refused on the other device.");
 		if (codes.includes("expired_token")) break;
 		const isPending = answer.status === 403 || answer.status === 404 || answer.status === 429 || answer.status >= 500;
-		// An answer without a code, and without a refusal, is not the last one.
+		// An answer with neither a code nor a refusal is not final.
 		const isNoAnswer = isGood && !code && codes.length === 0;
 		const isAskedToWait = isNoAnswer || isSlowDown || codes.some((each) => PENDING.has(each));
 		if (isPending || isAskedToWait) continue;

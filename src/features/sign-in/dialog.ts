@@ -8,17 +8,17 @@ import { LOGIN_CANCELLED, SignInError } from "./rules.ts";
 import { createSignInScreen, type SignInScreen } from "./screen.ts";
 import * as texts from "./texts.ts";
 
-/** One sign-in that a command asks for. */
+/** One sign-in requested by a command. */
 export interface SignInRequest {
-	/** What it is for, as a title. */
+	/** Its purpose, as a title. */
 	readonly title: string;
-	/** With a code that is typed on another device, instead of a browser on this machine. */
+	/** True for a code that is typed on another device, instead of a browser on this machine. */
 	readonly onDevice: boolean;
 }
 
 type Outcome = { readonly credential: Credential } | { readonly error: unknown };
 
-/** Lets the person sign in, in whatever way this mode has. Throws a `SignInError`; nothing is stored yet. */
+/** Lets the person sign in, in whatever way this mode offers. Throws a `SignInError`. Stores nothing. */
 export async function signIn(ctx: CommandContext, request: SignInRequest, ways: SignInWays): Promise<Credential> {
 	switch (modeOf(ctx.host)) {
 		case "tui":
@@ -30,7 +30,7 @@ export async function signIn(ctx: CommandContext, request: SignInRequest, ways: 
 	}
 }
 
-/** In the terminal: one screen, on which the browser, a pasted code, Esc and the time-out all end up. */
+/** Signs in on one screen in the terminal, which handles the browser, a pasted code, Esc and the time-out. */
 async function onScreen(
 	ctx: CommandContext,
 	{ title, onDevice }: SignInRequest,
@@ -77,15 +77,15 @@ function dialogOn(screen: SignInScreen, signal: AbortSignal, ways: SignInWays): 
 	};
 }
 
-/** Opens the address beside the sign-in, which goes on whatever comes of it. */
+/** Opens the address in the background. The sign-in continues whatever the result. */
 function openBrowser(url: string, ways: SignInWays, tell: (isOpen: boolean) => void): void {
-	// An update may have replaced the files of this package: a person without a browser has the address.
+	// An update may have replaced the files of this package. Without a browser the person still has the address.
 	const opening = ways.openBrowser(url).catch(() => false);
-	// A session that has ended meanwhile has no screen to tell it on.
+	// A session that has ended meanwhile has no screen to show it on.
 	opening.then(tell).catch(() => undefined);
 }
 
-/** Where there are only dialogs: notices for what is to be seen, and a question that stands until it is over. */
+/** With dialogs only: shows notices, and a question that stays open until the sign-in ends. */
 async function inDialogs(
 	{ host, signal }: CommandContext,
 	{ title, onDevice }: SignInRequest,
@@ -119,7 +119,7 @@ async function inDialogs(
 			signal: ended,
 			showCode: (shown) => {
 				host.ui.notify(`${title}. ${texts.deviceSignIn(shown)}`, "info");
-				// The only answer there is; the question stays until the code was typed.
+				// The only possible answer. The question stays open until the code was typed.
 				void host.ui
 					.select("Waiting for the code to be typed on the other device", ["Cancel"], {
 						signal: questionSignal,
@@ -135,7 +135,7 @@ async function inDialogs(
 	}
 }
 
-/** In a mode without questions: a code to type elsewhere, written to stderr, is the only way. */
+/** In a mode without questions, a code to type elsewhere, written to stderr, is the only way. */
 async function unattended(
 	{ signal }: CommandContext,
 	{ onDevice }: SignInRequest,
@@ -161,7 +161,7 @@ async function copy(text: string): Promise<boolean> {
 		await copyToClipboard(text);
 		return true;
 	} catch {
-		// No clipboard on this machine, or none that answers.
+		// This machine has no clipboard, or none that answers.
 		return false;
 	}
 }

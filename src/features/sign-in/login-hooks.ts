@@ -10,26 +10,26 @@ interface Deps {
 	readonly link: PiLoginSync;
 	readonly ways: Pick<SignInWays, "inBrowser" | "onDevice">;
 	readonly workspaceIdOf: (access: string) => string | undefined;
-	/** The account that a credential is of, if it is in the pool. */
+	/** Returns the account that a credential belongs to, if it is in the pool. */
 	readonly accountOf: (credential: Credential) => Account | undefined;
-	/** The first account may have come. `known` is the account that this sign-in was of before. */
+	/** Called after a sign-in, which may be the first account. `known` is the account that it already belonged to. */
 	readonly onSignedIn: (credential: Credential, known: Account | undefined) => void;
 }
 
 /**
- * What pi calls for `/login`, and while it looks for a key. `refreshToken` runs while pi holds the lock of `auth.json`:
- * it gives back what it got, at once. The exchange happens in our stream.
+ * Creates the hooks that pi calls for `/login` and while it looks for a key. `refreshToken` runs while pi holds the
+ * lock of `auth.json`, so it returns its argument at once. The exchange happens in our stream.
  */
 export function createOAuthHooks({ link, workspaceIdOf, accountOf, onSignedIn, ways }: Deps): OAuthHooks {
 	return {
-		// pi shows this name wherever it speaks of the login, so it is pi's own.
+		// pi shows this name wherever it mentions the login, so it is pi's own.
 		name: "ChatGPT Plus/Pro (Codex Subscription)",
 		usesCallbackServer: true,
 		isSubscription: true,
 		login: async (callbacks) => {
 			const credential = await signIn(callbacks, ways);
 			const known = accountOf(credential);
-			// The identity that this one replaces, and the new one, are safe before pi writes over the former.
+			// Both the identity that is replaced and the new one are safe before pi overwrites the former.
 			await link.signedIn(credential);
 			onSignedIn(credential, known);
 			return toPi(credential, workspaceIdOf(credential.access));
@@ -39,7 +39,7 @@ export function createOAuthHooks({ link, workspaceIdOf, accountOf, onSignedIn, w
 	};
 }
 
-/** Newer hosts can show a device code; there, as in pi's own login, the person chooses first. */
+/** Newer hosts can show a device code. There the person chooses first, as in pi's own login. */
 type NewerCallbacks = OAuthLoginCallbacks & { readonly onDeviceCode?: DeviceDialog["showCode"] };
 
 async function signIn(callbacks: NewerCallbacks, { inBrowser, onDevice }: Deps["ways"]): Promise<Credential> {
@@ -61,7 +61,7 @@ function dialogOf(callbacks: OAuthLoginCallbacks): LoginDialog {
 		signal: callbacks.signal,
 		showUrl: (url, { comesBack }) => callbacks.onAuth({ url, instructions: texts.browserSignIn(comesBack) }),
 		pasted: async (problem) => {
-			// pi can be asked once.
+			// pi can be asked only once.
 			if (problem !== undefined) return undefined;
 			return callbacks.onManualCodeInput
 				? callbacks.onManualCodeInput()

@@ -8,11 +8,11 @@ import type { UsageMonitor } from "../../core/pool/usage-monitor.ts";
 import type { Clock } from "../../core/ports.ts";
 import { joined } from "./texts.ts";
 
-/** Tells what became of a sign-in by pi's own `/login`, which ends in pi's words about its file. */
+/** Reports the result of a sign-in through pi's own `/login`, which itself only mentions pi's file. */
 export interface LoginNews {
-	/** Calls `tell` with the words, from here on. */
+	/** Calls `tell` with the text from now on. */
 	follow(tell: (text: string) => void): void;
-	/** A sign-in is stored; `known` is the account that it was of before. Never rejects. */
+	/** Called when a sign-in was stored. `known` is the account that it already belonged to. Never rejects. */
 	signedIn(credential: Credential, known: Account | undefined): Promise<void>;
 }
 
@@ -21,12 +21,12 @@ interface Deps {
 	readonly pool: Pick<Pool, "accounts" | "emit" | "status">;
 	readonly usage: Pick<UsageMonitor, "ask">;
 	readonly clock: Clock;
-	/** pi is given this long to end its own screen; default: a second. */
+	/** Time for pi to close its own screen; a second by default. */
 	readonly pauseMs?: number;
 }
 
 const PAUSE_MS = 1000;
-/** The person waits this long to hear what is left; later answers are on the footer. */
+/** How long the person waits to hear what is left. The footer shows later answers. */
 const USAGE_MS = 3000;
 
 /** Creates it. */

@@ -14,14 +14,14 @@ import { addBySignIn, type SignInPorts, storeSignIn } from "./add.ts";
 import * as texts from "./texts.ts";
 
 interface Args {
-	/** Undefined: the one that needs it. */
+	/** Undefined for the one that needs it. */
 	readonly account: Account | undefined;
 	readonly onDevice: boolean;
 }
 
 type Ports = SignInPorts & AccountNames & { readonly sharedPools: Pick<SharedPools, "status"> };
 
-/** `/multicodex login`: sign in again to an account that needs it. */
+/** `/multicodex login`: signs in again to an account that needs it. */
 export function createLogin(ports: Ports): Subcommand<Args> {
 	const { pool } = ports;
 	const usage = "login [account] [--device]";
@@ -48,7 +48,7 @@ export function createLogin(ports: Ports): Subcommand<Args> {
 	};
 }
 
-/** Signs in to the account that needs it; to a new one when none does. */
+/** Signs in to the account that needs it, or to a new one if none does. */
 async function oneInNeed({ onDevice }: Args, ctx: CommandContext, ports: Ports): Promise<Outcome> {
 	const { host, signal } = ctx;
 	const inNeed = ports.pool.accounts().filter(({ needsLogin }) => needsLogin);
@@ -64,7 +64,7 @@ async function oneInNeed({ onDevice }: Args, ctx: CommandContext, ports: Ports):
 }
 
 async function signInAgain(asked: Account, onDevice: boolean, ctx: CommandContext, ports: Ports): Promise<Outcome> {
-	// Said before the person signs in, and not after.
+	// Say so before the person signs in, not afterwards.
 	if (asked.shared && ports.sharedPools.status()?.role === "runner") return { failure: texts.isKeptByKeepers(asked) };
 	return storeSignIn({ title: texts.signInAgainTitle(asked), onDevice, asked }, ctx, ports);
 }

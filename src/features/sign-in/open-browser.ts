@@ -1,20 +1,20 @@
 import type { ChildProcess } from "node:child_process";
 
-/** An opener that is still running after this while has become the browser, ms. */
+/** An opener that still runs after this long has become the browser, ms. */
 const STARTED_AFTER_MS = 3000;
 
-/** A program that was started to open an address. */
+/** A program started to open an address. */
 type Opener = Pick<ChildProcess, "exitCode" | "once">;
 
-// Loaded when it is wanted: every start of pi would pay for it, and few sign in.
+// Loaded at first use: every start of pi would pay for it, and few people sign in.
 async function startOpener(url: string): Promise<Opener> {
 	const { default: open } = await import("open");
 	return open(url);
 }
 
-/** Opens `url` in the person's browser. False where there is none that can be started. */
+/** Opens `url` in the person's browser. False if none can be started. */
 export async function openInBrowser(url: string, start = startOpener): Promise<boolean> {
-	// Over SSH it would open on the screen of the machine at the far end.
+	// Over SSH it would open on the remote machine's screen.
 	if (process.env.SSH_CONNECTION) return false;
 	try {
 		const opener = await start(url);
@@ -28,7 +28,7 @@ export async function openInBrowser(url: string, start = startOpener): Promise<b
 			});
 		});
 	} catch {
-		// Nothing here opens addresses: this one is on the screen.
+		// Nothing here opens addresses. The screen shows this one.
 		return false;
 	}
 }

@@ -1,7 +1,7 @@
-/** The message of a cancelled sign-in; pi shows nothing on exactly this one. */
+/** The message of a cancelled sign-in. pi shows nothing for exactly this text. */
 export const LOGIN_CANCELLED = "Login cancelled";
 
-/** A sign-in that came to nothing. The message is one whole sentence for the person, and holds no secret. */
+/** A failed sign-in. The message is one whole sentence for the person and contains no secret. */
 export class SignInError extends Error {
 	constructor(sentence: string) {
 		super(sentence);
@@ -9,21 +9,21 @@ export class SignInError extends Error {
 	}
 }
 
-/** The sign-in service does not know the code. Where it was pasted, another one may do. */
+/** The sign-in service does not know the code. If it was pasted, another one may work. */
 export class CodeRefusedError extends SignInError {}
 
 const LOOPBACK = String.raw`(?:localhost|127\.0\.0\.1|\[::1\])`;
-/** The address that a browser ends on: what stands in it is as good as the sign-in. */
+/** Matches the address that a browser ends on. It is as good as the sign-in itself. */
 const CALLBACK = new RegExp(String.raw`(?:https?://)?${LOOPBACK}:14(?:55|57)/auth/callback\?\S*`, "i");
-/** Where a sign-in begins. */
+/** Matches the address where a sign-in starts. */
 const BEGINNING = /^https?:\/\/\S+\/oauth\/authorize\?\S+$/i;
 
 /**
- * The address of a sign-in in what a person typed: the one that a browser ends on, wherever it stands, or a text that
- * is nothing but a query with a code, or the address that begins one. A terminal may have broken it over lines.
+ * Finds the address of a sign-in in what a person typed: the one that a browser ends on, anywhere in the text; a text
+ * that is only a query with a code; or the address where a sign-in starts. A terminal may have broken it into lines.
  */
 export function signInAddressIn(text: string): string | undefined {
-	// Every one has such a character, and few prompts do: those need none of the patterns.
+	// Every such address contains one of these characters and few prompts do, so most skip the patterns.
 	if (!/[?=]/.test(text)) return undefined;
 	const asTyped = CALLBACK.exec(text)?.[0];
 	if (asTyped !== undefined && /[?&]state=/.test(asTyped)) return asTyped;
@@ -35,18 +35,20 @@ export function signInAddressIn(text: string): string | undefined {
 	return isQuery ? joined : undefined;
 }
 
-/** A join code of a shared pool, long enough to be more than its form. */
+/** Matches a join code of a shared pool, long enough to be more than its form. */
 const JOIN_CODE = /pi-pool-(?:keeper|runner)-[\w-]{16,}/i;
-/** A command that pi did not find, such as one whose name was mistyped, with the URL of a database and its password. */
+/**
+ * Matches a command that pi did not find, for instance because of a typo, with the URL of a database and its password.
+ */
 const MISTYPED_SHARE = /^\/\S+\s+share\s[\s\S]*postgres(?:ql)?:\/\/[^\s/@]*:\S*@/i;
 
-/** What of a shared pool's secrets a prompt holds; undefined for none. */
+/** Returns which secret of a shared pool a prompt contains; undefined for none. */
 export function poolSecretIn(text: string): "code" | "password" | undefined {
 	if (JOIN_CODE.test(text)) return "code";
 	return MISTYPED_SHARE.test(text) ? "password" : undefined;
 }
 
-/** True for a sign-in that the person ended. */
+/** True for a sign-in that the person cancelled. */
 export function isCancelled(error: unknown): boolean {
 	return error instanceof SignInError && error.message === LOGIN_CANCELLED;
 }

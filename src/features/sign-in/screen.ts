@@ -3,20 +3,23 @@ import { printable } from "../../core/account.ts";
 import { formatCountdown } from "../../ui-kit/format.ts";
 import { clampWidth, type Paint, wrapParts } from "../../ui-kit/panel.ts";
 
-/** What the screen asks of the rest. */
+/** Dependencies of the screen. */
 export interface SignInScreenDeps {
-	/** What the sign-in is for, e.g. `Sign in to another Codex account`. */
+	/** The purpose of the sign-in, such as `Sign in to another Codex account`. */
 	readonly title: string;
 	readonly paint: Paint;
-	/** True for the key that ends a dialog in this person's key bindings. */
+	/** True for the key that closes a dialog in this person's key bindings. */
 	readonly isCancelKey: (input: string) => boolean;
 	readonly onCancel: () => void;
-	/** Copies the address; false where this machine has no clipboard. */
+	/** Copies the address. Resolves to false if this machine has no clipboard. */
 	readonly copy: (text: string) => Promise<boolean>;
-	/** Something on the screen has changed. */
+	/** Called when something on the screen has changed. */
 	readonly repaint: () => void;
 	readonly now: () => number;
-	/** Lines that the screen may take: a newer pi cuts off below what is too high, and with it the field. */
+	/**
+	 * Returns how many lines the screen may take. A newer pi cuts off what is too high at the bottom, and with it the
+	 * field.
+	 */
 	readonly room: () => number;
 }
 
@@ -24,13 +27,13 @@ export interface SignInScreenDeps {
 export interface SignInScreen extends Component, Focusable {
 	/** Shows where to sign in. Without `comesBack` the code has to be pasted. */
 	showUrl(url: string, how: { readonly comesBack: boolean }): void;
-	/** Says whether a browser could be opened. */
+	/** Shows whether a browser could be opened. */
 	showBrowser(isOpen: boolean): void;
 	/** Shows a code to type on another device. `expiresAt` is epoch ms. */
 	showCode(shown: { readonly userCode: string; readonly verificationUri: string; readonly expiresAt: number }): void;
-	/** The next text that is pasted; `problem` says what was wrong with the last. */
+	/** Returns the next text that is pasted. `problem` says what was wrong with the last one. */
 	pasted(problem: string | undefined): Promise<string>;
-	/** The code has come, by whatever way. */
+	/** Called when the code has arrived, in any way. */
 	received(): void;
 }
 
@@ -41,7 +44,7 @@ type Shown =
 
 const NO_BROWSER = "No browser could be opened here.";
 const PASTE_HERE = "Signed in elsewhere, or nothing happens? Paste the address the browser ended on, or the code:";
-/** The same two on a low terminal. */
+/** The same two texts on a low terminal. */
 const OPEN_IT = "Sign in with the ChatGPT account you want:";
 const OR_PASTE = "If nothing happens, paste the address it ended on:";
 
@@ -82,7 +85,7 @@ export function createSignInScreen(deps: SignInScreenDeps): SignInScreen {
 	const words = (tone: Parameters<Paint>[0], text: string, width: number) =>
 		wrapTextWithAnsi(paint(tone, printable(text)), Math.max(1, width - 2)).map((line) => ` ${line}`);
 
-	/** `isLow`: in few words. `most`: lines of the address. */
+	/** `isLow`: in few words. `most`: maximum lines for the address. */
 	const body = (width: number, isLow: boolean, most: number): string[] => {
 		if (shown.kind === "nothing") return words("dim", "Asking the sign-in service…", width);
 		const address = linkLines(shown.url, width, most).map((line) => paint("accent", line));
@@ -171,8 +174,8 @@ export function createSignInScreen(deps: SignInScreenDeps): SignInScreen {
 }
 
 /**
- * The address over as many lines as it needs, from the very edge so that it can be selected, each a link to the whole.
- * What is more than `most` is left out: the link and what is copied have it.
+ * Shows the address over as many lines as needed, from the very edge so that it can be selected, each line a link to
+ * the whole. Lines beyond `most` are left out: the link and the copied text contain everything.
  */
 function linkLines(url: string, width: number, most: number): string[] {
 	const step = Math.max(1, width);

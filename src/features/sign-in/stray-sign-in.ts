@@ -4,17 +4,17 @@ import { poolSecretIn, signInAddressIn } from "./rules.ts";
 import { strayNotice, strayPoolSecret } from "./texts.ts";
 
 /**
- * Keeps what is as good as a sign-in from the model: the address of one, which it gives to the sign-in that waits for
- * it, and the secrets of a shared pool.
+ * Keeps secrets from the model: the address of a sign-in, which it passes to the waiting sign-in, and the secrets of a
+ * shared pool.
  */
 export interface StraySignIns {
-	/** Runs a sign-in, which takes an address from the editor as well as from its own field until it ends. */
+	/** Runs a sign-in. Until it ends, it takes an address from the editor as well as from its own field. */
 	during<T>(dialog: LoginDialog, signIn: (dialog: LoginDialog) => Promise<T>): Promise<T>;
-	/** Runs for every prompt; undefined for one without a secret, else the notice to show in its place. */
+	/** Checks every prompt. Returns the notice to show in its place; undefined if it contains no secret. */
 	take(prompt: string): Notice | undefined;
 }
 
-/** Creates it. Of several sign-ins that wait in one process the last one gets the address. */
+/** Creates it. If several sign-ins wait in one process, the last one gets the address. */
 export function createStraySignIns(): StraySignIns {
 	const waiting = new Set<(text: string) => void>();
 	return {

@@ -5,19 +5,21 @@ import { forAllMachines, leftUntil, signInAgain, whatNow } from "../../ui-kit/ac
 import { formatDuration, plural } from "../../ui-kit/format.ts";
 import type { ActQuestion } from "../../ui-kit/question.ts";
 
-/** The sign-in service is another one than OpenAI's: tools set variables by project. */
+/** Warns about a sign-in service other than OpenAI's, since tools may set variables per project. */
 export function unusualIssuer(host: string): string {
 	return `PI_MULTICODEX_AUTH_URL is set: Codex sign-ins are made and renewed at ${host}, which gets every refresh token.`;
 }
 
-/** Beside the address of a sign-in. */
+/** Returns the text beside the address of a sign-in. */
 export function browserSignIn(comesBack: boolean): string {
 	return comesBack
 		? "A browser window should open. Complete the sign-in to finish."
 		: "Ports 1455 and 1457 are taken by other programs, so the browser cannot come back here by itself. Paste the address it ends on.";
 }
 
-/** The address of a sign-in was sent as a prompt. `isGiven`: to the sign-in that waits for it. */
+/**
+ * Returns the notice for a sign-in address that was sent as a prompt. `isGiven`: it was passed to the waiting sign-in.
+ */
 export function strayNotice(isGiven: boolean): Notice {
 	return isGiven
 		? {
@@ -30,7 +32,7 @@ export function strayNotice(isGiven: boolean): Notice {
 			};
 }
 
-/** A secret of a shared pool was sent as a prompt. */
+/** Returns the notice for a secret of a shared pool that was sent as a prompt. */
 export function strayPoolSecret(what: "code" | "password"): Notice {
 	const text =
 		what === "code"
@@ -39,17 +41,17 @@ export function strayPoolSecret(what: "code" | "password"): Notice {
 	return { level: "warning", text };
 }
 
-/** A runner cannot store a sign-in of a shared account. */
+/** Returns the text for a runner, who cannot store a sign-in of a shared account. */
 export function isKeptByKeepers({ label }: Account): string {
 	return `${label} is shared, and this machine is a runner: sign in to it on a keeper's machine.`;
 }
 
-/** Where a sign-in waits and nothing could open its address. */
+/** Returns the text for a waiting sign-in whose address could not be opened. */
 export function browserMissing(): string {
 	return "No browser could be opened here. Open the address on any machine.";
 }
 
-/** Where to go with a device code. */
+/** Says where to type a device code. */
 export function deviceSignIn(shown: {
 	readonly userCode: string;
 	readonly verificationUri: string;
@@ -59,34 +61,34 @@ export function deviceSignIn(shown: {
 	return `Open ${verificationUri} on any device and type the code ${userCode} there. It is good for ${formatDuration(expiresInSeconds * 1000)}.`;
 }
 
-/** A sign-in in a mode that has neither a browser nor a way to paste. */
+/** Returns the text for a mode without a browser or a way to paste. */
 export function noBrowserHere(): string {
 	return "No browser can be used here. Add --device: it prints a code to type on another device.";
 }
 
-/** The token names no account that Codex would serve. */
+/** Returns the text for a token that names no account Codex would serve. */
 export function unusableSignIn(): string {
 	return "The sign-in gave no account that Codex can be used with. Nothing was changed.";
 }
 
-/** The title of a sign-in to an account that is here. */
+/** Returns the title of a sign-in to a known account. */
 export function signInAgainTitle({ label }: Account): string {
 	return `Sign in to ${label} again`;
 }
 
-/** The account of a sign-in, when it is not the one that was asked for. */
+/** The account of a sign-in, if it is not the one that was asked for. */
 export interface OtherAccount {
-	/** Undefined where it is not known. */
+	/** Undefined if unknown. */
 	readonly email: string | undefined;
 	readonly plan: string | undefined;
-	/** The account that this is, where it is in the pool. */
+	/** The known account, if it is in the pool. */
 	readonly known: Account | undefined;
 }
 
 function nameOfOther({ email, plan, known }: OtherAccount, asked: Account): string {
 	if (known) return known.label;
 	if (email === undefined) return "another account";
-	// One person in two workspaces has one e-mail.
+	// A person in two workspaces has one e-mail.
 	return email === asked.email ? `another workspace of ${email}${plan ? ` (${plan})` : ""}` : email;
 }
 
@@ -102,32 +104,35 @@ export function otherAccountQuestion(asked: Account, other: OtherAccount): ActQu
 	};
 }
 
-/** The same in a mode without questions. */
+/** Returns the text for a mode without questions. */
 export function otherAccountRefused(asked: Account, other: OtherAccount): string {
 	return `You signed in as ${nameOfOther(other, asked)}, not as ${asked.label}. Nothing was changed. /multicodex add takes any account.`;
 }
 
-/** Several accounts need a sign-in, and none was named. */
+/** Returns the text if several accounts need a sign-in and none was named. */
 export function severalNeedLogin(accounts: readonly Account[]): string {
 	return `Several Codex accounts need a sign-in: ${accounts.map(({ label }) => label).join(", ")}. Name one.`;
 }
 
-/** What became of a sign-in. */
+/** The result of a sign-in. */
 export interface Joined {
 	readonly isNew: boolean;
-	/** It was meant for a new account. */
+	/** True if it was meant for a new account. */
 	readonly isForNew: boolean;
-	/** Accounts in the pool now. */
+	/** Number of accounts in the pool now. */
 	readonly total: number;
-	/** What the account has left; undefined where its usage is not known yet. */
+	/** What the account has left; undefined while its usage is unknown. */
 	readonly usage?: UsageSnapshot | undefined;
 	/** Epoch ms. */
 	readonly now: number;
-	/** How to choose a model, where that is left to do. */
+	/** How to choose a model, if that remains to be done. */
 	readonly modelAdvice?: string;
 }
 
-/** After a sign-in: what was done, who that is and what is left, and what to type for the next one. */
+/**
+ * Returns the text after a sign-in: what was done, which account it is and what is left, and what to type for the next
+ * one.
+ */
 export function joined(account: Account, how: Joined): string {
 	const { usage, now, modelAdvice = "" } = how;
 	const left = usage === undefined ? undefined : leftUntil(usage, now);
@@ -159,7 +164,7 @@ export function notStoredYet(): string {
 	return "codex-accounts.json cannot be written just now: leave pi open, it tries again by itself. ";
 }
 
-/** After `add --undo`. */
+/** Returns the text after `add --undo`. */
 export function restored(account: Account, isPiSignedIn: boolean): string {
 	const { label, source, enabled, needsLogin } = account;
 	const state = enabled && !needsLogin ? "" : ` It is ${enabled ? "signed out: " : ""}${whatNow(account)}`;
@@ -167,13 +172,16 @@ export function restored(account: Account, isPiSignedIn: boolean): string {
 	return `Codex: ${label} is back.${state}${pis}`;
 }
 
-/** `add --undo` where there is no backup, or the account is here. `wanted`: the one that a panel has removed. */
+/**
+ * Returns the text for `add --undo` if there is no backup, or the account is in the pool. `wanted` is the one that a
+ * panel removed.
+ */
 export function nothingToRestore(wanted: Account | undefined): string {
 	if (!wanted) return "There is no removed account to put back.";
 	return `Codex: ${wanted.label} cannot be put back: it is here already, or its backup is gone.`;
 }
 
-/** `add <label>` with the label of an account that is here. */
+/** Returns the text for `add <label>` with the label of a known account. */
 export function labelTakenByAdd(account: Account): string {
 	return `A Codex account is called ${account.label} already. ${signInAgain(account)} signs in to it again.`;
 }

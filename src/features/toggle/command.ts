@@ -7,11 +7,11 @@ import * as texts from "./texts.ts";
 interface Ports {
 	readonly settings: SettingsStore;
 	readonly pool: Pick<Pool, "accounts" | "emit">;
-	/** True where pi has a Codex login of its own, of whatever kind. */
+	/** True if pi has a Codex login of its own, of any kind. */
 	readonly hasPiLogin: () => boolean;
 }
 
-/** `/multicodex off`: pi behaves as without us, here and in every other process, until `on`. */
+/** `/multicodex off`: pi behaves as without this extension, here and in every other process, until `on`. */
 export function createOff(ports: Ports): Subcommand<NoArgs> {
 	return {
 		name: "off",
@@ -22,7 +22,7 @@ export function createOff(ports: Ports): Subcommand<NoArgs> {
 	};
 }
 
-/** `/multicodex on`: resume. */
+/** `/multicodex on`: switches the extension on again. */
 export function createOn(ports: Ports): Subcommand<NoArgs> {
 	return {
 		name: "on",
@@ -40,7 +40,7 @@ async function setExtensionEnabled(
 ): Promise<Outcome> {
 	const wasEnabled = settings.read().enabled;
 	await settings.set({ enabled });
-	// The provider leaves the registry, or comes back, on this event.
+	// This event makes the provider leave the registry or return to it.
 	pool.emit({ type: "changed" });
 	forgetLoginInMemory(host);
 	await settleRegistration(host);

@@ -1,7 +1,7 @@
 import { noAccountSignedIn } from "../../core/request/turn-texts.ts";
 import { plural } from "../../ui-kit/format.ts";
 
-/** After `off`. Other processes follow at their next request. */
+/** Returns the text after `off`. Other processes follow at their next request. */
 export function switchedAllOff(hasPiLogin: boolean, wasOff: boolean): string {
 	const done = wasOff
 		? "pi-multicodex is off already."
@@ -12,7 +12,7 @@ export function switchedAllOff(hasPiLogin: boolean, wasOff: boolean): string {
 	return `${done} ${login} /multicodex on to undo.`;
 }
 
-/** After `on`. */
+/** Returns the text after `on`. */
 export function switchedBackOn(accounts: number, wasOn: boolean): string {
 	const done = wasOn ? "pi-multicodex is on already." : "pi-multicodex is on again.";
 	return accounts === 0 ? `${done} ${noAccountSignedIn()}` : `${done} The pool has ${plural(accounts, "account")}.`;

@@ -27,7 +27,7 @@ import { type UsageView, usageAsJson, usageAsText } from "./view.ts";
 interface Args extends Look {
 	readonly asJson: boolean;
 	readonly isForgetting: boolean;
-	/** `--yes` was typed. */
+	/** True if `--yes` was typed. */
 	readonly isSure: boolean;
 }
 
@@ -50,7 +50,7 @@ const FORGET_QUESTION = {
 	keep: "Keep it",
 };
 
-/** `/multicodex usage`: what was used, by account, project, model or day; a panel in the terminal. */
+/** `/multicodex usage`: shows what was used, by account, project, model or day. A panel in the terminal. */
 export function createUsage(ports: Ports): Subcommand<Args> {
 	return {
 		name: "usage",
@@ -112,7 +112,10 @@ function viewOf(report: Report, { pool, settings }: Ports): UsageView {
 	return { report, accounts: pool.accounts(), isOn: settings.read().ledger };
 }
 
-/** Makes reports, and the same one again for as long as nothing in it can differ: a panel draws itself every second. */
+/**
+ * Creates a function that makes reports. It returns the same one as long as nothing in it can differ, since a panel
+ * redraws every second.
+ */
 function createReports(): (rows: readonly LedgerRow[], look: Look, now: number) => Report {
 	let last: { readonly rows: readonly LedgerRow[]; readonly look: string; readonly report: Report } | undefined;
 	return (rows, { period, by }, now) => {
@@ -122,7 +125,7 @@ function createReports(): (rows: readonly LedgerRow[], look: Look, now: number) 
 	};
 }
 
-/** Shows the panel until it is closed; false where this pi shows none. */
+/** Shows the panel until it is closed; false if this pi cannot show one. */
 async function onScreen(look: Look, ctx: CommandContext, ports: Ports): Promise<boolean> {
 	const { ledger, pool, clock } = ports;
 	const open = (held: CommandContext) =>
@@ -149,7 +152,7 @@ async function onScreen(look: Look, ctx: CommandContext, ports: Ports): Promise<
 	return (await discardingTypeahead(ctx, clock, open)) !== undefined;
 }
 
-/** Deletes the ledger, after a yes: the answer to a question, or `--yes`. */
+/** Deletes the ledger after consent: the answer to a question, or `--yes`. */
 async function forget(isSure: boolean, ctx: CommandContext, { ledger, pool }: Ports): Promise<Outcome> {
 	if (!isSure && !ctx.host.hasUI) {
 		return { failure: "Add --yes to delete what was counted: /multicodex usage --forget --yes" };

@@ -7,28 +7,28 @@ import { tableOf } from "./table.ts";
 import { COST_NOTE, nothingIn, rowsOf, titleOf } from "./texts.ts";
 import type { UsageView } from "./view.ts";
 
-/** What is looked at first. */
+/** What is shown first. */
 export interface Look {
 	readonly period: Period;
 	readonly by: Grouping;
 }
 
-/** What the panel asks of the rest. */
+/** Dependencies of the panel. */
 export interface UsagePanelDeps {
 	readonly look: Look;
 	/** Undefined until the ledger was read. */
 	readonly view: (look: Look) => UsageView | undefined;
 	readonly close: () => void;
 	readonly paint: Paint;
-	/** True for a key that this person's key bindings give that meaning. */
+	/** True for a key that has this meaning in the person's key bindings. */
 	readonly isKey: (typed: string, key: PanelKey) => boolean;
-	/** Lines that the panel may take now. */
+	/** Returns how many lines the panel may take now. */
 	readonly room: () => number;
 	readonly repaint: () => void;
 	readonly pace: Pace;
 }
 
-/** The letter of each period. */
+/** The letter for each period. */
 const PERIOD_KEYS: ReadonlyMap<string, Period> = new Map(PERIODS.map((period) => [period.slice(0, 1), period]));
 const BY_KEY = "b";
 const PERIOD_HINTS = PERIODS.map((period) => `${period.slice(0, 1)} ${period}`);
@@ -38,11 +38,11 @@ const LETTER_STEPS: readonly (readonly [KeyId, number])[] = [
 	["k", -1],
 ];
 
-/** Creates the panel: one report at a time, and keys for another period and for other rows. */
+/** Creates the panel: one report at a time, with keys for another period and for other rows. */
 export function createUsagePanel(deps: UsagePanelDeps): Component {
 	const { paint, isKey, repaint } = deps;
 	let look = deps.look;
-	/** Rows that have been scrolled past, and how many are shown at once. */
+	/** Number of rows scrolled past, and of rows shown at once. */
 	let scrolled = 0;
 	let height = 1;
 	let total = 0;
@@ -80,7 +80,7 @@ export function createUsagePanel(deps: UsagePanelDeps): Component {
 		const hasNote = roomy - note.length - 1 >= Math.min(table.rows.length, FEWEST_ROWS);
 		const most = Math.max(1, hasNote ? roomy - note.length - 1 : roomy);
 		total = table.rows.length;
-		// A line says how many there are more.
+		// One line says how many more there are.
 		height = total <= most ? total : Math.max(1, most - 1);
 		scrolled = Math.max(0, Math.min(scrolled, total - height));
 		const shown = table.rows.slice(scrolled, scrolled + height).map((text) => line("text", text));
@@ -105,7 +105,7 @@ export function createUsagePanel(deps: UsagePanelDeps): Component {
 	};
 }
 
-/** Fewer rows than this are not worth the note below them. */
+/** With fewer rows than this, the note below them is dropped. */
 const FEWEST_ROWS = 3;
 
 function nextOf(by: Report["by"]): Grouping {

@@ -6,11 +6,11 @@ import { costText, countText } from "../../ui-kit/amount-texts.ts";
 import { padCell } from "../../ui-kit/panel.ts";
 import { namesOf, refusalsText, rowsOf, sparkline } from "./texts.ts";
 
-/** A report as lines, no wider than they may be. */
+/** A report as lines of limited width. */
 export interface Table {
 	readonly heading: string;
 	readonly rows: readonly string[];
-	/** Undefined where one row is the sum. */
+	/** Undefined if the only row is the sum. */
 	readonly total: string | undefined;
 }
 
@@ -20,7 +20,7 @@ interface Column {
 }
 
 const COURSE = "course";
-/** The columns in the order in which they find room. The course of time stands behind all others. */
+/** The columns in the order in which they are added while there is room. The course comes last. */
 const BY_RANK: readonly (Column | typeof COURSE)[] = [
 	{ title: "cost", cell: ({ cost }) => costText(cost) },
 	{ title: "requests", cell: ({ requests }) => countText(requests) },
@@ -31,30 +31,30 @@ const BY_RANK: readonly (Column | typeof COURSE)[] = [
 	{ title: "rotated", cell: ({ rotations }) => countText(rotations) },
 	{ title: "refused", cell: refusalsText },
 ];
-/** The columns in the order in which they stand. */
+/** The columns from left to right. */
 const ORDER = ["requests", "input", "cached", "output", "cost", "rotated", "refused"];
 const GAP = "  ";
 /** Names are cut to this width before a column is left out. */
 const SHORT_NAME = 12;
-/** A shorter course says little. */
+/** A shorter course is not worth showing. */
 const SHORT_COURSE = 7;
 
-/** A column as it stands: its cells, each as wide as the widest. */
+/** A laid-out column: its cells, each as wide as the widest. */
 interface Standing {
 	readonly title: string;
 	readonly cells: readonly string[];
 	readonly width: number;
 }
 
-/** What there is room for. */
+/** What fits. */
 interface Layout {
 	readonly columns: readonly Standing[];
 	readonly name: number;
-	/** Steps of the course that are shown; 0 for none. */
+	/** Number of steps of the course shown; 0 for none. */
 	readonly course: number;
 }
 
-/** Lays a report out in `width` columns: with less room, fewer figures. */
+/** Lays a report out in `width` columns, with fewer figures if there is less room. */
 export function tableOf(report: Report, accounts: readonly Account[], width: number): Table {
 	const { groups, total, period } = report;
 	const hasTotal = groups.length > 1;
@@ -87,7 +87,7 @@ function layOut({ steps, by }: Report, all: readonly Group[], longestName: numbe
 	let course = 0;
 	let room = width - shortName;
 	for (const column of BY_RANK) {
-		// A day has no course.
+		// A single day has no course.
 		if (column === COURSE && by === "day") continue;
 		const standing = column === COURSE ? undefined : standingOf(column, all);
 		const takes = GAP.length + (standing?.width ?? shortCourse);
@@ -96,7 +96,7 @@ function layOut({ steps, by }: Report, all: readonly Group[], longestName: numbe
 		if (standing) columns.push(standing);
 		else course = shortCourse;
 	}
-	// What is left goes to the names first, then to the course.
+	// Remaining room goes to the names first, then to the course.
 	const name = Math.max(1, shortName + Math.min(longestName - shortName, room));
 	const rest = room - (name - shortName);
 	columns.sort((a, b) => ORDER.indexOf(a.title) - ORDER.indexOf(b.title));

@@ -12,7 +12,7 @@ export const PERIOD_WORDS: Readonly<Record<Period, string>> = {
 	all: "all that is kept",
 };
 
-/** What a report of a period is called. */
+/** The title of a report by period. */
 const TITLES: Readonly<Record<Period, string>> = {
 	today: "Usage today",
 	week: "Usage in the last 7 days",
@@ -20,7 +20,7 @@ const TITLES: Readonly<Record<Period, string>> = {
 	all: "Usage in all",
 };
 
-/** What is kept of several together, or without that part. */
+/** The name for amounts kept for several together, or without that part. */
 const SEVERAL: Readonly<Record<Grouping, string>> = {
 	account: "several accounts",
 	project: "other folders",
@@ -31,7 +31,7 @@ const SEVERAL: Readonly<Record<Grouping, string>> = {
 export const COST_NOTE = "Cost is what the API would charge, as pi computes it. A plan includes it.";
 export const NOT_COUNTED = "Nothing is counted: /multicodex footer ledger=true turns that on.";
 
-/** What each row is: all that is kept is by month, where shorter periods are by day. */
+/** Returns what each row is. Everything kept is shown by month where shorter periods are shown by day. */
 export function rowsOf({ period, by }: Pick<Report, "period" | "by">): string {
 	return by === "day" && period === "all" ? "month" : by;
 }
@@ -41,14 +41,14 @@ export function titleOf(look: Pick<Report, "period" | "by">): string {
 	return `${TITLES[look.period]}, by ${rowsOf(look)}`;
 }
 
-/** What stands in place of a table without rows. */
+/** Returns the text in place of a table without rows. */
 export function nothingIn(period: Period, isOn: boolean): string {
 	const none = period === "today" ? "Nothing was used today." : `Nothing was used in ${PERIOD_WORDS[period]}.`;
 	const never = period === "all" ? "Nothing has been counted yet." : none;
 	return isOn ? never : `${never} ${NOT_COUNTED}`;
 }
 
-/** What each row of a report is called. */
+/** Returns the name of each row of a report. */
 export function namesOf({ groups, by }: Report, accounts: readonly Account[]): readonly string[] {
 	const folders = by === "project" ? shortFolders(groups.flatMap(({ key }) => key ?? [])) : undefined;
 	return groups.map(({ key }) => {
@@ -59,7 +59,7 @@ export function namesOf({ groups, by }: Report, accounts: readonly Account[]): r
 	});
 }
 
-/** The end of each path, with as much of it as tells it from the others. */
+/** Returns the end of each path, long enough to be unique. */
 function shortFolders(paths: readonly string[]): ReadonlyMap<string, string> {
 	const endOf = (path: string, parts: number) => path.split(/[\\/]/).filter(Boolean).slice(-parts).join("/");
 	return new Map(
@@ -79,17 +79,17 @@ function dayName(key: string): string {
 	return day === undefined ? key : formatDay(new Date(year, month - 1, day, 12).getTime());
 }
 
-/** `8 (1m)`: how often, and the time that it took; nothing where there was none. */
+/** `8 (1m)`: how often, and the time that it took; only the number if there was none. */
 export function refusalsText({ refusals, refusedMs }: Amounts): string {
 	if (refusals === 0) return "0";
 	return `${refusals} (${refusedMs < 1000 ? "<1s" : formatCountdown(refusedMs)})`;
 }
 
 const BARS = "▁▂▃▄▅▆▇█";
-/** Nothing at all is no low bar. */
+/** Shown for nothing at all, which is different from a low bar. */
 const NO_BAR = "·";
 
-/** The last `count` steps of a course as bars, the highest of them the full one. */
+/** Draws the last `count` steps of a course as bars, scaled to the highest. */
 export function sparkline(course: readonly number[], count: number): string {
 	const shown = course.slice(-count);
 	const most = Math.max(...shown, 0);

@@ -10,13 +10,13 @@ import { COST_NOTE, nothingIn, titleOf } from "./texts.ts";
 /** What `usage` shows. */
 export interface UsageView {
 	readonly report: Report;
-	/** For their labels. */
+	/** Used for their labels. */
 	readonly accounts: readonly Account[];
-	/** The person has requests counted. */
+	/** True if requests are counted. */
 	readonly isOn: boolean;
 }
 
-/** The report for a person, in lines of `columns`. */
+/** Formats the report in lines of `columns`. */
 export function usageAsText(view: UsageView, columns: number): string {
 	const { report, isOn } = view;
 	if (report.groups.length === 0) return nothingIn(report.period, isOn);
@@ -26,7 +26,7 @@ export function usageAsText(view: UsageView, columns: number): string {
 	return [...title, heading, ...rows, ...(total === undefined ? [] : [total]), ...note].join("\n");
 }
 
-/** The document of `usage --json`. Names accounts by their ids alone. */
+/** Returns the document of `usage --json`. Identifies accounts only by id. */
 export function usageAsJson({ report, isOn }: UsageView): UsageDocument {
 	const { period, by, from, to, groups, total, steps } = report;
 	return {
@@ -42,7 +42,7 @@ export function usageAsJson({ report, isOn }: UsageView): UsageDocument {
 	};
 }
 
-/** Without what a row has beside its amounts. */
+/** Returns only the amounts of a row. */
 function amountsIn({ requests, input, cached, output, cost, rotations, refusals, refusedMs }: Amounts): Amounts {
 	return { requests, input, cached, output, cost, rotations, refusals, refusedMs };
 }

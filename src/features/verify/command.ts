@@ -29,7 +29,7 @@ interface Ports {
 	readonly sharedPools: Pick<SharedPools, "status" | "look">;
 }
 
-/** `/multicodex verify`: what is wrong, and what to do about it. Changes nothing without `--fix`. */
+/** `/multicodex verify`: shows what is wrong, and what to do about it. Changes nothing without `--fix`. */
 export function createVerify(ports: Ports): Subcommand<Args> {
 	const usage = "verify [--json] [--fix]";
 	return {

@@ -23,44 +23,46 @@ import type { DiskFacts, EndpointFact, EntryFact, FileFact, LockFact, Repair } f
 
 const ACCOUNTS = "codex-accounts.json";
 const STATE = "codex-state.json";
-/** The mirror of the pool that this machine shares with others, with its join code. */
+/** The mirror of the shared pool, with this machine's join code. */
 const POOL = "codex-pool.json";
 const AUTH = "auth.json";
 const SETTINGS = "settings.json";
 
-/** Files and locks that are ours, or pi's and of interest to us. Others may begin their names with `codex-`, too. */
+/** Matches our files and locks, and those of pi that concern us. Names of other files may start with `codex-` too. */
 const OURS =
 	/^codex-(accounts\.json|state\.json|pool\.json|pool-[\w-]+\.journal|(events(\.1)?|history|ledger)\.jsonl)(\.[\w.-]+)?$/;
 const LOCK =
 	/^(codex-((accounts|state|pool)\.json|(events|history|ledger)\.jsonl|refresh-[\w-]+|pool-watch)|auth\.json|settings\.json)\.lock$/;
 const REFRESH_LOCK = /^codex-refresh-[\w-]+\.lock$/;
-/** What follows the name of one of our files in those of its lock and of copies. */
+/** Matches what follows the name of one of our files in the names of its lock and its copies. */
 const AFFIX = /\.(lock|bak-[\w-]+|corrupt-\d+|v1\.bak)$/;
 const QUARANTINED = /\.corrupt-\d+$/;
-/** Something that lay where a lock belongs. */
+/** Matches something that was moved from the path of a lock. */
 const FORMER_LOCK = /^(codex-refresh-[\w-]+|auth\.json|settings\.json)\.lock\.corrupt-\d+$/;
 
-/** The ages that their holders use: pi's own asynchronous lock of `auth.json`, and ours of everything else. */
+/** The ages that their holders use: pi's own asynchronous lock for `auth.json`, and ours for everything else. */
 const STALE_AUTH_MS = 30_000;
 
-/** Of a directory that every user writes into, as `/tmp`: it is not ours to close. */
+/** Set on a directory that every user may write to, such as `/tmp`. We must not change its permissions. */
 const STICKY = 0o1000;
 
-/** pi writes in place, so that a read may meet half a file. */
+/** pi writes in place, so a read may find half a file. */
 const TORN_TRIES = 3;
 const TORN_PAUSE_MS = 50;
 
-/** The state of the files and of the way to the backend. */
+/** The state of the files, and of the connection to the backend. */
 export interface HealthCheck {
-	/** Reads what lies in the agent directory, and changes nothing. */
+	/** Reads what is in the agent directory. Changes nothing. */
 	look(): Promise<DiskFacts>;
-	/** Mends what is safe to mend, and tells what that was; what resists stays as it is. Never rejects. */
+	/** Repairs what is safe to repair, and returns what that was. Leaves everything else alone. Never rejects. */
 	repair(): Promise<readonly Repair[]>;
-	/** Asks sign-in service and, where its base URL is known, backend for any answer; no token is sent. Never rejects. */
+	/**
+	 * Asks the sign-in service and, if its base URL is known, the backend for any answer. Sends no token. Never rejects.
+	 */
 	reach(baseUrl: string | undefined): Promise<readonly EndpointFact[]>;
 }
 
-/** Looks after the agent directory: `look` reads and changes nothing, `repair` mends what is safe to mend. */
+/** Creates the check of an agent directory. `look` changes nothing; `repair` repairs what is safe to repair. */
 export function openHealth(directory: string, issuer: string, now: () => number): HealthCheck {
 	return {
 		look: () => look(directory, now),
@@ -93,7 +95,7 @@ async function look(directory: string, now: () => number): Promise<DiskFacts> {
 			fact(STATE, "us", state, contentOfState),
 			fact(AUTH, "pi", auth, (bytes) => (parseLogin(bytes).kind === "unreadable" ? "broken" : "good")),
 			fact(SETTINGS, "pi", settings, (bytes) => (isJson(bytes) ? "good" : "broken")),
-			// Few have one.
+			// Few machines have one.
 			...(pool === undefined ? [] : [fact(POOL, "us", pool, contentOfPool)]),
 		],
 		entries: await entriesOf(directory),
@@ -114,15 +116,14 @@ async function look(directory: string, now: () => number): Promise<DiskFacts> {
 	};
 }
 
-/** The account that a token speaks for, or the id that it would get. */
+/** Returns the account that a token belongs to, or the id that it would get. */
 function ownerOf(access: string, accounts: readonly Account[]): AccountId | undefined {
 	const identity = identityOf(access);
 	return identity && (accountOf(accounts, identity)?.id ?? identity.id);
 }
 
 /**
- * Links that lead into a folder that is not there, or in which nothing can be written: a file cannot be replaced there
- * in one step.
+ * Returns links that lead into a folder that is missing or not writable: a file cannot be replaced there in one step.
  */
 async function readOnlyIn(directory: string): Promise<{ name: string; target: string }[]> {
 	const home = await realpath(directory).catch(() => directory);
@@ -139,7 +140,7 @@ async function readOnlyIn(directory: string): Promise<{ name: string; target: st
 	return found;
 }
 
-/** Bytes of a file; undefined where there is none. */
+/** Bytes of a file; undefined if it does not exist. */
 type Bytes = string | undefined | "unreadable";
 
 function fact(
@@ -172,7 +173,7 @@ function isJson(bytes: string): boolean {
 		JSON.parse(withoutMark(bytes));
 		return true;
 	} catch {
-		// Its message may quote a token.
+		// The error's message may quote a token.
 		return false;
 	}
 }
@@ -190,7 +191,7 @@ async function readSteadily(path: string, isWhole: (bytes: string) => boolean): 
 	return bytes;
 }
 
-/** Names in the agent directory; the whole path of what belongs to an accounts file that is elsewhere, as a link. */
+/** Lists the names in the agent directory. For an accounts file elsewhere, as behind a link, whole paths. */
 async function namesIn(directory: string): Promise<string[]> {
 	const here = await sortedNamesIn(directory);
 	const there = await placeElsewhere(directory);
@@ -198,7 +199,7 @@ async function namesIn(directory: string): Promise<string[]> {
 	const names = (await sortedNamesIn(there.folder)).filter(
 		(name) => there.isOurs(name.replace(AFFIX, "")) || REFRESH_LOCK.test(name),
 	);
-	// It may be the same folder, in which the file has another name.
+	// It may be the same folder, where the file has another name.
 	const isTwice = (name: string) => there.isHere && names.includes(name);
 	return [...here.filter((name) => !isTwice(name)), ...names.map((name) => join(there.folder, name))];
 }
@@ -207,7 +208,7 @@ async function sortedNamesIn(folder: string): Promise<string[]> {
 	return (await readdir(folder).catch(() => [])).sort();
 }
 
-/** The folder of an accounts file that is no plain file of the agent directory, and which files in it are ours. */
+/** Returns the folder of an accounts file that is not a plain file of the agent directory, and our files in it. */
 async function placeElsewhere(directory: string) {
 	const { accounts, state } = accountsPlaceOf(directory);
 	const folder = dirname(state);
@@ -231,7 +232,7 @@ async function entriesOf(directory: string): Promise<EntryFact[]> {
 		if (!found) continue;
 		const kind = kindOf(name, leftovers);
 		const isFolder = found.isDirectory() && name !== ".";
-		// A folder that was set aside is to be heard of, and nothing else of it.
+		// Of folders, only one that was moved aside is reported.
 		if (isFolder ? kind !== "quarantined" : name !== "." && !found.isFile()) continue;
 		entries.push({ name, kind, mode: isFolder ? undefined : permissionsIn(found.mode) });
 	}
@@ -244,7 +245,7 @@ function kindOf(name: string, leftovers: ReadonlySet<string>): EntryFact["kind"]
 	return QUARANTINED.test(name) ? "quarantined" : "file";
 }
 
-/** Windows keeps none of these. */
+/** Windows has no such permissions. */
 function permissionsIn(mode: number): number | undefined {
 	return process.platform === "win32" ? undefined : mode & 0o777;
 }
@@ -262,7 +263,7 @@ async function locksOf(directory: string, now: () => number): Promise<LockFact[]
 	const locks: LockFact[] = [];
 	for (const name of (await namesIn(directory)).filter(isLock)) {
 		const found = await lookAtLock(resolve(directory, name));
-		// Given back in the meantime.
+		// It was released in the meantime.
 		if (!found) continue;
 		const { shape, stats } = found;
 		locks.push({ name, ageMs: now() - stats.mtimeMs, staleMs: staleMsOf(name), isStrange: shape !== "folder" });
@@ -282,7 +283,7 @@ async function narrowPermissions(directory: string): Promise<Repair[]> {
 		const narrow = async () => {
 			const { mode } = await stat(path);
 			if (mode & STICKY) return false;
-			// Nothing is added to what its owner may do.
+			// Never adds rights for the owner.
 			await chmod(path, mode & (kind === "directory" ? 0o700 : 0o600));
 			return true;
 		};
@@ -291,7 +292,7 @@ async function narrowPermissions(directory: string): Promise<Repair[]> {
 	return repairs;
 }
 
-/** Takes away every lock that no live process holds. */
+/** Removes every lock that no live process holds. */
 async function releaseLocks(directory: string): Promise<Repair[]> {
 	const repairs: Repair[] = [];
 	for (const name of (await namesIn(directory)).filter(isLock)) {
@@ -313,7 +314,7 @@ async function removeLeftovers(directory: string): Promise<Repair[]> {
 	return repairs;
 }
 
-/** Only our own files: pi's are a person's to repair. */
+/** Only our own files. A person has to repair pi's. */
 async function quarantineBroken(directory: string, now: () => number): Promise<Repair[]> {
 	const isBroken = {
 		[ACCOUNTS]: (bytes: string) => accountsIn(bytes, now()).content === "broken",
@@ -330,7 +331,7 @@ async function quarantineBroken(directory: string, now: () => number): Promise<R
 		if (!(await isSuspect(path))) continue;
 		const set = async () => {
 			const target = await realTarget(path);
-			// Another process may have quarantined it since, and begun a new one.
+			// Another process may have moved it aside since, and created a new one.
 			return withLock(target, { waitMs: STALE_MS }, async () => {
 				const seen = signatureOf(target);
 				return (await isSuspect(target)) && quarantine(target, path, seen);
@@ -342,7 +343,7 @@ async function quarantineBroken(directory: string, now: () => number): Promise<R
 	return repairs;
 }
 
-/** A process holds it, or the file system refuses: the next look finds it again, and everything else is repaired. */
+/** A process holds it, or the file system refuses. The next run finds it again, and everything else is repaired. */
 function notMended(): false {
 	return false;
 }

@@ -28,10 +28,10 @@ const VARIABLES = [
 	"NO_PROXY",
 	"no_proxy",
 ];
-/** Only this value of it switches anything. */
+/** Only this value of it has an effect. */
 const TLS = { name: "NODE_TLS_REJECT_UNAUTHORIZED", value: "0" };
 
-/** Everything that is judged where no pi and no network is asked. */
+/** Everything that can be checked without pi and without the network. */
 export type OfflineFacts = Omit<HealthFacts, "endpoints" | "hostVersion" | "nodeVersion" | "rival">;
 
 interface Ports {
@@ -42,13 +42,13 @@ interface Ports {
 	readonly clock: Clock;
 }
 
-/** Looks at what is stored, and at the environment; `sessionId`: the session whose account set holds. */
+/** Checks what is stored, and the environment. `sessionId`: the session whose account set applies. */
 export async function offlineFacts(
 	{ health, pool, settings, eventLog, clock }: Ports,
 	sessionId: SessionId | undefined,
 ): Promise<OfflineFacts> {
 	const [found, decisions] = await Promise.all([health.look(), eventLog.read(Number.MAX_SAFE_INTEGER)]);
-	// Those that several machines share lie in another file, or in memory alone.
+	// Shared accounts are in another file, or only in memory.
 	const shared = pool.accounts().filter((account) => account.shared);
 	const own = found.accounts.filter(({ id }) => !shared.some((account) => account.id === id));
 	const disk = { ...found, accounts: [...own, ...shared] };
@@ -70,7 +70,7 @@ export async function offlineFacts(
 	};
 }
 
-/** Every account set that is stored. */
+/** Returns every stored account set. */
 function setsIn(
 	sessionId: SessionId | undefined,
 	accounts: readonly Account[],
@@ -91,7 +91,7 @@ function setsIn(
 	});
 }
 
-/** Every cap that is stored. */
+/** Returns every stored cap. */
 function capsIn({ pool, settings, clock }: Pick<Ports, "pool" | "settings" | "clock">): CapFact[] {
 	return Object.entries(settings.read().caps).flatMap(([id, floors]) => {
 		const account = pool.account(id);

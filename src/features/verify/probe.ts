@@ -4,16 +4,16 @@ import { usageUrl } from "../../platform/backend/usage-api.ts";
 import type { EndpointFact } from "./rules.ts";
 
 const PATIENCE_MS = 5000;
-/** An answer that says it is older tells no time. */
+/** The time in a cached answer older than this is not used. */
 const LONGEST_AGE_S = 366 * 24 * 60 * 60;
 
-/** Sees whether the Codex backend at `baseUrl` answers. No token is sent: any answer will do. Never rejects. */
+/** Checks whether the Codex backend at `baseUrl` answers. Sends no token, since any answer will do. Never rejects. */
 export function probeBackend(baseUrl: string, now: () => number): Promise<EndpointFact> {
 	const refusal = refusalToSendTokens(baseUrl, "baseUrl of openai-codex in models.json");
 	return probe({ name: "backend", url: usageUrl(baseUrl), refusal }, now);
 }
 
-/** Sees whether the sign-in service at `issuer` answers. Nothing is sent. Never rejects. */
+/** Checks whether the sign-in service at `issuer` answers. Sends nothing. Never rejects. */
 export function probeIssuer(issuer: string, now: () => number): Promise<EndpointFact> {
 	const refusal = refusalToSendTokens(issuer, "PI_MULTICODEX_AUTH_URL");
 	return probe({ name: "issuer", url: `${withoutSlash(issuer)}/`, refusal }, now);
@@ -31,7 +31,7 @@ async function probe({ name, url, refusal }: Endpoint, now: () => number): Promi
 		const response = await fetch(url, { redirect: "manual", signal: AbortSignal.timeout(PATIENCE_MS) });
 		await response.body?.cancel();
 		const { status, headers } = response;
-		// Kept by a cache for so long, it is that much older.
+		// The answer is older by the time that a cache kept it.
 		const age = Number(headers.get("age") ?? 0);
 		const ageMs = age >= 0 && age <= LONGEST_AGE_S ? age * 1000 : Number.NaN;
 		const toldAt = Date.parse(headers.get("date") ?? "") + ageMs;
@@ -40,18 +40,18 @@ async function probe({ name, url, refusal }: Endpoint, now: () => number): Promi
 			refusal,
 			untrusted: undefined,
 			status,
-			// At the sign-in service only its pages are guarded so, and we want none of them.
+			// At the sign-in service only its pages are protected like this, and we need none of them.
 			isChallenge: name === "backend" && headers.get("cf-mitigated") === "challenge",
 			skewMs: Number.isNaN(toldAt) ? undefined : skew(toldAt, askedAt, now()),
 		};
 	} catch (error) {
-		// Whatever the reason, there is no answer; the message may quote an address with a password in it.
+		// Whatever the reason, there is no answer. The message may quote an address with a password.
 		const { kind, code } = whyUnreached(error);
 		return kind === "certificate" ? { ...silent, untrusted: code } : silent;
 	}
 }
 
-/** What cannot be explained by the time between question and answer. The header is in whole seconds. */
+/** Returns the difference that the time between request and answer does not explain. The header is in whole seconds. */
 function skew(toldAt: number, askedAt: number, answeredAt: number): number {
 	if (toldAt > answeredAt) return toldAt - answeredAt;
 	return Math.min(0, toldAt + 1000 - askedAt);

@@ -6,104 +6,102 @@ import { expiresSoon, type ResetCredit } from "../../core/reset-credits/reset-cr
 import type { SharedPoolStatus } from "../../core/shared-pool.ts";
 import { isBefore, offersPlanLogin } from "../../pi/host-version.ts";
 
-/** How much a finding matters; a `problem` keeps accounts from being used. */
+/** How serious a finding is. A `problem` keeps accounts from being used. */
 export type Level = "ok" | "note" | "warning" | "problem";
 
 /** A file that we or pi keep in the agent directory. */
 export interface FileFact {
 	readonly name: string;
-	/** `pi`: pi writes it, too, and only a person repairs it. */
+	/** `pi`: pi writes it too, and only a person repairs it. */
 	readonly owner: "us" | "pi";
 	readonly content: "good" | "missing" | "unreadable" | "broken" | "newer" | "older";
 	readonly bytes: number;
-	/** Rows that this version cannot read. */
+	/** Number of rows that this version cannot read. */
 	readonly unreadableRows: number;
 }
 
-/**
- * Everything that lies there and may hold a login, with its permission bits; undefined where there are none (Windows).
- */
+/** A file or directory that may contain a login, with its permission bits; undefined if there are none (Windows). */
 export interface EntryFact {
 	readonly name: string;
 	readonly kind: "directory" | "file" | "quarantined" | "leftover";
 	readonly mode: number | undefined;
 }
 
-/** A lock that a process holds, or has left behind. */
+/** A lock that a process holds or has left behind. */
 export interface LockFact {
 	readonly name: string;
-	/** Since it was touched last, negative where it is dated ahead. A live holder touches it every few seconds. */
+	/** Time since it was last touched, negative for a date in the future. A live holder touches it every few seconds. */
 	readonly ageMs: number;
-	/** It is not an empty folder, which is what every holder makes. */
+	/** True if it is not an empty folder, which every holder creates. */
 	readonly isStrange: boolean;
-	/** From this age on every process may take it over. */
+	/** Age from which any process may take it over. */
 	readonly staleMs: number;
 }
 
-/** What lies in the agent directory. */
+/** What is in the agent directory. */
 export interface DiskFacts {
 	readonly files: readonly FileFact[];
 	readonly entries: readonly EntryFact[];
 	readonly locks: readonly LockFact[];
 	readonly isWritable: boolean;
-	/** Files that lie, as links, in another folder in which nothing can be written; `target` is where. */
+	/** Files that are links into another folder which is not writable. `target` is the real path. */
 	readonly readOnly?: readonly { readonly name: string; readonly target: string }[];
 	readonly accounts: readonly Account[];
 	readonly piLogin: {
 		readonly kind: "oauth" | "foreign" | "none" | "unreadable";
-		/** Whose login it is, and its refresh token. */
+		/** The account of the login, and its refresh token. */
 		readonly owner: AccountId | undefined;
 		readonly refresh: string | undefined;
 	};
-	/** pi is signed in with ChatGPT under its provider `openai`, too. */
+	/** True if pi is also signed in with ChatGPT under its provider `openai`. */
 	readonly hasPlanLogin?: boolean;
-	/** Complaints about preferences, as whole sentences. */
+	/** Problems with preferences, as whole sentences. */
 	readonly settings: readonly string[];
 }
 
-/** What one endpoint said to a request without a token. */
+/** The answer of one endpoint to a request without a token. */
 export interface EndpointFact {
 	readonly name: "backend" | "issuer";
 	/** Why tokens may not be sent there. */
 	readonly refusal: string | undefined;
-	/** What Node calls the fault of its certificate, where that is not trusted here. */
+	/** Node's code for a certificate that is not trusted on this machine. */
 	readonly untrusted?: string | undefined;
-	/** Undefined: no answer in time. */
+	/** Undefined if there was no answer in time. */
 	readonly status: number | undefined;
-	/** It asks for a proof that a person is there. */
+	/** True if it asks for proof that a person is there. */
 	readonly isChallenge: boolean;
 	/** Its clock minus ours, ms. */
 	readonly skewMs: number | undefined;
 }
 
-/** Something that was mended: permissions narrowed, a stale lock or leftover removed, a broken file set aside. */
+/** A repair: permissions narrowed, a stale lock or leftover removed, or a broken file moved aside. */
 export interface Repair {
 	readonly kind: "permissions" | "lock" | "leftover" | "set-aside";
-	/** The file's name; of a broken one the name under which it is kept. */
+	/** The file's name; for a broken one, the name under which it is kept. */
 	readonly subject: string;
 }
 
-/** An account set that is stored, and what is there of it. */
+/** A stored account set, and which of its accounts exist. */
 export interface SetFact {
 	readonly folder: string;
 	readonly isThere: boolean;
-	/** It is the one that the session is bound to. */
+	/** True if it applies to the session. */
 	readonly holds: boolean;
-	/** Its accounts that are in the pool, and how many are not. */
+	/** Its accounts in the pool, and the number of those that are not. */
 	readonly present: readonly AccountId[];
 	readonly gone: number;
 }
 
-/** A cap that is stored. */
+/** A stored cap. */
 export interface CapFact {
 	/** The id under which it is stored. */
 	readonly id: AccountId;
-	/** As `7d`. */
+	/** Such as `7d`. */
 	readonly window: string;
 	readonly floorPercent: number;
-	/** The account does not serve now. */
+	/** True if the account does not serve now because of it. */
 	readonly isReached: boolean;
-	/** The account has usage, and reports that window; undefined where its usage is not known. */
+	/** True if the account reports that window; undefined if its usage is unknown. */
 	readonly isReported: boolean | undefined;
 }
 
@@ -112,36 +110,36 @@ export interface HealthFacts extends DiskFacts {
 	/** Epoch ms. */
 	readonly now: number;
 	readonly isEnabled: boolean;
-	/** Undefined: not asked. */
+	/** Undefined if they were not asked. */
 	readonly endpoints: readonly EndpointFact[] | undefined;
-	/** Version of the pi that looks; undefined where the program without pi does. */
+	/** Version of the running pi; undefined for the program without pi. */
 	readonly hostVersion: string | undefined;
 	/** The Node that pi runs on. */
 	readonly nodeVersion: string | undefined;
-	/** The session's model is one of pi's provider `openai`, and served by that sign-in. */
+	/** True if the session's model belongs to pi's provider `openai` and is served by that sign-in. */
 	readonly isOnPlanLogin?: boolean;
-	/** This is a checkout, which pi transpiles, and not the package from npm. */
+	/** True in a checkout, which pi transpiles; false in the package from npm. */
 	readonly isFromSource?: boolean;
-	/** Whether another extension has registered over the same provider, as far as the host lets one see. */
+	/** Whether another extension has registered over the same provider, as far as the host shows. */
 	readonly rival: "none" | "another" | "not-visible" | undefined;
 	readonly sets?: readonly SetFact[];
 	readonly caps?: readonly CapFact[];
-	/** The links of the chain as they stand, and whether this host has the virtual model that uses them. */
+	/** The present links of the chain, and whether this host has the virtual model that uses them. */
 	readonly chain?: {
 		readonly isAvailable: boolean;
 		readonly links: readonly { readonly name: string; readonly obstacle: LinkObstacle | undefined }[];
 	};
-	/** The pool that this machine shares with others, after a look at its database. */
+	/** This machine's shared pool, after a check of its database. */
 	readonly sharedPool?: SharedPoolStatus | undefined;
-	/** How many defects of ours the log holds. */
+	/** Number of our own defects in the log. */
 	readonly defects: number;
-	/** Reset credits that are known, of accounts that are on. */
+	/** Known reset credits of enabled accounts. */
 	readonly resetCredits?: readonly { readonly account: AccountId; readonly credit: ResetCredit }[];
-	/** Variables in effect, by name. */
+	/** Names of the variables in effect. */
 	readonly environment: readonly string[];
 }
 
-/** Everything that can be found. `ui/verify.ts` has the words of each. */
+/** Every possible finding. `view.ts` has the words for each. */
 export type FindingCode =
 	| "file-good"
 	| "file-unreadable"
@@ -218,15 +216,15 @@ export type FindingCode =
 	| "environment"
 	| "tls-unchecked";
 
-/** One thing that was found. Holds no secret, no label and no e-mail. */
+/** One finding. Contains no secret, no label and no e-mail. */
 export interface Finding {
 	readonly code: FindingCode;
 	readonly level: Level;
-	/** File, lock, account id, endpoint or variable. */
+	/** A file, lock, account id, endpoint or variable. */
 	readonly subject: string | undefined;
-	/** A count, or ms; `code` says which. */
+	/** A count, or ms; depends on `code`. */
 	readonly figure: number | undefined;
-	/** More words, of our own making. */
+	/** Further words of our own. */
 	readonly detail: string | undefined;
 }
 
@@ -234,14 +232,14 @@ export interface Finding {
 const TRIED_HOSTS = ["0.73.1", "0.87.1", "1.5.2", "1.6.0"] as const;
 
 const OLDEST_NODE = "20.6.0";
-/** Windows last for hours: a clock that is wrong by less does no harm. */
+/** Windows last for hours, so a clock that is off by less than this does no harm. */
 const SKEW_MS = 60_000;
-/** Tokens are renewed this long before they run out. */
+/** Tokens are renewed this long before they expire. */
 const DUE_MS = 10 * 60_000;
 const TLS_VARIABLE = "NODE_TLS_REJECT_UNAUTHORIZED";
 const RANKS: Readonly<Record<Level, number>> = { problem: 0, warning: 1, note: 2, ok: 3 };
 
-/** What the facts come to, worst first. */
+/** Returns the findings for the facts, worst first. */
 export function diagnose(facts: HealthFacts): Finding[] {
 	const findings = [
 		...facts.files.flatMap(ofFile),
@@ -266,7 +264,7 @@ export function diagnose(facts: HealthFacts): Finding[] {
 	return findings.sort((a, b) => RANKS[a.level] - RANKS[b.level]);
 }
 
-/** True where something keeps accounts from being used. */
+/** True if a finding keeps accounts from being used. */
 export function hasProblem(findings: readonly Finding[]): boolean {
 	return findings.some(({ level }) => level === "problem");
 }
@@ -294,13 +292,13 @@ function ofFile({ name, owner, content, bytes, unreadableRows }: FileFact): Find
 	}
 }
 
-/** pi's login and our files are renewed all the time, settings when a person wants it. */
+/** pi's login and our files are renewed all the time, settings only when a person changes them. */
 function ofReadOnly({ name, target }: { readonly name: string; readonly target: string }): Finding {
 	if (name === "settings.json") return finding("file-read-only", "note", name, undefined, target);
 	return finding("file-read-only", name === "auth.json" ? "warning" : "problem", name, undefined, target);
 }
 
-/** Others may read it, or a directory's names. */
+/** True if other users may read a file or list a directory. */
 function isWide({ mode }: EntryFact): boolean {
 	return mode !== undefined && (mode & 0o077) !== 0;
 }
@@ -313,7 +311,7 @@ function ofDirectory({ entries, isWritable }: DiskFacts): Finding[] {
 		...(isWritable ? [] : [finding("directory-unwritable", "problem")]),
 		...narrow,
 		...wide.map(({ name, kind, mode }) =>
-			// The files in it are what counts; pi itself may have made it so.
+			// Only the files in it matter. pi itself may have created the directory like this.
 			finding("permissions-wide", kind === "directory" ? "note" : "warning", name, mode),
 		),
 		...entries.filter(({ kind }) => kind === "leftover").map(({ name }) => finding("leftover", "warning", name)),
@@ -324,7 +322,7 @@ function ofDirectory({ entries, isWritable }: DiskFacts): Finding[] {
 function ofLock({ name, ageMs, staleMs, isStrange }: LockFact): Finding {
 	if (isStrange) return finding("lock-strange", "warning", name);
 	if (ageMs > staleMs) return finding("lock-stale", "warning", name, ageMs);
-	// A clock that is a little behind makes every lock look so.
+	// If our clock is slightly behind, every lock looks like this.
 	return ageMs < -staleMs
 		? finding("lock-ahead", "warning", name, -ageMs)
 		: finding("lock-held", "note", name, Math.abs(ageMs));
@@ -353,7 +351,7 @@ function ofAccounts({ accounts, now, piLogin }: HealthFacts): Finding[] {
 	];
 }
 
-/** pi's own login, and what our file says of it. */
+/** Compares pi's own login with what our file says about it. */
 function ofLink({ accounts, piLogin: { kind, owner, refresh } }: DiskFacts): Finding[] {
 	if (kind === "unreadable") return [];
 	const linked = accounts.filter((account) => account.linked);
@@ -369,7 +367,7 @@ function ofLink({ accounts, piLogin: { kind, owner, refresh } }: DiskFacts): Fin
 	];
 }
 
-/** Such a sign-in never passes through us, and pi's default model is one of it where both are there. */
+/** Such a sign-in never passes through us, and pi's default model uses it if both exist. */
 function ofPlanLogin({ hasPlanLogin = false, isOnPlanLogin = false, hostVersion }: HealthFacts): Finding[] {
 	if (!hasPlanLogin || hostVersion === undefined || !offersPlanLogin(hostVersion)) return [];
 	return [isOnPlanLogin ? finding("plan-login-used", "warning", "openai") : finding("plan-login", "note", "openai")];
@@ -392,7 +390,7 @@ function ofEndpoint({ name, refusal, untrusted, status, isChallenge }: EndpointF
 	return status >= 500 ? finding("endpoint-failing", "warning", name, status) : finding("endpoint-good", "ok", name);
 }
 
-/** The largest difference: an endpoint that is nearer does not make it smaller. */
+/** Uses the largest difference: a nearer endpoint does not reduce it. */
 function ofClock(endpoints: readonly EndpointFact[]): Finding[] {
 	const skews = endpoints.flatMap(({ skewMs }) => (skewMs === undefined ? [] : [skewMs]));
 	if (skews.length === 0) return [];
@@ -401,7 +399,7 @@ function ofClock(endpoints: readonly EndpointFact[]): Finding[] {
 	return [finding(isWrong ? "clock-wrong" : "clock-good", isWrong ? "warning" : "ok", undefined, worst)];
 }
 
-/** A database that is not reached may be so again; anything else stays until a person has done something. */
+/** An unreachable database may come back by itself. Anything else needs a person. */
 function ofSharedPool({ connection, clockAheadMs = 0, others }: SharedPoolStatus): Finding[] {
 	const isOff = Math.abs(clockAheadMs) > SKEW_MS;
 	const clock = isOff ? [finding("shared-clock", "warning", undefined, clockAheadMs)] : [];
@@ -420,7 +418,7 @@ function ofSharedPool({ connection, clockAheadMs = 0, others }: SharedPoolStatus
 
 const JOURNAL = /\.journal$/;
 
-/** Tokens that came on this machine, and that the database may not have. */
+/** Renewed tokens on this machine that the database may not have. */
 function ofJournals({ entries }: DiskFacts): Finding[] {
 	const journals = entries.filter(({ name, kind }) => kind === "file" && JOURNAL.test(name));
 	return journals.length > 0 ? [finding("shared-journal", "warning", undefined, journals.length)] : [];
@@ -436,7 +434,7 @@ function ofHost({ hostVersion, nodeVersion, rival, isEnabled, isFromSource = fal
 		...(hostVersion === undefined ? [] : [ofVersion(hostVersion)]),
 		...(nodeVersion === undefined ? [] : [ofNode(nodeVersion)]),
 		...(isFromSource ? [finding("from-source", "note")] : []),
-		// Nothing of ours is registered while we are switched off.
+		// Nothing of ours is registered while the extension is switched off.
 		...(isEnabled ? [] : [finding("switched-off", "note")]),
 		...(isEnabled && rival !== undefined ? [rivals[rival]] : []),
 	];
@@ -453,7 +451,7 @@ function ofNode(node: string): Finding {
 }
 
 function ofSet({ folder, isThere, holds, present, gone }: SetFact): Finding[] {
-	// No session runs in a folder that is gone, but a link or another checkout may take its place.
+	// No session runs in a missing folder, but a link or another checkout may replace it.
 	if (!isThere) return [finding("set-folder-gone", "warning", undefined, undefined, folder)];
 	const isEmpty = present.length === 0;
 	return [
@@ -470,7 +468,7 @@ function ofCap({ id, window, floorPercent, isReached, isReported }: CapFact, acc
 	return finding(code, "note", id, floorPercent, window);
 }
 
-/** What keeps a link from ever being asked. What passes by itself is no finding. */
+/** What keeps a link from ever being asked. Temporary obstacles are not findings. */
 const CHAIN_CODES: Partial<Record<LinkObstacle, FindingCode>> = {
 	"unknown-model": "chain-unknown",
 	virtual: "chain-virtual",
@@ -492,7 +490,7 @@ function ofChain({ chain }: HealthFacts): Finding[] {
 	];
 }
 
-/** It is lost soon unless it is redeemed. `figure` is when, epoch ms. */
+/** A credit that will soon be lost unless it is redeemed. `figure` is when, epoch ms. */
 function ofResetCredit(
 	{ account, credit }: { readonly account: AccountId; readonly credit: ResetCredit },
 	now: number,

@@ -10,17 +10,17 @@ interface Words {
 	readonly advice?: string;
 }
 
-/** A finding with the label of its account, or with its folder, if it is about one. */
+/** A finding, with the label of its account or with its folder, if it is about one. */
 interface Told extends Finding {
 	readonly account: string;
-	/** The folder that it is about; none in a document, which holds no path. */
+	/** The folder that it is about. A JSON document gets none, since it contains no path. */
 	readonly folder: string;
 }
 
 const FIX = "/multicodex verify --fix";
 const SIGN_IN = "/multicodex login";
 
-/** The words of every finding. The next code is one entry here. */
+/** The words for every finding. A new code is one entry here. */
 const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 	"file-good": ({ subject, figure }) => ({ text: `${subject} can be read (${sizeText(figure)}).` }),
 	"file-unreadable": ({ subject }) => ({
@@ -268,7 +268,7 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 	}),
 };
 
-/** What `--fix` is for, beside a damaged file of ours. */
+/** What `--fix` can repair, besides a damaged file of ours. */
 const REPAIRABLE: ReadonlySet<FindingCode> = new Set([
 	"permissions-wide",
 	"lock-stale",
@@ -284,17 +284,17 @@ const REPAIRED: Readonly<Record<Repair["kind"], (subject: string) => string>> = 
 	"set-aside": (subject) => `Set a damaged file aside as ${subject}.`,
 };
 
-/** What was found and mended. */
+/** What was found and repaired. */
 export interface Verified {
 	readonly findings: readonly Finding[];
 	readonly repairs: readonly Repair[];
-	/** `--fix` was asked for. */
+	/** True if `--fix` was typed. */
 	readonly isFixing: boolean;
 	/** The accounts that findings are about. */
 	readonly accounts: readonly Account[];
 }
 
-/** One line a finding, worst first; accounts by label. */
+/** Formats one line per finding, worst first. Names accounts by label. */
 export function verifiedAsText({ findings, repairs, isFixing, accounts }: Verified): string {
 	const width = Math.max(...findings.map(({ level }) => level.length));
 	const words = wordsWith(accounts, { ofAccount: ({ label }) => label, ofFolder: (folder) => folder });
@@ -307,7 +307,7 @@ export function verifiedAsText({ findings, repairs, isFixing, accounts }: Verifi
 	const resisted = left.map(({ subject }) => `Could not repair ${subject === "." ? "the agent directory" : subject}.`);
 	const why = left.length > 0 ? "Nothing could be repaired." : "There was nothing to repair.";
 	const nothing = isFixing && mended.length === 0 ? [why] : [];
-	// Names of files, and what stands in them, may be anything.
+	// Names of files, and their content, may be anything.
 	return [headOf(findings), ...mended, ...nothing, ...resisted, ...lines].map(printable).join("\n");
 }
 
@@ -322,7 +322,7 @@ function headOf(findings: readonly Finding[]): string {
 	return `${parts.join(", ")}.`;
 }
 
-/** The same as a document; accounts by id. */
+/** Returns the JSON document. Identifies accounts by id. */
 export function verifiedAsJson({ findings, repairs, accounts }: Verified): VerifyDocument {
 	const words = wordsWith(accounts, { ofAccount: ({ id }) => id, ofFolder: () => "a folder" });
 	return {

@@ -1,12 +1,12 @@
-/** A sign-in that another tool keeps. */
+/** A sign-in that another tool stores. */
 export interface FoundSignIn {
-	/** The tool as it is spoken of. */
+	/** The tool's name to show. */
 	readonly tool: string;
-	/** The e-mail, or what the tool calls it; undefined where neither is known. */
+	/** The e-mail, or the tool's name for it; undefined if neither is known. */
 	readonly who: string | undefined;
 }
 
-/** The first words in a home without an account: what other tools keep, and what to type. */
+/** Returns the first text in a home without accounts: what other tools store, and what to type. */
 export function welcome(found: readonly FoundSignIn[]): string {
 	const [first, ...others] = found;
 	if (!first) return "No Codex account yet. /multicodex add signs in to one.";

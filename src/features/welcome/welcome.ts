@@ -5,32 +5,32 @@ import type { Pool } from "../../core/pool/pool.ts";
 import type { StateStore } from "../../core/ports.ts";
 import { type FoundSignIn, welcome } from "./texts.ts";
 
-/** Tells a newcomer how to begin. */
+/** Tells a newcomer how to start. */
 export interface Welcome {
 	/**
-	 * Looks for sign-ins of other tools behind the start, and tells what to type: once a home, until it has an account.
-	 * `isOver` is called before the line is written. Never rejects.
+	 * Searches for sign-ins of other tools in the background, and says what to type: once per home, until it has an
+	 * account. `isOver` is called before the line is written. Never rejects.
 	 */
 	begin(tell: (text: string) => void, isOver: () => boolean): Promise<void>;
 }
 
 interface Deps {
 	readonly state: Pick<StateStore, "claimWelcome" | "endWelcome">;
-	/** Looks for sign-ins that an import would take. */
+	/** Finds sign-ins that an import would take. */
 	readonly findSignIns: () => Promise<readonly FoundSignIn[]>;
 	readonly emit: Pool["emit"];
-	/** True where nothing is signed in, neither here nor in pi. */
+	/** True if nothing is signed in, neither here nor in pi. */
 	readonly isHomeEmpty: () => boolean;
 }
 
-/** A home on a network may answer late, or never. */
+/** A home on a network drive may answer late, or never. */
 const LOOK_MS = 5000;
 
 /** Creates it. */
 export function createWelcome({ state, findSignIns, emit, isHomeEmpty }: Deps): Welcome {
 	const tellOnce = async (tell: (text: string) => void, isOver: () => boolean) => {
 		if (!isHomeEmpty()) return state.endWelcome();
-		// pi paints its first screen before anything is read for this.
+		// Let pi paint its first screen before anything is read.
 		await setImmediate();
 		const found = await within(findSignIns(), LOOK_MS, () => undefined);
 		if (isOver() || !isHomeEmpty()) return;

@@ -9,7 +9,7 @@ import { objectSchema, readJsonFile, readTomlFile } from "./files.ts";
 
 const text = lenientOrNull(z.string());
 
-/** What tools call the parts of a sign-in, in any case and with any mark between; `id_token` may be missing. */
+/** Names of the parts of a sign-in in various tools, in any case and with any separator. `id_token` may be missing. */
 const NAMES = {
 	access: ["accesstoken", "access"],
 	refresh: ["refreshtoken", "refresh"],
@@ -42,14 +42,14 @@ const fileSchema = z.object({
 	tokens: z.optional(z.unknown()),
 });
 
-/** Whose file it is, and what it is called there. */
+/** The tool that a file belongs to, and its name for the account. */
 export interface Whose {
 	readonly tool: ToolName;
 	readonly path: string;
 	readonly name: string | undefined;
 }
 
-/** What an `auth.json` in Codex's shape holds; undefined where there is no such file. */
+/** Reads an `auth.json` in Codex's format; undefined if it does not exist. */
 export async function readCodexFile(whose: Whose): Promise<Finding | undefined> {
 	const file = await readJsonFile(whose.path);
 	if (file.kind === "missing") return undefined;
@@ -57,7 +57,7 @@ export async function readCodexFile(whose: Whose): Promise<Finding | undefined> 
 	return loginInCodexShape(file.content, whose);
 }
 
-/** What JSON in Codex's shape holds: `tokens` beside other things, or the same names at top level. */
+/** Reads JSON in Codex's format: `tokens` beside other fields, or the same names at top level. */
 export function loginInCodexShape(content: unknown, whose: Whose): Finding {
 	const { data: record } = objectSchema.safeParse(content);
 	const { data: file } = fileSchema.safeParse(content);
@@ -80,25 +80,25 @@ export function loginInCodexShape(content: unknown, whose: Whose): Finding {
 }
 
 const NONE = "holds no ChatGPT sign-in";
-/** Said of what was not understood: it may well hold one. */
+/** The reason for content that was not understood. It may well hold a sign-in. */
 const UNKNOWN = "is in a shape that is not known";
 
-/** A file that Codex itself has written, whatever it holds. */
+/** True for a file written by Codex itself, whatever it holds. */
 function isOfCodex(record: Readonly<Record<string, unknown>>): boolean {
 	return ["auth_mode", "OPENAI_API_KEY", "tokens"].some((name) => name in record);
 }
 
-/** Why nothing was taken from content in which no sign-in was found. */
+/** Returns why no sign-in was found in the content. */
 function nothingIn(content: unknown): string {
 	return mayHoldLogin(content, DEEPEST) ? UNKNOWN : NONE;
 }
 
-/** True where some text in it is as long as a token, whatever it is called. */
+/** True if a text in it is as long as a token, whatever its name. */
 function hasToken(content: unknown): boolean {
 	return mayHoldLogin(content, DEEPEST, NEVER);
 }
 
-/** True where some member is called like a part of a sign-in, or some text is as long as a token. */
+/** True if a member has a name like a part of a sign-in, or a text is as long as a token. */
 function mayHoldLogin(content: unknown, depth: number, called: RegExp = LIKE_A_LOGIN): boolean {
 	if (typeof content === "string") return content.length >= SHORTEST_TOKEN;
 	if (typeof content !== "object" || content === null) return false;
@@ -113,16 +113,16 @@ const LIKE_A_LOGIN = /token|access|refresh|credential|session|cookie|oauth|jwt/i
 const NEVER = /(?!)/;
 const SHORTEST_TOKEN = 60;
 
-/** Deeper than this, and beyond this many, nothing is looked for. */
+/** Limits of the search: depth and number of entries. */
 const DEEPEST = 5;
 const MOST_ENTRIES = 500;
-/** Members whose own members are called by the names of accounts. */
+/** Members whose own members are named after accounts. */
 const BY_NAME = new Set(["accounts", "profiles", "users"]);
 const nameSchema = lenient(z.string().check(z.trim(), z.minLength(1)));
 
 /**
- * Everything that JSON of some tool holds, one account or many: lists, accounts by name, a sign-in under `tokens`,
- * `credentials` or the like, in snake or in camel case.
+ * Finds every sign-in in the JSON of any tool: lists, accounts by name, a sign-in under `tokens`, `credentials` or
+ * similar, in snake or camel case.
  */
 export function loginsInAnyShape(content: unknown, whose: Whose): Finding[] {
 	const found = findingsIn(content, whose, DEEPEST);
@@ -150,29 +150,29 @@ function findingsIn(content: unknown, whose: Whose, depth: number): Finding[] {
 			return Object.entries(byName).flatMap(([name, each]) => findingsIn(each, { ...named, name }, depth - 2));
 		});
 	if (!isLogin && !isOfCodex(record)) return within;
-	// Beside its own sign-in, or in place of it, such a file may keep others.
+	// Such a file may keep further sign-ins, beside or instead of its own.
 	const others = within.filter(({ kind }) => kind === "login");
 	return isLogin || others.length === 0 ? [loginInCodexShape(record, named), ...others] : others;
 }
 
-/** Some tools keep the file of another one as a text. */
+/** Some tools store another tool's file as a text. */
 function jsonInText(text: string): unknown {
 	return text.trimStart().startsWith("{") ? parseJson(objectSchema, text) : undefined;
 }
 
-/** A workspace's id; some tools write the id of an API organisation in its place. */
+/** Returns the id of a workspace. Some tools write the id of an API organisation instead. */
 export function workspaceIn(accountId: string | null | undefined): string | undefined {
 	return accountId && !accountId.startsWith("org-") ? accountId : undefined;
 }
 
-/** The finding that something is there, but no sign-in that could be taken. */
+/** Returns the finding that something is there, but no usable sign-in. */
 export function leftOut({ tool, path, name }: Whose, reason: string): LeftOut {
 	return { kind: "left-out", tool, path, name, reason };
 }
 
 const CHATGPT_MODES = new Set(["chatgpt", "chatgptAuthTokens"]);
 
-/** What else the file signs in with. Without a mode an API key wins over tokens, as in Codex. */
+/** Returns what else the file signs in with. Without a mode, an API key takes precedence over tokens, as in Codex. */
 function otherThanChatGpt(file: z.output<typeof fileSchema>): string | undefined {
 	const mode = file.auth_mode ?? undefined;
 	if (mode !== undefined && CHATGPT_MODES.has(mode)) return undefined;
@@ -186,9 +186,8 @@ function otherThanChatGpt(file: z.output<typeof fileSchema>): string | undefined
 }
 
 /**
- * Where else than in its file a Codex home keeps its login; undefined where it is the file. Codex's `config.toml` says
- * so: with `keyring` and `ephemeral` a file that is there is a leftover, with `auto` there is one where the keyring has
- * none.
+ * Returns where a Codex home keeps its login if not in the file. Codex's `config.toml` decides: with `keyring` and
+ * `ephemeral` an existing file is a leftover; with `auto` there is a file only if the keyring has no login.
  */
 async function keptElsewhere(codexHome: string, hasFile: boolean): Promise<string | undefined> {
 	const { cli_auth_credentials_store: store } = await readTomlFile(join(codexHome, "config.toml"));
@@ -196,7 +195,7 @@ async function keptElsewhere(codexHome: string, hasFile: boolean): Promise<strin
 	return store === "ephemeral" ? "keeps its login in memory only" : undefined;
 }
 
-/** What a folder holds that is a Codex home. */
+/** Reads a folder that is a Codex home. */
 export async function readCodexHome(folder: string, whose: Omit<Whose, "path">): Promise<Finding[]> {
 	const path = join(folder, "auth.json");
 	const found = await readCodexFile({ ...whose, path });

@@ -20,8 +20,8 @@ function codexHomeOf({ home, env }: Places): string {
 const NO_SNAPSHOTS = new Set(["registry.json", "sessions.json"]);
 
 /**
- * codex-auth, two tools of one name: snapshots `<key>.auth.json` (key often base64url of `<user>::<account>`) and
- * `<name>.json` in `accounts` of the Codex home. One of them reads `CODEX_HOME`, the other does not.
+ * codex-auth, two tools with the same name: snapshots `<key>.auth.json` (key often base64url of `<user>::<account>`)
+ * and `<name>.json` in `accounts` of the Codex home. Only one of the two reads `CODEX_HOME`.
  */
 export const codexAuth: ImportSource = {
 	tool: "codex-auth",
@@ -48,7 +48,7 @@ const registrySchema = z.object({
 	accounts: z.array(lenient(z.object({ account_key: z.string(), alias: z.string().check(z.minLength(1)) }))),
 });
 
-/** What the person called each account, by its key. */
+/** Returns the person's name for each account, by key. */
 async function aliasesIn(registry: string): Promise<Map<string, string>> {
 	const file = await readJsonFile(registry);
 	const { data } = registrySchema.safeParse(file.kind === "read" ? file.content : undefined);
@@ -74,7 +74,7 @@ const targetsSchema = z.object({
 	targets: z.catch(z.array(lenient(z.object({ codex_home: z.string().check(z.minLength(1)) }))), []),
 });
 
-/** codex-hotswap: `~/.codex-<name>`, or whatever folder its configuration names. */
+/** codex-hotswap: `~/.codex-<name>`, or the folder that its configuration names. */
 export const hotswap: ImportSource = {
 	tool: "codex-hotswap",
 	find: async ({ home }) => {
@@ -97,7 +97,7 @@ const profileSchema = z.object({
 	provider: lenientOrNull(z.object({ provider_kind: z.string() })),
 });
 
-/** prodex: the profiles that its `state.json` names, wherever they lie, and those in `profiles`. */
+/** prodex: the profiles named in its `state.json`, wherever they are, and those in `profiles`. */
 export const prodex: ImportSource = {
 	tool: "prodex",
 	find: async ({ home, env }) => {

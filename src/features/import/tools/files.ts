@@ -4,20 +4,20 @@ import * as z from "zod/mini";
 import { codeOf } from "../../../platform/files/errors.ts";
 import { textFrom } from "../../../platform/json.ts";
 
-/** No file with sign-ins is larger; whatever is, is not read. */
+/** Larger files are not read. No file with sign-ins is this large. */
 const LARGEST_BYTES = 4 * 1024 * 1024;
 
-/** Other tools write in place: a file that does not parse is read once more after this. */
+/** Other tools write in place. A file that does not parse is read once more after this pause. */
 const TORN_PAUSE_MS = 100;
 
-/** What a file of another tool came to. */
+/** The result of reading another tool's file. */
 export type ForeignFile<T> =
 	| { readonly kind: "read"; readonly content: T }
 	| { readonly kind: "missing" }
 	/** The end of a sentence. */
 	| { readonly kind: "unreadable"; readonly reason: string };
 
-/** The text of a file that is none of ours. Never throws, and never waits: a pipe or a device is not opened. */
+/** Reads another tool's file as text. Never throws and never waits: a pipe or a device is not opened. */
 export async function readText(path: string): Promise<ForeignFile<string>> {
 	try {
 		const stats = await stat(path);
@@ -32,7 +32,7 @@ export async function readText(path: string): Promise<ForeignFile<string>> {
 	}
 }
 
-/** A JSON file that another program may be writing. Its content goes no further when it is damaged. */
+/** Reads a JSON file that another program may be writing. Damaged content is not passed on. */
 export async function readJsonFile(path: string): Promise<ForeignFile<unknown>> {
 	return (await readJsonOnce(path)) ?? (await readAgain(path));
 }
@@ -42,7 +42,7 @@ async function readAgain(path: string): Promise<ForeignFile<unknown>> {
 	return (await readJsonOnce(path)) ?? { kind: "unreadable", reason: "is not valid JSON" };
 }
 
-/** Undefined where it does not parse. */
+/** Undefined if it does not parse. */
 async function readJsonOnce(path: string): Promise<ForeignFile<unknown> | undefined> {
 	const text = await readText(path);
 	if (text.kind !== "read") return text;
@@ -55,30 +55,30 @@ async function readJsonOnce(path: string): Promise<ForeignFile<unknown> | undefi
 	}
 }
 
-/** A TOML file; an empty one where it is missing or damaged. */
+/** Reads a TOML file; empty if it is missing or damaged. */
 export async function readTomlFile(path: string): Promise<Readonly<Record<string, unknown>>> {
 	const text = await readText(path);
 	if (text.kind !== "read") return {};
 	try {
-		// Loaded when it is wanted: every start of pi would pay for it.
+		// Loaded at first use, since every start of pi would pay for it.
 		const { parse } = await import("smol-toml");
 		return parse(text.content);
 	} catch {
-		// Its tool cannot read it either; the message would quote the content.
+		// Its own tool cannot read it either. The message would quote the content.
 		return {};
 	}
 }
 
-/** A path with its `~` written out. */
+/** Expands a leading `~`. */
 export function expanded(path: string, home: string): string {
 	return path.replace(/^~(?=[/\\]|$)/, () => home);
 }
 
-/** Names in a folder, sorted; none where there is no such folder. */
+/** Lists the names in a folder, sorted; empty if it does not exist. */
 export async function namesIn(folder: string): Promise<string[]> {
 	const names = await readdir(folder).catch(() => []);
 	return names.sort();
 }
 
-/** A JSON object, whatever is in it. */
+/** Any JSON object. */
 export const objectSchema = z.record(z.string(), z.unknown());

@@ -10,7 +10,7 @@ import { expanded, namesIn, objectSchema, readJsonFile, readText } from "./files
 import { codexPool, loginsInOpencodeShape, opencode, readDatabase } from "./opencode.ts";
 import type { ImportSource, Places } from "./source.ts";
 
-/** Every tool that is looked at, in this order. The next one is one line here. */
+/** Every tool to search, in this order. A new one is one line here. */
 export const IMPORT_SOURCES: readonly ImportSource[] = [
 	codexCli,
 	codexAuth,
@@ -21,10 +21,10 @@ export const IMPORT_SOURCES: readonly ImportSource[] = [
 	codexPool,
 ];
 
-/** More files than this in a folder that was named are not looked at. */
+/** Maximum number of files read in a named folder. */
 const MOST_FILES = 200;
 
-/** Creates the finder over the person's home. `piAuthPath` is pi's own `auth.json`. */
+/** Creates the finder for the person's home. `piAuthPath` is pi's own `auth.json`. */
 export function createImportFinder(places: Places, piAuthPath: string): ImportFinder {
 	const sources: readonly ImportSource[] = [
 		{ tool: "pi", find: () => readPiAuth({ tool: "pi", path: piAuthPath, name: undefined }) },
@@ -44,7 +44,7 @@ export function createImportFinder(places: Places, piAuthPath: string): ImportFi
 	};
 }
 
-/** One tool whose files break something must not hide the others. */
+/** A tool with unreadable files must not hide the others. */
 async function findIn(source: ImportSource, places: Places): Promise<Finding[]> {
 	try {
 		return await source.find(places);
@@ -54,7 +54,7 @@ async function findIn(source: ImportSource, places: Places): Promise<Finding[]> 
 	}
 }
 
-/** Is this file, however it is called and wherever it was come upon, pi's own login? */
+/** True if this file, whatever its name and path, is pi's own login. */
 type IsPis = (path: string) => Promise<boolean>;
 
 async function readPath(path: string, isPis: IsPis): Promise<Finding[] | undefined> {
@@ -63,7 +63,7 @@ async function readPath(path: string, isPis: IsPis): Promise<Finding[] | undefin
 	return stats.isDirectory() ? readFolder(path, isPis) : readAnyFile(path, isPis);
 }
 
-/** A Codex home, a folder of snapshots, or a folder of Codex homes. */
+/** Reads a Codex home, a folder of snapshots, or a folder of Codex homes. */
 async function readFolder(folder: string, isPis: IsPis): Promise<Finding[]> {
 	const all = await namesIn(folder);
 	const names = all.slice(0, MOST_FILES);
@@ -72,7 +72,7 @@ async function readFolder(folder: string, isPis: IsPis): Promise<Finding[]> {
 		.filter((name) => /\.(json|db)$/.test(name) && name !== "auth.json")
 		.map((name) => readAnyFile(join(folder, name), isPis));
 	const found = (await Promise.all([...homes, ...files])).flat();
-	// A folder is full of other things: only where nothing is found is it worth saying what those were.
+	// A folder contains many other things. They are only worth mentioning if nothing was found.
 	const logins = found.filter(({ kind }) => kind === "login");
 	const whose: Whose = { tool: "file", path: folder, name: undefined };
 	const rest =
@@ -80,7 +80,7 @@ async function readFolder(folder: string, isPis: IsPis): Promise<Finding[]> {
 	return [...(logins.length > 0 ? logins : found), ...rest];
 }
 
-/** A folder with an `auth.json` of another tool, or of Codex, which may keep its login elsewhere. */
+/** Reads a folder with an `auth.json` of Codex or another tool. Codex may keep its login elsewhere. */
 async function readHome(folder: string, isPis: IsPis): Promise<Finding[]> {
 	const path = join(folder, "auth.json");
 	if (await isPis(path)) return readPiAuth({ tool: "pi", path, name: undefined });
@@ -89,7 +89,7 @@ async function readHome(folder: string, isPis: IsPis): Promise<Finding[]> {
 	return others ?? readCodexHome(folder, { tool: "file", name: undefined });
 }
 
-/** A file in any of the shapes that are known. */
+/** Reads a file in any known format. */
 async function readAnyFile(path: string, isPis: IsPis): Promise<Finding[]> {
 	if (await isPis(path)) return readPiAuth({ tool: "pi", path, name: undefined });
 	if (path.endsWith(".db")) return (await readDatabase(path)).map((found) => ({ ...found, tool: "file" }));
@@ -105,8 +105,8 @@ function anonymous(path: string): Whose {
 }
 
 /**
- * What JSON in pi's or opencode's shape holds; undefined where it is in neither. Exports use the same names for other
- * things, and extensions keep further accounts beside pi's: what else is a sign-in for Codex is found, too.
+ * Reads JSON in pi's or opencode's format; undefined if it is neither. Exports use the same names for other things, and
+ * extensions keep further accounts beside pi's, so every other sign-in for Codex is found too.
  */
 async function inOtherShape(content: unknown, whose: Whose): Promise<Finding[] | undefined> {
 	const { data: entries } = objectSchema.safeParse(content);
@@ -125,7 +125,7 @@ async function inOtherShape(content: unknown, whose: Whose): Promise<Finding[] |
 	return others.length > 0 ? [...logins, ...others] : known;
 }
 
-/** An `auth.json` of pi. */
+/** Reads an `auth.json` of pi. */
 async function readPiAuth(whose: Whose): Promise<Finding[]> {
 	const file = await readText(whose.path);
 	if (file.kind === "missing") return [];

@@ -14,22 +14,22 @@ const oauthSchema = z.object({
 	type: z.literal("oauth"),
 	access: z.string(),
 	refresh: writtenTokenSchema,
-	// Epoch ms, and often earlier than what the token itself says.
+	// Epoch ms. Often earlier than what the token itself says.
 	expires: z.catch(z.number(), 0),
 	accountId: text,
 	metadata: lenientOrNull(z.object({ accountID: text })),
 });
 
-/** Where ChatGPT's login is kept; some versions wrote renewed tokens under the second name. */
+/** Names under which ChatGPT's login is stored. Some versions wrote renewed tokens under the second one. */
 const KEYS = ["openai", "codex"];
 
-/** opencode: `auth.json` of versions 1, and the database to which versions 2 moved it. */
+/** opencode: `auth.json` of versions 1, and the database that versions 2 moved it to. */
 export const opencode: ImportSource = {
 	tool: "opencode",
 	find: async (places) => {
 		const folder = join(dataHomeOf(places), "opencode");
 		const { hasMoved, moved } = await readCredentialTable(join(folder, "opencode.db"));
-		// Once there is a row in the database no program keeps the file up to date.
+		// Once the database has a row, no program updates the file.
 		return hasMoved ? moved : [...moved, ...(await readFile(join(folder, "auth.json")))];
 	},
 };
@@ -47,7 +47,7 @@ async function readFile(path: string): Promise<Finding[]> {
 	return loginsInOpencodeShape(file.content, whose);
 }
 
-/** What an `auth.json` in opencode's shape holds. */
+/** Reads an `auth.json` in opencode's format. */
 export function loginsInOpencodeShape(content: unknown, whose: Whose): Finding[] {
 	const { data: entries } = objectSchema.safeParse(content);
 	if (!entries) return [leftOut(whose, "holds no ChatGPT sign-in")];
@@ -97,7 +97,7 @@ const accountRowSchema = z.object({
 	disabled_at: lenientOrNull(z.number()),
 });
 
-/** opencode codex-pool: the table `account` of its database, which lies in the usual data folder whatever XDG says. */
+/** opencode codex-pool: the table `account` of its database, which is in the default data folder, whatever XDG says. */
 export const codexPool: ImportSource = {
 	tool: "codex-pool",
 	find: ({ home }) => readPoolTable(join(home, ".local", "share", "opencode", "codex-pool.db")),
@@ -123,7 +123,7 @@ async function readPoolTable(path: string): Promise<Finding[]> {
 	});
 }
 
-/** What a database of either tool holds. */
+/** Reads a database of either tool. */
 export async function readDatabase(path: string): Promise<Finding[]> {
 	const [pool, { moved }] = await Promise.all([readPoolTable(path), readCredentialTable(path)]);
 	const logins = [...pool, ...moved].filter(({ kind }) => kind === "login");

@@ -11,8 +11,8 @@ export type TableRows =
 const NEEDS_NEWER_NODE = "is an SQLite database, which needs Node 22.15 or newer to be read";
 
 /**
- * Reads a whole table of another program's SQLite database, in place and without a trace: beside a living owner its own
- * files are shared, and a database at rest is read as it lies.
+ * Reads a whole table of another program's SQLite database, in place and without leaving a trace. If its owner is
+ * running, its files are shared; otherwise the database is read as it is.
  */
 export async function rowsOf(path: string, table: "account" | "credential"): Promise<TableRows> {
 	if (!(await isFile(path))) return { kind: "missing" };
@@ -20,7 +20,7 @@ export async function rowsOf(path: string, table: "account" | "credential"): Pro
 		const sqlite = loadSqlite();
 		if (!sqlite) return { kind: "unreadable", reason: NEEDS_NEWER_NODE };
 		const [hasLog, hasIndex] = await Promise.all([isFile(`${path}-wal`), isFile(`${path}-shm`)]);
-		// Opened as usual SQLite would make the index anew, in the folder of another program, and leave it there.
+		// Opened normally, SQLite would rebuild the index in the other program's folder and leave it there.
 		if (hasLog && !hasIndex)
 			return { kind: "unreadable", reason: "was left open by a crash; start its tool once and try again" };
 		const location = pathToFileURL(path);
@@ -34,7 +34,7 @@ export async function rowsOf(path: string, table: "account" | "credential"): Pro
 			database.close();
 		}
 	} catch (error) {
-		// Before 22.15 there is no way to read a database at rest without leaving files beside it.
+		// Before 22.15 a database cannot be read without leaving files beside it.
 		if (error instanceof TypeError) return { kind: "unreadable", reason: NEEDS_NEWER_NODE };
 		// SQLite's messages may quote what it read.
 		return { kind: "unreadable", reason: "is no SQLite database that can be read" };
@@ -48,7 +48,7 @@ async function isFile(path: string): Promise<boolean> {
 	);
 }
 
-/** The little of `node:sqlite` that is used here. */
+/** The small part of `node:sqlite` used here. */
 interface Sqlite {
 	readonly DatabaseSync: new (
 		location: URL,
@@ -60,14 +60,15 @@ interface Sqlite {
 }
 
 /**
- * Node's own SQLite, where it has one. Some versions print a warning when it is loaded, which would land on the screen.
+ * Loads Node's own SQLite, if it has one. Some versions print a warning when it is loaded, which would end up on the
+ * screen.
  */
 function loadSqlite(): Sqlite | undefined {
 	const warn = process.emitWarning;
 	try {
 		process.emitWarning = () => undefined;
 		const load: ((id: string) => unknown) | undefined = process.getBuiltinModule;
-		// The runtime's own module: what it is called decides what it is.
+		// The runtime's own module, so its name determines its type.
 		return load?.("node:sqlite") as Sqlite | undefined;
 	} finally {
 		process.emitWarning = warn;
