@@ -23,7 +23,7 @@ export class DeadPathError extends Error {
  * Resolves the real path of one of our files, so that a link stays a link and all processes lock the same path. Creates
  * its folder if necessary. Resolves to the path itself if the file does not exist yet. Throws {@link DeadPathError} if
  * a link leads into a missing folder: it may be on a disk that is not mounted, and a new folder there would hide what
- * is written from everyone who uses that disk. With `isFolderGiven` the folder of `path` may itself be such a folder.
+ * is written from other users of that disk. With `isFolderGiven` the folder of `path` may itself be such a folder.
  */
 export async function realTarget(path: string, isFolderGiven = false): Promise<string> {
 	try {
