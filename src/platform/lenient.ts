@@ -11,3 +11,41 @@ export function lenientOrNull<S extends z.ZodMiniType>(
 ): z.ZodMiniCatch<z.ZodMiniOptional<z.ZodMiniNullable<S>>> {
 	return z.catch(z.nullish(schema), undefined);
 }
+
+/** A member of a document as stored, and its parsed value; undefined if it cannot be read. */
+interface Member<T> {
+	readonly key: string;
+	readonly raw: unknown;
+	readonly value: T | undefined;
+}
+
+/**
+ * Creates a reader of a document's members that parses a member again only if its text has changed since the previous
+ * call: a write changes few of a thousand accounts. Readings share the parsed values, so never change one in place.
+ */
+export function remembering<T>(
+	read: (raw: unknown) => T | undefined,
+): (members: readonly (readonly [key: string, raw: unknown])[]) => readonly Member<T>[] {
+	let known: ReadonlyMap<string, { readonly text: string; readonly value: T | undefined }> = new Map();
+	return (members) => {
+		const next = new Map<string, { readonly text: string; readonly value: T | undefined }>();
+		const all = members.map(([key, raw]) => {
+			const text = textOf(raw);
+			const former = known.get(key);
+			const value = text !== undefined && former?.text === text ? former.value : read(raw);
+			if (text !== undefined) next.set(key, { text, value });
+			return { key, raw, value };
+		});
+		known = next;
+		return all;
+	};
+}
+
+/** Undefined for a value nested too deeply for `JSON.stringify`, which a file may contain all the same. */
+function textOf(raw: unknown): string | undefined {
+	try {
+		return JSON.stringify(raw);
+	} catch {
+		return undefined;
+	}
+}

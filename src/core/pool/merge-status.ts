@@ -163,6 +163,11 @@ function compare(one: string, other: string): number {
 	return one < other ? -1 : 1;
 }
 
+/** Orders values by their texts, which are made only where they may differ. */
+function compareValues(one: unknown, other: unknown): number {
+	return one === other ? 0 : compare(textOf(one), textOf(other));
+}
+
 export function stampOf({ marks }: AccountStatus, key: string): number {
 	return ownValue(marks?.changedAt ?? {}, key) ?? 0;
 }
@@ -171,17 +176,16 @@ export function stampOf({ marks }: AccountStatus, key: string): number {
 function laterOf(one: AccountStatus, other: AccountStatus, key: LastWritten): AccountStatus {
 	const difference = stampOf(one, key) - stampOf(other, key);
 	if (difference !== 0) return difference > 0 ? one : other;
-	return compare(textOf(one[key]), textOf(other[key])) >= 0 ? one : other;
+	return compareValues(one[key], other[key]) >= 0 ? one : other;
 }
 
 /** Returns the status with the newer usage. What was learnt about a snapshot later is newer than the snapshot. */
 function newerUsage(one: AccountStatus, other: AccountStatus): AccountStatus {
-	const differences = [
-		(one.usage?.capturedAt ?? 0) - (other.usage?.capturedAt ?? 0),
-		stampOf(one, "usage") - stampOf(other, "usage"),
-		compare(textOf(one.usage), textOf(other.usage)),
-	];
-	return (differences.find((each) => each !== 0) ?? 0) >= 0 ? one : other;
+	const difference =
+		(one.usage?.capturedAt ?? 0) - (other.usage?.capturedAt ?? 0) ||
+		stampOf(one, "usage") - stampOf(other, "usage") ||
+		compareValues(one.usage, other.usage);
+	return difference >= 0 ? one : other;
 }
 
 function latestOf(one: number | undefined, other: number | undefined): number | undefined {

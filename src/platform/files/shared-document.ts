@@ -83,6 +83,8 @@ const LOCK_WAIT_MS = 10_000;
 /** A signature that no file has, so that the next read reads the file again. */
 const FORGOTTEN = "forgotten";
 const COALESCE_MS = 1000;
+/** To read a document of this length costs about as much as to make one change to it again. */
+const LENGTH_A_CHANGE = 8192;
 const LONGEST_RETRY_MS = 30_000;
 /** pi waits for a flush when it ends, so a flush waits no longer than this for a lock. */
 const FLUSH_WAIT_MS = 3000;
@@ -129,7 +131,7 @@ export function openSharedDocument<S extends JsonSchema>(
 		return loaded?.kind === "ok" ? loaded.value : options.empty();
 	};
 	/** Changes that `value` contains but the file does not yet. */
-	const queue = createWriteQueue<T>(pristine, options.conflicts);
+	const queue = createWriteQueue<T>(pristine, options.conflicts, () => (readFrom?.length ?? 0) / LENGTH_A_CHANGE);
 
 	const adopt = (next: T) => {
 		value = next;

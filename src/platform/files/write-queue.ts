@@ -48,10 +48,12 @@ export interface WriteBatch<T> {
  * Creates a queue. `pristine` returns a fresh copy of the document as last read, without pending changes. Merged
  * changes hold one value before and one after per key (account, pin, lease) and are applied by {@link carryOver}: what
  * another process writes to other keys stays, and `conflicts` decides about keys that both changed.
+ * Merging reads the document twice, so it waits for `worthOf()` changes where the document is a large one.
  */
 export function createWriteQueue<T extends Record<string, unknown>>(
 	pristine: () => T,
 	conflicts: Conflicts = { resolve: (_key, mine) => mine },
+	worthOf: () => number = () => 0,
 ): WriteQueue<T> {
 	let pending: readonly PendingChange<T>[] = [];
 	/** Changes in the write in progress. They must stay as they are. */
@@ -90,7 +92,7 @@ export function createWriteQueue<T extends Record<string, unknown>>(
 			pending = [...pending, change];
 			const run = lastRun();
 			// All changes before it are applied again each time, so it must not be outnumbered much.
-			if (run.length > Math.max(MOST_IN_A_ROW, pending.length - run.length)) combine(run);
+			if (run.length > Math.max(MOST_IN_A_ROW, worthOf(), pending.length - run.length)) combine(run);
 		},
 		applyTo: (draft) => {
 			for (const { change } of pending) change(draft, false);

@@ -1,9 +1,9 @@
 import * as z from "zod/mini";
-import { ACCOUNT_ID, type Account, type Credential } from "../../core/account.ts";
+import { ACCOUNT_ID, type Account, type Credential, createUniqueLabels } from "../../core/account.ts";
 import type { AccountId } from "../../core/ids.ts";
 import type { AccountPatch } from "../../core/ports.ts";
 import { openSharedDocument, type SharedDocument } from "../files/shared-document.ts";
-import { lenient } from "../lenient.ts";
+import { lenient, remembering } from "../lenient.ts";
 import { ACCOUNTS_VERSION, type Row, rowSchema, toAccounts, toRow } from "../stores/account-file.ts";
 import { asShared, standInFor } from "./sealed-account.ts";
 import type { Presence } from "./types.ts";
@@ -19,6 +19,8 @@ const mirroredSchema = z.object({
 	/** With a placeholder for the refresh token. */
 	account: rowSchema,
 });
+/** What tells one row from another, also where the rest cannot be read. */
+const keySchema = z.object({ account: z.object({ id: z.string() }) });
 const crossingSchema = z.object({
 	id: idSchema,
 	way: z.enum(["in", "out"]),
@@ -150,31 +152,30 @@ function emptyFile(): MirrorFile {
 }
 
 function createMirror(document: SharedDocument<MirrorFile>): OwnMirror {
-	let readFrom: MirrorFile | undefined;
+	/** A change replaces these lists, and leaves them as they are. */
+	let rowsFrom: readonly unknown[] | undefined;
+	let crossingsFrom: readonly unknown[] | undefined;
 	let known: ReadonlyMap<AccountId, Mirrored> = new Map();
 	let crossing: readonly Crossing[] = [];
+	const readRows = createRowReader();
 
-	const refresh = () => {
-		const file = document.read();
-		if (file === readFrom) return;
-		readFrom = file;
-		known = mirroredIn(file);
-		crossing = file.crossings.flatMap((raw) => crossingSchema.safeParse(raw).data ?? []);
-	};
-	const changed = (durable: Promise<void>): Promise<void> => {
-		readFrom = undefined;
-		return durable.finally(() => {
-			readFrom = undefined;
-		});
+	const rowsNow = () => {
+		const { rows } = document.read();
+		if (rows === rowsFrom) return known;
+		rowsFrom = rows;
+		const read = mirroredIn(readRows(rows));
+		// What others make of the rows holds as long as they are the same.
+		if (!areSame(read, known)) known = read;
+		return known;
 	};
 	/** The document has reported what it could not write, and retries by itself. */
-	const update = (change: (draft: MirrorFile) => void) => changed(document.update(change)).catch(() => undefined);
-	const surely = (change: (draft: MirrorFile) => void) => changed(document.updateOrRollBack(change));
+	const update = (change: (draft: MirrorFile) => void) => document.update(change).catch(() => undefined);
+	const surely = (change: (draft: MirrorFile) => void) => document.updateOrRollBack(change);
 	const changeRow = (id: AccountId, change: (row: z.output<typeof mirroredSchema>) => unknown) =>
 		update((draft) => {
-			draft.rows = draft.rows.map((raw) => {
-				const row = mirroredSchema.safeParse(raw).data;
-				return row?.account.id === id ? change(row) : raw;
+			draft.rows = readRows(draft.rows).map(({ raw, row }) => {
+				const stored = row?.account.id === id ? mirroredSchema.safeParse(raw).data : undefined;
+				return stored ? change(stored) : raw;
 			});
 		});
 
@@ -182,24 +183,20 @@ function createMirror(document: SharedDocument<MirrorFile>): OwnMirror {
 		join: () => document.read().join,
 		machine: () => document.read().machine,
 		name: () => document.read().name,
-		rows: () => {
-			refresh();
-			return known;
-		},
+		rows: rowsNow,
 		take: async (rows, gone = []) => {
-			refresh();
-			const newsTo = (held: ReadonlyMap<AccountId, Mirrored>) =>
-				rows.filter(({ version, account }) => (held.get(account.id)?.version ?? 0) < version);
-			if (newsTo(known).length === 0 && !gone.some((id) => known.has(id))) return;
+			const held = rowsNow();
+			const newsTo = (present: ReadonlyMap<AccountId, Mirrored>) =>
+				rows.filter(({ version, account }) => (present.get(account.id)?.version ?? 0) < version);
+			if (newsTo(held).length === 0 && !gone.some((id) => held.has(id))) return;
 			await update((draft) => {
 				// Another process may have left the pool since. Store nothing of it.
 				if (draft.join === undefined) return;
-				const news = new Map(newsTo(mirroredIn(draft)).map((row) => [row.account.id, row]));
-				const kept = draft.rows.filter((raw) => {
-					const id = mirroredSchema.safeParse(raw).data?.account.id;
-					return id === undefined || !(gone.includes(id) || news.has(id));
-				});
-				draft.rows = [...kept, ...[...news.values()].map(toStored)];
+				const read = readRows(draft.rows);
+				const news = new Map(newsTo(mirroredIn(read)).map((row) => [row.account.id, row]));
+				const isReplaced = (id: AccountId) => gone.includes(id) || news.has(id);
+				const kept = read.filter(({ row }) => row === undefined || !isReplaced(row.account.id));
+				draft.rows = [...kept.map(({ raw }) => raw), ...[...news.values()].map(toStored)];
 			});
 		},
 		renewed: (id, spentHash, next, nextHash) =>
@@ -230,10 +227,13 @@ function createMirror(document: SharedDocument<MirrorFile>): OwnMirror {
 				draft.look = look;
 				draft.name = name;
 			});
-			readFrom = undefined;
 		},
 		crossings: () => {
-			refresh();
+			const { crossings } = document.read();
+			if (crossings === crossingsFrom) return crossing;
+			crossingsFrom = crossings;
+			const read = crossings.flatMap((raw) => crossingSchema.safeParse(raw).data ?? []);
+			if (JSON.stringify(read) !== JSON.stringify(crossing)) crossing = read;
 			return crossing;
 		},
 		beginCrossing: (begun) =>
@@ -276,17 +276,38 @@ function withoutCrossing({ crossings }: MirrorFile, id: AccountId): unknown[] {
 	return crossings.filter((raw) => crossingSchema.safeParse(raw).data?.id !== id);
 }
 
-function mirroredIn(file: MirrorFile): ReadonlyMap<AccountId, Mirrored> {
-	const rows = file.rows.flatMap((raw) => mirroredSchema.safeParse(raw).data ?? []);
-	// Convert all at once, so that no two of them get the same label.
-	const accounts = toAccounts({ version: ACCOUNTS_VERSION, accounts: rows.map(({ account }) => account) });
-	const byId = new Map(accounts.map((account) => [account.id, account]));
-	const mirrored = rows.flatMap(({ version, tokenHash, account: { id } }) => {
-		const account = byId.get(id);
-		return account ? [{ version, tokenHash, account: asShared(account, tokenHash) }] : [];
+/** Rows as they are stored, and what each says; undefined where it cannot be read. */
+type RowReader = (rows: readonly unknown[]) => readonly { readonly raw: unknown; readonly row: Mirrored | undefined }[];
+
+function createRowReader(): RowReader {
+	const read = remembering((raw): Mirrored | undefined => {
+		const { data } = mirroredSchema.safeParse(raw);
+		const [account] = data ? toAccounts({ version: ACCOUNTS_VERSION, accounts: [data.account] }) : [];
+		if (!data || !account) return undefined;
+		const { version, tokenHash } = data;
+		return { version, tokenHash, account: asShared(account, tokenHash) };
 	});
-	mirrored.sort((a, b) => a.account.addedAt - b.account.addedAt);
-	return new Map(mirrored.map((row) => [row.account.id, row]));
+	const keyOf = (raw: unknown) => keySchema.safeParse(raw).data?.account.id ?? "";
+	return (rows) => read(rows.map((raw) => [keyOf(raw), raw])).map(({ raw, value }) => ({ raw, row: value }));
+}
+
+/** The accounts of rows, so that no two of them have one label. */
+function mirroredIn(read: ReturnType<RowReader>): ReadonlyMap<AccountId, Mirrored> {
+	const labelFor = createUniqueLabels();
+	const byId = new Map<AccountId, Mirrored>();
+	for (const { row } of read) {
+		if (!row || byId.has(row.account.id)) continue;
+		const label = labelFor(row.account.label);
+		const isUnique = label === row.account.label;
+		byId.set(row.account.id, isUnique ? row : { ...row, account: { ...row.account, label } });
+	}
+	return new Map([...byId].sort(([, a], [, b]) => a.account.addedAt - b.account.addedAt));
+}
+
+/** The same rows, in the same order? */
+function areSame(one: ReadonlyMap<AccountId, Mirrored>, other: ReadonlyMap<AccountId, Mirrored>): boolean {
+	const others = [...other.values()];
+	return one.size === other.size && [...one.values()].every((row, at) => row === others[at]);
 }
 
 function toStored({ version, tokenHash, account }: Mirrored): {

@@ -86,7 +86,7 @@ export interface StatusExchange {
 
 /** Creates it. Reads and writes nothing before the first change or look. */
 export function createStatusExchange(deps: Deps): StatusExchange {
-	const { own, machine, isShared, sessions, databaseClock, push, onNews, onFailure, clock, after } = deps;
+	const { own, machine, sharedIds, sessions, databaseClock, push, onNews, onFailure, clock, after } = deps;
 	const versions = createStatusVersions(deps);
 	const pin = createSharedPin(deps);
 	/** Accounts whose status may be new to the database. */
@@ -191,8 +191,9 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 
 	/** Runs one statement. Returns true if others were faster and it must be repeated. */
 	const pushOnce = async (): Promise<boolean> => {
-		const ids = [...due].filter(isShared).slice(0, MOST_STATUSES);
-		const rest = [...due].filter((id) => isShared(id) && !ids.includes(id));
+		const shared = new Set(sharedIds());
+		const all = [...due].filter((id) => shared.has(id));
+		const [ids, rest] = [all.slice(0, MOST_STATUSES), all.slice(MOST_STATUSES)];
 		const aheadMs = databaseClock.aheadMs();
 		const rows = rowsFor(ids, aheadMs);
 		const [presence, pinned] = [presenceOf(), pin.toStore()];
@@ -270,7 +271,8 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 		take: async (look) => {
 			const aheadMs = databaseClock.measure(look.now, look.localNow);
 			let isNews = false;
-			for (const [at, each] of look.statuses.filter(({ id }) => isShared(id)).entries()) {
+			const shared = new Set(sharedIds());
+			for (const [at, each] of look.statuses.filter(({ id }) => shared.has(id)).entries()) {
 				if (at > 0 && at % AT_ONCE === 0) await setImmediate();
 				isNews = versions.take(each, aheadMs).isNewsHere || isNews;
 				leave(each.id);

@@ -13,7 +13,7 @@ import type { MeteredLimit, UsageSnapshot, UsageWindow } from "../../core/usage.
 import { boundedWindow, boundedWord, MOST_LIMITS } from "../../core/usage-bounds.ts";
 import { isMissing } from "../files/errors.ts";
 import { openSharedDocument } from "../files/shared-document.ts";
-import { lenient } from "../lenient.ts";
+import { lenient, remembering } from "../lenient.ts";
 
 /** The version of `codex-state.json` that this code writes. */
 const STATE_VERSION = 1;
@@ -69,6 +69,18 @@ function recordOf<S extends z.ZodMiniType>(member: S) {
 		z.transform((record: Record<string, unknown>): Record<string, z.output<S>> => {
 			const read = Object.entries(record).map(([key, value]) => ({ key, ...member.safeParse(value) }));
 			return Object.fromEntries(read.flatMap((each) => (each.success ? [[each.key, each.data]] : [])));
+		}),
+	);
+}
+
+/** Works as {@link recordOf} does, and reads a member anew only where it has changed: a draft replaces members. */
+function rememberedRecordOf<S extends z.ZodMiniType<object>>(member: S) {
+	const membersOf = remembering((raw): Readonly<z.output<S>> | undefined => member.safeParse(raw).data);
+	return z.pipe(
+		z.catch(z.record(z.string(), z.unknown()), {}),
+		z.transform((record: Record<string, unknown>): Record<string, Readonly<z.output<S>>> => {
+			const read = membersOf(Object.entries(record));
+			return Object.fromEntries(read.flatMap(({ key, value }) => (value ? [[key, value]] : [])));
 		}),
 	);
 }
@@ -234,7 +246,7 @@ const fileSchema = z.looseObject({
 	told: z.optional(recordOf(z.object({ until: time, level: z.catch(time, 0) }))),
 	/** What the person has agreed to in advance, and until when. */
 	consents: z.optional(recordOf(time)),
-	accounts: recordOf(statusSchema),
+	accounts: rememberedRecordOf(statusSchema),
 });
 type StateFile = z.output<typeof fileSchema>;
 
@@ -367,9 +379,8 @@ export function openStateStore(
 			const resets = (document.read().resets ?? 0) + 1;
 			return durable((draft) => {
 				draft.resets = Math.max(draft.resets ?? 0, resets);
-				for (const status of Object.values(draft.accounts)) {
-					status.cooldowns = [];
-					status.strikes = 0;
+				for (const [id, status] of Object.entries(draft.accounts)) {
+					draft.accounts[id] = { ...status, cooldowns: [], strikes: 0 };
 				}
 			});
 		},

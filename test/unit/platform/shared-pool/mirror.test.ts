@@ -86,6 +86,34 @@ describe("the mirror of a pool", () => {
 		expect(mirror.rows().size).toBe(0);
 	});
 
+	it("gives the same accounts as long as they are the same, whatever else of the file has changed", async () => {
+		const mirror = await joined();
+		await mirror.take([row("a", 1), row("b", 1)]);
+		const before = mirror.rows();
+		const other = open();
+		other.noteLook({ at: NOW, aheadMs: 0, listens: true, presences: [] }, "renamed");
+		await other.flush();
+		expect([mirror.name(), mirror.rows()]).toEqual(["renamed", before]);
+		expect(mirror.rows()).toBe(before);
+
+		await other.take([row("b", 2)]);
+		expect(mirror.rows().get("b")?.version).toBe(2);
+		expect(mirror.rows().get("a")).toBe(before.get("a"));
+	});
+
+	it("keeps a row that this version cannot read, beside changes of others", async () => {
+		const mirror = await joined();
+		await mirror.take([row("a", 1)]);
+		const file = scratch.json("codex-pool.json") as { rows: unknown[] };
+		const odd = { version: "newer", account: { id: "a", shape: "unknown" } };
+		scratch.write("codex-pool.json", JSON.stringify({ ...file, rows: [odd, ...file.rows] }));
+		await mirror.take([row("a", 2), row("b", 1)]);
+		await mirror.patch("b", { enabled: false });
+
+		expect([...mirror.rows().values()].map(({ version }) => version)).toEqual([2, 1]);
+		expect(scratch.json("codex-pool.json")).toMatchObject({ rows: [odd, {}, {}] });
+	});
+
 	it("remembers what crosses until that has ended, in every process", async () => {
 		const mirror = await joined();
 		await mirror.beginCrossing({ id: "a", way: "in", tokenHash: "h" });

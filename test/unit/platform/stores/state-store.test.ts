@@ -49,6 +49,17 @@ const write = (accounts: Record<string, unknown>, more: Record<string, unknown> 
 const nothing = { cooldowns: [], strikes: 0 };
 
 describe("what is remembered of an account", () => {
+	it("is not read again where another process has changed that of another account alone", async () => {
+		const [one, other] = [openStore(), openStore()];
+		for (const id of ["a", "b"]) await other.update(id, (status) => ({ ...status, usage: aSnapshot() }));
+		const before = one.status("a").usage;
+		await other.update("b", (status) => ({ ...status, strikes: 1 }));
+
+		expect(one.status("b").strikes).toBe(1);
+		expect(before).toEqual(aSnapshot());
+		expect(one.status("a").usage).toBe(before);
+	});
+
 	it("is nothing before anything has happened", () => {
 		const state = openStore();
 		expect(state.status("a")).toEqual(nothing);
@@ -547,6 +558,15 @@ describe("ending cooldowns", () => {
 		await state.clearCooldowns();
 		for (const id of ["a", "b"]) expect(openStore().status(id)).toEqual({ cooldowns: [], strikes: 0, lastUsedAt: NOW });
 		expect(openStore().pin()).toBe("a");
+	});
+
+	it("leaves them as they are in another reading of the file", async () => {
+		write({ a: { cooldowns: [aCooldown()], strikes: 2 } });
+		const [one, other] = [openStore(), openStore(scratch.path("copy.json"))];
+		scratch.write("copy.json", scratch.text(NAME));
+		expect([one, other].map((each) => each.status("a").strikes)).toEqual([2, 2]);
+		await one.clearCooldowns();
+		expect(other.status("a")).toMatchObject({ cooldowns: [aCooldown()], strikes: 2 });
 	});
 
 	it("ends those that another process has just set", async () => {
