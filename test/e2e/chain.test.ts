@@ -96,7 +96,7 @@ describe("a chain behind the pool", () => {
 		expect(bench.other.asked()).toEqual(["small"]);
 	});
 
-	it("on a pi without virtual models changes nothing but the error, which names the first link", async () => {
+	it("a chain on a pi without virtual models changes only the error, which names the first link", async () => {
 		const bench = await chainBench(["unsigned/model", "other/small"], undefined, { host: OLDEST_HOST });
 		for (const name of ["a", "b"]) bench.codex.account(name).always(spent());
 		const result = await bench.print("say hi");

@@ -107,7 +107,7 @@ describe("/multicodex show", () => {
 		expect(bench.asked()).toEqual([]);
 	});
 
-	it("is one line of type multicodex in JSON mode, with and without --json", async () => {
+	it("/multicodex show is one line of type multicodex in JSON mode, with and without --json", async () => {
 		const bench = await createBenchOnAnyHost({ usage: usageUnknown });
 		for (const prompt of ["/multicodex show", "/multicodex show --json", "/multicodex"]) {
 			const result = await bench.run(["--mode", "json", prompt]);
@@ -260,7 +260,7 @@ describe("/multicodex reset", () => {
 });
 
 describe("/multicodex path and help", () => {
-	it("tell where everything is and what there is to say", async () => {
+	it("path and help tell where everything is and what there is to say", async () => {
 		const bench = await createBenchOnAnyHost();
 		const { stdout, ...path } = await bench.print("/multicodex path");
 		expect(path).toMatchObject({ code: 0, stderr: "" });
@@ -278,7 +278,7 @@ describe("/multicodex path and help", () => {
 		}
 	});
 
-	it("are one line each in JSON mode", async () => {
+	it("path and help are one line each in JSON mode", async () => {
 		const bench = await createBenchOnAnyHost();
 		for (const word of ["path", "help"]) {
 			const result = await bench.run(["--mode", "json", `/multicodex ${word}`]);

@@ -114,7 +114,7 @@ const CASES: readonly Case[] = [
 
 describe("what pi writes in JSON mode", () => {
 	it.each(coreOf(CASES, ({ isVariant }) => !isVariant))(
-		"is the same with us, with and without a rotation before: $what",
+		"what pi writes in JSON mode is the same with us, with and without a rotation before: $what",
 		async ({ sequence }) => {
 			const settings = { ...quickRetry };
 			const plain = await createBench({ accounts: [], strangers: ["a"], settings });

@@ -174,7 +174,7 @@ describe(`the figures of pi ${NEWEST_HOST} over a WebSocket, whose answers say n
 	const week = { usedPercent: 31, resetsInMs: 50.5 * HOUR_MS };
 	const settings = { "pi-multicodex": { rotation: { policy: "in-order" } } };
 
-	it("follow each turn, and a notice names window and reset of the account that ran dry", async () => {
+	it("figures follow each turn, and a notice names window and reset of the account that ran dry", async () => {
 		const bench = await createBench({
 			host: NEWEST_HOST,
 			settings,
@@ -225,7 +225,7 @@ describe(`the figures of pi ${NEWEST_HOST} over a WebSocket, whose answers say n
 		expect(Math.abs(Date.parse(readyAt ?? "") - reset)).toBeLessThan(1000);
 	});
 
-	it("show in every process what another one has changed: a pin, an account that is off", async () => {
+	it("figures show in every process what another one has changed: a pin, an account that is off", async () => {
 		const bench = await createBench({ host: NEWEST_HOST, settings });
 		const terminal = bench.terminal([], { cols: 120, rows: ROWS });
 		await terminal.ready();
@@ -236,7 +236,7 @@ describe(`the figures of pi ${NEWEST_HOST} over a WebSocket, whose answers say n
 		await terminal.waitForScreen((screen) => /^codex a .*1 of 2 ready$|^codex a .*last ready$/.test(footerOf(screen)));
 	});
 
-	it("keep their resets while they grow old, and are asked for with the first key after ten minutes", async () => {
+	it("figures keep their resets while they grow old, and are asked for with the first key after ten minutes", async () => {
 		const fiveHour = { usedPercent: 52, resetsInMs: 72.5 * MINUTE_MS };
 		const bench = await createBench({ host: NEWEST_HOST, accounts: [{ name: "anna", quota: { fiveHour, week } }] });
 		const jumps = join(bench.dir.home, "clock");

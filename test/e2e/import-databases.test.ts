@@ -139,7 +139,7 @@ describe("opencode codex-pool", () => {
 	const path = () => join(data, "codex-pool.db");
 	const look = () => searcher.search({ home, tool: "codex-pool" });
 
-	it("is read row by row", async () => {
+	it("codex-pool of opencode is read row by row", async () => {
 		await writeTool("codex-pool", home, [work, side]);
 		const findings = await look();
 		expect(loginsOf(findings)).toEqual(["work: work", "side: side"]);

@@ -405,7 +405,7 @@ describe("what /multicodex import is given", () => {
 });
 
 describe("several sign-ins of one identity", () => {
-	it("make one account, with the newest of them, wherever that lies", async () => {
+	it("sign-ins of one identity make one account, with the newest of them, wherever that lies", async () => {
 		const tools = await createTools(["a", "b"]);
 		const olderOfA = tools.login("a");
 		await writeTool("codex-auth", tools.dir.home, [olderOfA]);
@@ -427,7 +427,7 @@ describe("several sign-ins of one identity", () => {
 		untouched();
 	});
 
-	wide("are taken once where two tools share the very same one", async () => {
+	wide("sign-ins of one identity are taken once where two tools share the very same one", async () => {
 		const tools = await createTools(["a"]);
 		const login = tools.login("a");
 		for (const tool of ["codex", "codex-auth-npm", "codex-hotswap"] as const) {
@@ -438,7 +438,7 @@ describe("several sign-ins of one identity", () => {
 		expect(storedAccounts(tools)).toMatchObject([{ credential: { refresh: login.refresh } }]);
 	});
 
-	it("leave an account alone that has a sign-in of its own, and two seats of a workspace are two", async () => {
+	it("an import leaves an account alone that has a sign-in of its own, and two seats of a workspace are two", async () => {
 		const seat = { accountId: "workspace" };
 		const tools = await createTools([{ name: "b", ...seat }], { accounts: [{ name: "a", ...seat }] });
 		const ours = tools.stored("a");
@@ -451,7 +451,7 @@ describe("several sign-ins of one identity", () => {
 		expect(tools.stored("a")).toEqual(ours);
 	});
 
-	wide("renew an account that was taken from the same tool and has been renewed there since", async () => {
+	wide("an import renews an account that was taken from the same tool and has been renewed there since", async () => {
 		const tools = await createTools(["a"]);
 		const [login] = await tools.install("codex", ["a"]);
 		tools.furnished();
@@ -613,7 +613,7 @@ describe("what cannot be taken", () => {
 		untouched();
 	});
 
-	it("is not a token that has run out: it is renewed at first use, once", async () => {
+	it("what cannot be taken is not a token that has run out: it is renewed at first use, once", async () => {
 		const tools = await createTools(["a"]);
 		await writeTool("codex", tools.dir.home, [tools.login("a", { expiresInMs: -60_000 })]);
 		const untouched = tools.furnished();
@@ -627,7 +627,7 @@ describe("what cannot be taken", () => {
 });
 
 describe("the names of imported accounts", () => {
-	wide("are those that the tool has, made unique, and never an e-mail", async () => {
+	wide("the names of imported accounts are those that the tool has, made unique, and never an e-mail", async () => {
 		const tools = await createTools(["a", "b", "c"], { accounts: ["main"] });
 		const logins = [
 			tools.login("a", { name: "main" }),
@@ -641,7 +641,7 @@ describe("the names of imported accounts", () => {
 		expect(tools.stored("a").label).toBe("main-2");
 	});
 
-	wide("bring nothing to the screen that could change it", async () => {
+	wide("labels and reasons bring nothing to the screen that could change it", async () => {
 		const tools = await createTools(["a", "b"]);
 		const names = ["\u001b[2Jred\u0007", "two\nlines"];
 		const logins = ["a", "b"].map((account, index) => tools.login(account, { name: names[index] ?? "" }));
@@ -654,7 +654,7 @@ describe("the names of imported accounts", () => {
 		expect(storedLabels(tools)).toEqual(expect.arrayContaining(["a", "b"]));
 	});
 
-	wide("tell no e-mail where e-mails are masked", async () => {
+	wide("the names of imported accounts tell no e-mail where e-mails are masked", async () => {
 		const tools = await createTools(["a", "b"], { settings: { "pi-multicodex": { maskEmails: true } } });
 		await writeTool("codex-auth-npm", tools.dir.home, [tools.login("a", { name: "a@example.test" })]);
 		await writeTool("codex", tools.dir.home, [tools.login("b")]);
@@ -669,15 +669,18 @@ describe("the names of imported accounts", () => {
 });
 
 describe("two processes that import at once", () => {
-	wide("take each account once, and the one that was there already sees it at its next request", async () => {
-		const tools = await createTools(["a", "b"], { accounts: ["z"] });
-		await tools.install("prodex", ["a", "b"]);
-		tools.furnished();
-		tools.codex.account("z").always(answers.usageLimit({ resetsInMs: 3_600_000 }));
-		const rpc = tools.rpc();
-		const results = await Promise.all([1, 2, 3].map(() => tools.print("/multicodex import")));
-		for (const result of results) expect(result.code).toBe(0);
-		expect(storedLabels(tools).toSorted()).toEqual(["a", "b", "z"]);
-		expect((await rpc.prompt("say hi")).text).toMatch(/^OK from [ab] #1$/);
-	});
+	wide(
+		"two imports take each account once, and the one that was there already sees it at its next request",
+		async () => {
+			const tools = await createTools(["a", "b"], { accounts: ["z"] });
+			await tools.install("prodex", ["a", "b"]);
+			tools.furnished();
+			tools.codex.account("z").always(answers.usageLimit({ resetsInMs: 3_600_000 }));
+			const rpc = tools.rpc();
+			const results = await Promise.all([1, 2, 3].map(() => tools.print("/multicodex import")));
+			for (const result of results) expect(result.code).toBe(0);
+			expect(storedLabels(tools).toSorted()).toEqual(["a", "b", "z"]);
+			expect((await rpc.prompt("say hi")).text).toMatch(/^OK from [ab] #1$/);
+		},
+	);
 });

@@ -99,7 +99,7 @@ describe("after a rotation", () => {
 		expect(bench.dir.read(LOG)).not.toMatch(/\banna?\b/);
 	});
 
-	it("is one line in the session, which tells the first cause and the last account", async () => {
+	it("a rotation is one line in the session, which tells the first cause and the last account", async () => {
 		const bench = await createBenchOnAnyHost({ accounts: people, usage });
 		for (const name of ["ann", "ben"]) bench.codex.account(name).always(answers.usageLimit({ resetsInMs: HOUR_MS }));
 		const rpc = bench.rpc();

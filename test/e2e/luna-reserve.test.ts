@@ -102,7 +102,7 @@ it("a refusal of Luna Reserve closes it for a day, with one notice, and the turn
 	expect((closed()?.until ?? 0) - Date.now()).toBeGreaterThan(23 * 3_600_000);
 });
 
-it.each(coreOf(["never", "ask"]))("with Luna Reserve on %s a printed turn spends nothing of it", async (reserve) => {
+it.each(coreOf(["never", "ask"]))("a printed turn spends nothing of Luna Reserve that is on %s", async (reserve) => {
 	const bench = await aBench(NEWEST_HOST, { quota: SPENT }, { transport: "sse", ...beyond(reserve) });
 	const { code, stdout, stderr } = await bench.print("say hi");
 	expect([code, stdout]).toEqual([1, ""]);

@@ -344,7 +344,7 @@ describe("/multicodex add --undo", () => {
 		expect(bench.stored("a")).toMatchObject({ source: "login", linked: false });
 	});
 
-	wide("is not misled by a backup that is damaged", async () => {
+	wide("/multicodex add --undo is not misled by a backup that is damaged", async () => {
 		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b", "c"] });
 		await bench.print("/multicodex remove a");
 		await bench.print("/multicodex remove b");
@@ -355,7 +355,7 @@ describe("/multicodex add --undo", () => {
 });
 
 describe("the backups of removed accounts", () => {
-	it("are for their owner only, the last three, and deleted by `reset backups --yes` alone", async () => {
+	it("backups are for their owner only, the last three, and deleted by `reset backups --yes` alone", async () => {
 		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b", "c", "d", "e"] });
 		const rpc = bench.rpc();
 		rpc.answerDialogs(() => true);

@@ -154,7 +154,7 @@ describe("what is changed while another process exchanges the token", () => {
 });
 
 describe("/multicodex disable and enable", () => {
-	it("keep an account out of use, and offer it again", async () => {
+	it("disable and enable keep an account out of use, and offer it again", async () => {
 		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
 		const off = await bench.print("/multicodex disable a");
 		expect(off).toMatchObject({ code: 0, stderr: "" });

@@ -160,7 +160,7 @@ describe("every command", () => {
 		expect(Object.keys(GIVEN).sort()).toEqual(COMMANDS.map(({ name }) => name).sort());
 	});
 
-	it("is one line in JSON mode, however many are given at once", async () => {
+	it("every command is one line in JSON mode, however many are given at once", async () => {
 		const bench = await createBench();
 		const lines = Object.values(GIVEN).flat();
 		const { code, stdout, stderr } = await bench.run(["--mode", "json", ...lines.map((line) => `/multicodex ${line}`)]);

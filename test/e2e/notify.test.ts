@@ -59,7 +59,7 @@ describe("notices of a pi in a terminal", () => {
 	};
 
 	it.each(coreOf(hostNames, (host) => host === NEWEST_HOST))(
-		"are shown by a terminal that knows them, while the screen stays what it is, on pi %s",
+		"notices are shown by a terminal that knows them, while the screen stays what it is, on pi %s",
 		async (host) => {
 			const { bench, terminal } = await aTerminal({ TERM_PROGRAM: "ghostty" }, host);
 			await terminal.submit("/multicodex notify test");
@@ -120,7 +120,7 @@ it.skipIf(!hasTmux)("a notice passes through tmux to the terminal around it", as
 });
 
 describe("notices of a pi without a terminal", () => {
-	it("reach a command, once in a run and the next one, and no byte of theirs is in what pi prints", async () => {
+	it("notices reach a command once in a run and once in the next, and pi prints no byte of theirs", async () => {
 		const { bench, heard } = await aListener();
 		spendBoth(bench);
 		for (const _ of ["first", "second"]) {
@@ -131,7 +131,7 @@ describe("notices of a pi without a terminal", () => {
 	});
 
 	wide(
-		"keep the arguments of their command, which may hold a secret, out of the log and of what is shown",
+		"outside notices keep the arguments of their command, which may hold a secret, out of the log and of what is shown",
 		async () => {
 			const { bench } = await aListener();
 			const run = async (line: string) => (await bench.print(`/multicodex ${line}`)).stdout;
@@ -147,7 +147,7 @@ describe("notices of a pi without a terminal", () => {
 		},
 	);
 
-	it("are none where they would go to a terminal", async () => {
+	it("outside notices are none where they would go to a terminal", async () => {
 		const bench = await aBench({ to: "terminal", terminal: "osc9" });
 		spendBoth(bench);
 		const rpc = bench.rpc();
@@ -159,7 +159,7 @@ describe("notices of a pi without a terminal", () => {
 		}
 	});
 
-	wide("tell of a session that has waited and goes on, in place of the pool", async () => {
+	wide("outside notices tell of a session that has waited and goes on, in place of the pool", async () => {
 		const { bench, heard } = await aListener("1m");
 		for (const name of ["a", "b"]) bench.codex.account(name).next(answers.usageLimit({ resetsInMs: 15_000 }));
 		const rpc = bench.rpc();

@@ -260,7 +260,7 @@ describe("the manual's lines for status bars", () => {
 	const inShell = (dir: AgentDir, command: string) =>
 		program.start(dir, [], { file: "/bin/sh", args: ["-c", command] });
 
-	it("are commands that print the line, for starship also while no account is ready", async () => {
+	it("the manual's lines are commands that print the line, for starship also while no account is ready", async () => {
 		const dir = aHome();
 		for (const command of [ofTmux, ofStarship]) {
 			expect(await inShell(dir, command).wait()).toMatchObject({
@@ -287,7 +287,7 @@ describe("the manual's lines for status bars", () => {
 		});
 	});
 
-	it.skipIf(!hasTmux())("stand in the status bar of a real tmux", async () => {
+	it.skipIf(!hasTmux())("the manual's lines stand in the status bar of a real tmux", async () => {
 		const dir = aHome();
 		const [config, socket] = [join(dir.home, ".tmux.conf"), join(dir.home, "tmux.sock")];
 		writeFileSync(config, tmuxLines);

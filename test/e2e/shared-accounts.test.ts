@@ -50,7 +50,7 @@ const tokenOf = async ({ credentials }: PoolProcess, id: string, refused?: strin
 const expectOnce = () => expect(new Set(issuer.sent).size).toBe(issuer.sent.length);
 
 describe("accounts that two machines share", () => {
-	it("are those of both, with an access token on the other machine and never a refresh token", async () => {
+	it("each machine has the accounts of both, and of the other's an access token alone", async () => {
 		const { one, ids, codes } = await shared("a", "b");
 		const two = await joined(codes.keeper, "two");
 		await two.signIn("c");
@@ -69,7 +69,7 @@ describe("accounts that two machines share", () => {
 		expect(issuer.sent).toEqual([]);
 	});
 
-	it("are there at the next start, from the disk, while the database is away", async () => {
+	it("shared accounts are there at the next start, from the disk, while the database is away", async () => {
 		const { one, ids } = await shared("a");
 		await one.end();
 		await server.crash();
@@ -86,7 +86,7 @@ describe("accounts that two machines share", () => {
 		expect(again.events.filter(({ type }) => type === "pool-back")).toHaveLength(1);
 	});
 
-	it("reach a runner that knows nothing with its first request, and no disk of it", async () => {
+	it("shared accounts reach a runner that knows nothing with its first request, and no disk of it", async () => {
 		const { one, ids, codes } = await shared("a");
 		const runner = start({ environment: codes.runner });
 		await runner.sharing.settling();
@@ -100,7 +100,7 @@ describe("accounts that two machines share", () => {
 		await expect(runner.membership.remove(ids[0] ?? "")).rejects.toThrow("as a runner");
 	});
 
-	it("are renewed by one exchange, whichever machines want that at once", async () => {
+	it("shared accounts are renewed by one exchange, whichever machines want that at once", async () => {
 		const { one, ids, codes } = await shared("a");
 		const [id = ""] = ids;
 		const two = await joined(codes.keeper, "two");
@@ -119,7 +119,7 @@ describe("accounts that two machines share", () => {
 		expect(find(two, id)?.needsLogin).toBeUndefined();
 	});
 
-	it("wait for the token that another machine is renewing, where their own was refused", async () => {
+	it("shared accounts wait for the token that another machine is renewing, where their own was refused", async () => {
 		const { one, ids, codes } = await shared("a");
 		const [id = ""] = ids;
 		const two = await joined(codes.keeper, "two");
@@ -134,7 +134,7 @@ describe("accounts that two machines share", () => {
 		expectOnce();
 	});
 
-	it("are renewed behind a request, when a fifth of the token's life is left", async () => {
+	it("shared accounts are renewed behind a request, when a fifth of the token's life is left", async () => {
 		const one = start();
 		const id = await one.signIn("a", 10 * 60_000 - 5000);
 		const { access } = find(one, id)?.credential ?? {};
@@ -148,7 +148,7 @@ describe("accounts that two machines share", () => {
 		expect(issuer.sent).toHaveLength(1);
 	});
 
-	it("keep a token that came in a journal while the database is away, and store it when it is back", async () => {
+	it("a token that comes while the database is away is kept in a journal, and stored when it is back", async () => {
 		const { one, ids, codes } = await shared("a");
 		const [id = ""] = ids;
 		const two = await joined(codes.keeper, "two");
@@ -216,7 +216,7 @@ describe("accounts that two machines share", () => {
 		expect(issuer.sent).toEqual([]);
 	});
 
-	it("are never renewed by a runner, which takes what a keeper has renewed", async () => {
+	it("shared accounts are never renewed by a runner, which takes what a keeper has renewed", async () => {
 		const { one, ids, codes } = await shared("a");
 		const [id = ""] = ids;
 		const runner = start({ environment: codes.runner });
@@ -233,7 +233,7 @@ describe("accounts that two machines share", () => {
 		expect(await tokenOf(another, id, old)).toBe(next);
 	});
 
-	it("need a sign-in everywhere once the issuer has refused them, and none again after one machine has signed in", async () => {
+	it("a shared account that is refused needs a sign-in everywhere, and none after one machine has signed in", async () => {
 		const { one, ids, codes } = await shared("a");
 		const [id = ""] = ids;
 		const two = await joined(codes.keeper, "two");
@@ -252,7 +252,7 @@ describe("accounts that two machines share", () => {
 		expect(await tokenOf(one, id)).toBe(find(two, id)?.credential.access);
 	});
 
-	it("are renamed, switched off and removed for all machines", async () => {
+	it("shared accounts are renamed, switched off and removed for all machines", async () => {
 		const { one, ids, codes } = await shared("a", "b");
 		const [id = "", other = ""] = ids;
 		const two = await joined(codes.keeper, "two");
@@ -491,7 +491,7 @@ describe("leaving a pool", () => {
 });
 
 describe("new keys", () => {
-	it("end the codes that were printed before, and keep every account", async () => {
+	it("new keys end the codes that were printed before, and keep every account", async () => {
 		const { one, ids, codes } = await shared("a", "b");
 		const two = await joined(codes.keeper, "two");
 		const [id = ""] = ids;

@@ -23,7 +23,7 @@ afterEach(() => pool.end());
 const push = { process: "me", statuses: [] };
 
 describe("the tables of a pool", () => {
-	it("are made once, also by processes that begin at the same moment", async () => {
+	it("the tables of a pool are made once, also by processes that begin at the same moment", async () => {
 		const empty = await server.database();
 		const all = Array.from({ length: 5 }, () => pool.open({ url: empty }));
 		expect(await all[0]?.head()).toBeUndefined();
@@ -36,7 +36,7 @@ describe("the tables of a pool", () => {
 		expect(await server.query(empty, "select number from pi_multicodex.migration")).toEqual([{ number: 1 }]);
 	});
 
-	it("keep what they hold when they are made again", async () => {
+	it("the tables of a pool keep what they hold when they are made again", async () => {
 		await database.change(aRow(), "me");
 		await server.query(pool.url, "delete from pi_multicodex.migration");
 		await server.query(pool.url, "create table pi_multicodex.other (id int)");
@@ -66,7 +66,7 @@ describe("a row", () => {
 	it.each([
 		["was changed since", 0],
 		["has never had that version", 5],
-	])("is not changed where it %s", async (_, replaces) => {
+	])("a row is not changed where it %s", async (_, replaces) => {
 		await database.change(aRow(), "me");
 		expect(await database.change(aRow({ replaces, tokenHash: "lost" }), "me")).toBeUndefined();
 		expect(await database.row("a1")).toMatchObject({ version: 1, tokenHash: "hash-1" });
@@ -140,7 +140,7 @@ describe("a look", () => {
 		expect(Math.abs(localNow - now - 10 * 60_000)).toBeLessThan(2000);
 	});
 
-	it("is one statement, as long as what differs, at 1,000 accounts", async () => {
+	it("a look is one statement, as long as what differs, at 1,000 accounts", async () => {
 		await pool.query(`
 			insert into pi_multicodex.account
 			select 'a' || n, 1, decode(repeat('ab', 4000), 'hex'), decode(repeat('cd', 3000), 'hex'), 'h' || n, 0, true
@@ -228,7 +228,7 @@ describe("a push", () => {
 		expect(next.written.get("a1")).toBe(2);
 	});
 
-	it("of many processes at once loses none, and none waits for another for ever", async () => {
+	it("a push of many processes at once loses none, and none waits for another for ever", async () => {
 		const ids = Array.from({ length: 12 }, (_, index) => `a${index}`);
 		for (const id of ids) await database.change(aRow({ id }), "me");
 		const add = async (process: PoolDatabase, name: string, order: readonly string[]) => {
@@ -291,7 +291,7 @@ describe("a claim", () => {
 		["the claim is 61 s old, 11 minutes before the end of the access token", 61, 11 * 60_000, "taken"],
 		["the claim is 61 s old, 9 minutes before the end of the access token", 61, 9 * 60_000, "ours"],
 		["the claim is a day old, and the access token ended long ago", 86_400, -HOUR, "ours"],
-	])("without an outcome, where %s, is answered to another process by the database's clock", async (...row) => {
+	])("a claim without an outcome is answered by the database's clock to another process, where %s", async (...row) => {
 		const [, seconds, leftMs, kind] = row;
 		await database.change(aRow({ expiresAt: Date.now() + leftMs }), "me");
 		expect(await database.claim("a1", "hash-1", "p1")).toEqual({ kind: "ours" });
@@ -339,7 +339,7 @@ describe("a claim", () => {
 		expect(await database.claim("a1", "hash-1", "p3")).toEqual({ kind: "spent", reason: "refused: used before" });
 	});
 
-	it("of a token that the row no longer holds, or of an account that is gone, is not given", async () => {
+	it("a claim of a token that the row no longer holds, or of an account that is gone, is not given", async () => {
 		await database.change(aRow(), "me");
 		expect(await database.claim("a1", "hash-0", "p1")).toEqual({ kind: "moved" });
 		expect(await database.claim("a2", "hash-1", "p1")).toEqual({ kind: "moved" });
@@ -378,7 +378,7 @@ describe("a token that was exchanged", () => {
 		expect(await database.row("a1")).toMatchObject({ version: 3, enabled: false, tokenHash: "hash-2" });
 	});
 
-	it("is not stored over a new sign-in, nor where the account is gone", async () => {
+	it("a token that was exchanged is not stored over a new sign-in, nor where the account is gone", async () => {
 		await database.change(aRow(), "me");
 		await database.claim("a1", "hash-1", "p1");
 		await database.change(aRow({ replaces: 1, tokenHash: "signed-in" }), "you");
@@ -419,7 +419,7 @@ describe("new keys", () => {
 		await database.change(aRow({ id: "a2" }), "me");
 	});
 
-	it("come with all rows, and what was opened with the former ones is refused in every statement", async () => {
+	it("new keys come with all rows, and what was opened with the former ones is refused in every statement", async () => {
 		const old = pool.open({ keyIds: KEYS });
 		const runner = pool.open({ keyIds: { keeper: undefined, runner: KEYS.runner } });
 		await old.look(NOTHING);
@@ -444,7 +444,7 @@ describe("new keys", () => {
 		["a row was added", () => database.change(aRow({ id: "a3" }), "me")],
 		["a row was taken out", () => database.remove("a2", "me")],
 		["a token is on its way", () => database.claim("a1", "hash-1", "p1")],
-	])("change nothing at all where %s in the meantime", async (_, act) => {
+	])("new keys change nothing at all where %s in the meantime", async (_, act) => {
 		await act();
 		const before = await pool.query("select * from pi_multicodex.account order by id");
 		expect(await database.reseal(keys, resealed)).toBe(false);
@@ -452,7 +452,7 @@ describe("new keys", () => {
 		expect(await database.head()).toMatchObject({ keeperKeyId: KEYS.keeper });
 	});
 
-	it("and changes at the same moment never leave a row under the former keys", async () => {
+	it("new keys and changes at the same moment never leave a row under the former keys", async () => {
 		for (let round = 0; round < (isWide ? 100 : 5); round += 1) {
 			const { rows } = await database.look(NOTHING);
 			const [one, two] = [pool.open(), pool.open({ keyIds: { keeper: `k${round}`, runner: `r${round}` } })];
@@ -472,7 +472,7 @@ describe("new keys", () => {
 });
 
 describe("news", () => {
-	it("of every kind of change reach another process within a second, and not the one that made it", async () => {
+	it("news of every kind of change reach another process within a second, and not the one that made it", async () => {
 		await database.change(aRow(), "me");
 		const other = pool.open();
 		const onNews = vi.fn();
@@ -510,7 +510,7 @@ describe("over a network that fails", () => {
 	});
 	afterEach(() => proxy.close());
 
-	it("behind a pooler that keeps notifications back, listening is given up", async () => {
+	it("listening is given up behind a pooler that keeps notifications back", async () => {
 		proxy.dropNotifications();
 		expect(await other.listen("other", () => undefined)).toBeUndefined();
 		await vi.waitFor(() => expect(proxy.connections()).toBe(0));

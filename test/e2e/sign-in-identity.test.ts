@@ -146,7 +146,7 @@ describe("who has signed in", () => {
 				],
 			},
 		]),
-	)("are two accounts where it is $what", async ({ people }) => {
+	)("two sign-ins are two accounts where they are $what", async ({ people }) => {
 		const bench = await benchWithoutAccounts({ strangers: people });
 		const rpc = rpcOnDesk(bench);
 

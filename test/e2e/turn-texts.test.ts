@@ -22,7 +22,7 @@ function awakening(sentences: Iterable<string>): string[] {
 }
 
 describe("the retry patterns of the hosts", () => {
-	it("are those of every host, and wake on what they should", () => {
+	it("our retry patterns are those of every host, and wake on what they should", () => {
 		expect(hosts.map(({ host }) => host)).toEqual(["0.73.1", "0.87.1", "1.5.2", "1.6.0"]);
 		for (const host of hosts) {
 			for (const text of ["error 429", "500 status code", "fetch failed", "Rate limit reached", "overloaded_error"]) {
@@ -41,7 +41,7 @@ describe("the retry patterns of the hosts", () => {
 describe("the words that end a turn for good", () => {
 	const MINUTES = 366 * 24 * 60;
 
-	it("wake no host's retry, whatever the time until the first reset", () => {
+	it("words that end a turn wake no host's retry, whatever the time until the first reset", () => {
 		function* sentences() {
 			for (let minutes = 0; minutes <= MINUTES; minutes += 1) {
 				const readyAt = NOW + minutes * MINUTE_MS;
@@ -52,7 +52,7 @@ describe("the words that end a turn for good", () => {
 		expect(awakening(sentences())).toEqual([]);
 	});
 
-	it("wake no host's retry at any second around a change of the words", () => {
+	it("words that end a turn wake no host's retry at any second around a change of the words", () => {
 		function* sentences() {
 			for (let seconds = 0; seconds <= 7200; seconds += 1) {
 				yield exhausted({ total: 4, cooling: 4, readyAt: NOW + seconds * 1000 });
@@ -67,7 +67,7 @@ describe("the words that end a turn for good", () => {
 		expect(awakening(sentences())).toEqual([]);
 	});
 
-	it("wake no host's retry at any minute of the year", () => {
+	it("words that end a turn wake no host's retry at any minute of the year", () => {
 		function* sentences() {
 			for (let minutes = 0; minutes <= MINUTES; minutes += 1) {
 				const at = NOW + minutes * MINUTE_MS;
@@ -79,7 +79,7 @@ describe("the words that end a turn for good", () => {
 		expect(awakening(sentences())).toEqual([]);
 	});
 
-	it("wake no host's retry, whatever the counts", () => {
+	it("words that end a turn wake no host's retry, whatever the counts", () => {
 		function* sentences() {
 			const readyAt = NOW + HOUR_MS;
 			for (let count = 0; count <= 1200; count += 1) {
@@ -103,7 +103,7 @@ describe("the words that end a turn for good", () => {
 		expect(awakening(sentences())).toEqual([]);
 	});
 
-	it("wake no host's retry with any other of our sentences", () => {
+	it("words that end a turn wake no host's retry with any other of our sentences", () => {
 		const sentences = [
 			texts.noAccountSignedIn(),
 			texts.signedOutInARow(),
@@ -116,13 +116,13 @@ describe("the words that end a turn for good", () => {
 		expect(awakening(sentences)).toEqual([]);
 	});
 
-	it("wake no host's retry with what keeps a sign-in from being renewed", () => {
+	it("words that end a turn wake no host's retry with what keeps a sign-in from being renewed", () => {
 		const why = { kind: "certificate", code: "UNABLE_TO_VERIFY_LEAF_SIGNATURE", maybeSent: false } as const;
 		const obstacle = unreachedWords(why, "the sign-in service");
 		expect(awakening([exhausted({ total: 2, unavailable: 2, obstacle })])).toEqual([]);
 	});
 
-	it("wake no host's retry in any combination", () => {
+	it("words that end a turn wake no host's retry in any combination", () => {
 		fc.assert(
 			fc.property(anExhaustion, (why) => {
 				expect(awakening([exhausted(why)])).toEqual([]);
@@ -136,7 +136,7 @@ describe("the words that let a host go on", () => {
 	it.each([
 		["continuesElsewhere", texts.continuesElsewhere()],
 		["brokenOff", texts.brokenOff()],
-	])("wake every host's retry: %s", (_name, text) => {
+	])("words that let a host go on wake every host's retry: %s", (_name, text) => {
 		expect(hosts.filter((host) => !retries(host, text)).map(({ host }) => host)).toEqual([]);
 	});
 });

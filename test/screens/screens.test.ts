@@ -152,7 +152,7 @@ const ABROAD: readonly Actor[] = [
 ];
 
 describe("the dashboard", () => {
-	it.each(WIDTHS)("is as stored, $columns columns wide", async ({ columns }) => {
+	it.each(WIDTHS)("the dashboard is as stored, $columns columns wide", async ({ columns }) => {
 		const { terminal } = await sceneAfter("/multicodex", "esc close", { columns });
 		await store(`dashboard-${columns}`, terminal);
 		if (columns === 80) await storePicture("dashboard", terminal);
@@ -192,7 +192,7 @@ describe("the dashboard", () => {
 		{ what: "one", actors: FOUR.slice(0, 1) },
 		{ what: "twelve", actors: TWELVE },
 		{ what: "abroad", actors: ABROAD },
-	])("is as stored with accounts: $what", async ({ what, actors }) => {
+	])("the dashboard is as stored with accounts: $what", async ({ what, actors }) => {
 		const { terminal } = await sceneAfter("/multicodex", "esc close", { actors });
 		await store(`dashboard-of-${what}`, terminal);
 	});
@@ -261,22 +261,22 @@ const BOUND: SceneOptions = {
 };
 
 describe("caps and an account set", () => {
-	it("are in the dashboard and the footer as stored, at every width", async () => {
+	it("caps and a set are in the dashboard and the footer as stored, at every width", async () => {
 		const { terminal } = await sceneAfter("/multicodex", "esc close", BOUND);
 		await storeWidths("dashboard-bound", terminal);
 	});
 
-	it("have a question before a pin below a cap, as stored at every width", async () => {
+	it("caps and a set have a question before a pin below a cap, as stored at every width", async () => {
 		const { terminal } = await sceneAfter("/multicodex use personal", "enter answer", BOUND);
 		await storeWidths("cap-question", terminal);
 	});
 
-	wide("are in the picker as stored, at every width", async () => {
+	wide("caps and a set are in the picker as stored, at every width", async () => {
 		const { terminal } = await sceneAfter("/multicodex use", "esc cancel", BOUND);
 		await storeWidths("picker-bound", terminal);
 	});
 
-	it.each(WIDTHS)("are in the footer of a session as stored, $columns columns wide", async ({ columns }) => {
+	it.each(WIDTHS)("caps and a set are in the footer as stored, $columns columns wide", async ({ columns }) => {
 		const { terminal } = await startScene({ ...BOUND, columns });
 		await terminal.waitForText("set of work", PATIENCE_MS);
 		await store(`footer-bound-${columns}`, terminal);
@@ -284,7 +284,7 @@ describe("caps and an account set", () => {
 });
 
 describe("the picker", () => {
-	it.each(WIDTHS)("is as stored, $columns columns wide", async ({ columns }) => {
+	it.each(WIDTHS)("the picker is as stored, $columns columns wide", async ({ columns }) => {
 		const { terminal } = await sceneAfter("/multicodex use", "esc cancel", { columns });
 		await store(`picker-${columns}`, terminal);
 		if (columns === 80) await storePicture("picker", terminal);
@@ -294,7 +294,7 @@ describe("the picker", () => {
 		{ what: "none", actors: [] },
 		{ what: "twelve", actors: TWELVE },
 		{ what: "abroad", actors: ABROAD },
-	])("is as stored with accounts: $what", async ({ what, actors }) => {
+	])("the picker is as stored with accounts: $what", async ({ what, actors }) => {
 		const { terminal } = await sceneAfter("/multicodex use", "esc cancel", { actors });
 		await store(`picker-of-${what}`, terminal);
 	});
@@ -315,7 +315,7 @@ function createGate(): { readonly opened: Promise<void>; readonly open: () => vo
 }
 
 describe("a rotation", () => {
-	it("is as stored, screen by screen", async () => {
+	it("a rotation is as stored, screen by screen", async () => {
 		const [refusal, answer] = [createGate(), createGate()];
 		const { bench, terminal } = await startScene({ rows: 20 });
 		bench.codex.account("work").always(async () => {
@@ -353,7 +353,7 @@ describe("the panels", () => {
 			),
 			({ columns }) => columns === 80,
 		),
-	)("are as stored: $panel, $columns columns wide", async ({ panel, columns }) => {
+	)("the panels are as stored: $panel, $columns columns wide", async ({ panel, columns }) => {
 		const { terminal } = await sceneAfter(`/multicodex ${panel}`, /Enter\/Space to change/, { columns });
 		await store(`panel-${panel}-${columns}`, terminal);
 		if (panel === "footer" && columns === 80) await storePicture("footer-panel", terminal);
@@ -574,32 +574,35 @@ function answerWithCredits({ codex }: Bench, { name, fiveHour, week, resetCredit
 }
 
 describe("reset credits", () => {
-	it.each(coreOf([80, 120, 40, 30]))("are shown and asked about as stored, %i columns wide", async (columns) => {
-		const actors = [...WITH_CREDITS, ...FOUR.slice(1, 2)];
-		const { bench, terminal } = await startScene({ actors, columns, rows: 40 });
-		const storeOnce = async (name: string, sign: RegExp) => {
-			await terminal.waitForText(sign, PATIENCE_MS);
-			await store(`${name}-${columns}`, terminal);
-		};
-		await terminal.submit("/multicodex show");
-		await storeOnce("credits-show", /redeem\s+team/);
-		await terminal.submit("/multicodex");
-		await terminal.waitForText("esc close", PATIENCE_MS);
-		await terminal.press("home");
-		await terminal.waitForText(/█. work/, PATIENCE_MS);
-		await terminal.type("d");
-		await storeOnce("credits-details", /work {2}\(1\/3\)[\s\S]*esc close/);
-		await terminal.press("escape");
-		await terminal.waitForScreen((screen) => !screen.includes("esc close"), PATIENCE_MS);
-		for (const actor of WITH_CREDITS) answerWithCredits(bench, actor);
-		bench.codex.account("personal").usage(answers.serverError(503));
-		await terminal.submit("/multicodex redeem");
-		await storeOnce("credits-choice", /█ {2}Keep the credit[\s\S]*team[\s\S]*esc cancel/);
-		await terminal.press("escape");
-		await terminal.waitForText(/Nothing\s+was\s+redeemed/, PATIENCE_MS);
-		await terminal.submit("/multicodex redeem work");
-		await storeOnce("credits-question", /█ {2}Keep the credit[\s\S]*esc cancel/);
-	});
+	it.each(coreOf([80, 120, 40, 30]))(
+		"reset credits are shown and asked about as stored, %i columns wide",
+		async (columns) => {
+			const actors = [...WITH_CREDITS, ...FOUR.slice(1, 2)];
+			const { bench, terminal } = await startScene({ actors, columns, rows: 40 });
+			const storeOnce = async (name: string, sign: RegExp) => {
+				await terminal.waitForText(sign, PATIENCE_MS);
+				await store(`${name}-${columns}`, terminal);
+			};
+			await terminal.submit("/multicodex show");
+			await storeOnce("credits-show", /redeem\s+team/);
+			await terminal.submit("/multicodex");
+			await terminal.waitForText("esc close", PATIENCE_MS);
+			await terminal.press("home");
+			await terminal.waitForText(/█. work/, PATIENCE_MS);
+			await terminal.type("d");
+			await storeOnce("credits-details", /work {2}\(1\/3\)[\s\S]*esc close/);
+			await terminal.press("escape");
+			await terminal.waitForScreen((screen) => !screen.includes("esc close"), PATIENCE_MS);
+			for (const actor of WITH_CREDITS) answerWithCredits(bench, actor);
+			bench.codex.account("personal").usage(answers.serverError(503));
+			await terminal.submit("/multicodex redeem");
+			await storeOnce("credits-choice", /█ {2}Keep the credit[\s\S]*team[\s\S]*esc cancel/);
+			await terminal.press("escape");
+			await terminal.waitForText(/Nothing\s+was\s+redeemed/, PATIENCE_MS);
+			await terminal.submit("/multicodex redeem work");
+			await storeOnce("credits-question", /█ {2}Keep the credit[\s\S]*esc cancel/);
+		},
+	);
 });
 
 /** A month of two accounts in two projects, one of which is refused now and then, and one that has left. */
@@ -655,7 +658,7 @@ describe("what was used", () => {
 		await storeWidths("usage-forget", terminal);
 	});
 
-	wide("is as stored at every width by month, where more than fits is scrolled", async () => {
+	wide("what was used is as stored at every width by month, where more than fits is scrolled", async () => {
 		const options = { columns: 120, rows: 16, furnish: USED };
 		const { terminal } = await sceneAfter("/multicodex usage month --by day", /more, ↑↓[\s\S]*esc close/, options);
 		await storeWidths("usage-days", terminal);
@@ -663,7 +666,7 @@ describe("what was used", () => {
 });
 
 describe("the footer", () => {
-	it.each(WIDTHS)("is as stored, $columns columns wide", async ({ columns }) => {
+	it.each(WIDTHS)("the footer is as stored, $columns columns wide", async ({ columns }) => {
 		const { terminal } = await startScene({ columns, rows: 12 });
 		await terminal.waitForText(/work.*73%/, PATIENCE_MS);
 		await store(`footer-${columns}`, terminal);
@@ -678,7 +681,7 @@ describe("the footer", () => {
 			sign: /0\/3 ready/,
 		},
 		{ what: "used", options: { settings: { "pi-multicodex": { footer: { usage: "used" } } } }, sign: /27%/ },
-	])("is as stored: $what", async ({ what, options, sign }) => {
+	])("the footer is as stored: $what", async ({ what, options, sign }) => {
 		const { terminal } = await startScene({ rows: 12, ...options });
 		await terminal.waitForText(sign, PATIENCE_MS);
 		await store(`footer-${what}`, terminal);
@@ -716,7 +719,7 @@ describe("the footer", () => {
 				30: /^personal · 5h 100% · wk 58%$/,
 			},
 		},
-	])("is as stored at every width: $what", async ({ what, options, lines }) => {
+	])("the footer is as stored at every width: $what", async ({ what, options, lines }) => {
 		const { terminal } = await startScene({ rows: 12, columns: 120, ...options });
 		for (const columns of [120, 80, 40, 30]) {
 			terminal.resize(columns);
@@ -736,14 +739,14 @@ describe("what a command says", () => {
 			["why", "serves next"],
 			["help", "this list"],
 		].flatMap(([command = "", sign = ""]) => [120, 80, 40, 30].map((columns) => ({ command, sign, columns }))),
-	)("is as stored: $command, $columns columns wide", async ({ command, sign, columns }) => {
+	)("what a command says is as stored: $command, $columns columns wide", async ({ command, sign, columns }) => {
 		const scene = await startScene({ rows: 80, columns });
 		await scene.terminal.submit(`/multicodex ${command}`);
 		await scene.terminal.waitForText(new RegExp(sign.replaceAll(" ", "\\s+")), PATIENCE_MS);
 		await store(`said-${command}-${columns}`, scene.terminal);
 	});
 
-	wide.each([120, 80, 40, 30])("of what was decided is as stored, %i columns wide", async (columns) => {
+	wide.each([120, 80, 40, 30])("the log of decisions is as stored, %i columns wide", async (columns) => {
 		const { terminal } = await startScene({ rows: 40, columns, actors: MIXED, furnish });
 		await terminal.submit("/multicodex log");
 		await terminal.waitForText(/acc-02\s+to\s+acc-01/, PATIENCE_MS);
@@ -801,7 +804,7 @@ describe("the chain", () => {
 	};
 	const options = { host: NEWEST_HOST, settings, columns: 120, env: () => ({ ANTHROPIC_API_KEY: "key" }) } as const;
 
-	it("is as stored at every width, and so is the list of models to add", async () => {
+	it("the chain is as stored at every width, and so is the list of models to add", async () => {
 		const { terminal } = await sceneAfter("/multicodex chain", "esc close", options);
 		await storeWidths("chain", terminal);
 		await terminal.type("a");
@@ -820,7 +823,7 @@ describe("the chain", () => {
 });
 
 describe("the pictures", () => {
-	it("are taken, each that is named", () => {
+	it("the pictures are taken, each that is named", () => {
 		expect([...taken].sort()).toEqual(Object.keys(PICTURES).sort());
 	});
 });

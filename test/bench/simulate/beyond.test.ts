@@ -74,7 +74,7 @@ describe("a simulated reset", () => {
 		expect(playWith(late, { credits: [aCredit()] })).toMatchObject({ served: 1.5, redeemed: 0 });
 	});
 
-	it("is not redeemed while another account has quota left", () => {
+	it("a simulated reset is not redeemed while another account has quota left", () => {
 		const scenario = { ...dryAfterAnHour(), accounts: [aSpec(), aSpec()] };
 		expect(playWith(scenario, { credits: [aCredit(), aCredit()] })).toMatchObject({
 			switches: 1,
@@ -204,7 +204,7 @@ describe("what there is beyond included quota, in the report", () => {
 	const [family] = FAMILIES;
 	if (!family) throw new Error("there are no families");
 
-	it("is one credit an account, the same for the same seed", () => {
+	it("what there is beyond included quota, in the report is one credit an account, the same for the same seed", () => {
 		const scenario = createScenario(family, 1, 1, MODEL);
 		const credits = creditsOf(scenario);
 		expect(credits.map((list) => list.length)).toEqual(scenario.accounts.map(() => 1));

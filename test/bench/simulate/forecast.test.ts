@@ -24,19 +24,19 @@ function anHour(said: number | undefined, truth: number | undefined, interval = 
 }
 
 describe("the scores of a forecast", () => {
-	it("are the median error in percent of the time until dry, of those under two days", () => {
+	it("the scores of a forecast are the median error in percent of the time until dry, of those under two days", () => {
 		const [own, linear] = scoresOf([anHour(8, 10), anHour(15, 10), anHour(22, 20), anHour(20, 60)]);
 		expect(own).toMatchObject({ medianError: 20, hours: 3 });
 		expect(linear).toMatchObject({ medianError: 20, coverage: undefined });
 	});
 
-	it("count an hour at which nothing was said as the largest error", () => {
+	it("the scores of a forecast count an hour at which nothing was said as the largest error", () => {
 		expect(scoresOf([anHour(undefined, 10), anHour(undefined, 5), anHour(5, 5)])[0]).toMatchObject({
 			medianError: Number.POSITIVE_INFINITY,
 		});
 	});
 
-	it("are how often the truth was inside the interval, also where it never came", () => {
+	it("the scores of a forecast are how often the truth was inside the interval, also where it never came", () => {
 		const hours = [
 			anHour(10, 12, [8, 14]),
 			anHour(10, 20, [8, 14]),
@@ -46,7 +46,7 @@ describe("the scores of a forecast", () => {
 		expect(scoresOf(hours)[0]?.coverage).toBe(25);
 	});
 
-	it("tell by the seeds how exact that is", () => {
+	it("the scores of a forecast tell by the seeds how exact that is", () => {
 		const hours = [1, 2].flatMap((seed) => [
 			anHour(10, 12, [8, 14], seed),
 			anHour(10, seed === 1 ? 12 : 20, [8, 14], seed),
@@ -55,7 +55,7 @@ describe("the scores of a forecast", () => {
 		expect(scoresOf(hours)[0]?.coverageError).toBeCloseTo((100 * Math.sqrt(0.5)) / 4);
 	});
 
-	it("count an alarm as false where the pool had quota for two more days", () => {
+	it("the scores of a forecast count an alarm as false where the pool had quota for two more days", () => {
 		const hours = [anHour(10, 30), anHour(10, 60), anHour(10, undefined), anHour(30, undefined)];
 		expect(scoresOf(hours)[0]).toMatchObject({ alarms: 3, falseAlarms: (2 / 3) * 100 });
 	});

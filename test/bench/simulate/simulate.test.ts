@@ -201,7 +201,7 @@ describe("a simulated session", () => {
 		});
 	});
 
-	it("is not refused where everything is known at once, and changes for nothing", () => {
+	it("a simulated session is not refused where everything is known at once, and changes for nothing", () => {
 		const outside = [{ at: START + 2 * MINUTE_MS, account: 0, work: MODEL.windowWork }];
 		const sessions = [aSession(turnsFrom(START + MINUTE_MS, 5))];
 		const scenario = aScenario({ accounts: two, sessions, outside });
@@ -217,12 +217,12 @@ describe("the bound", () => {
 			deadline,
 		);
 
-	it("is what is wanted where the accounts hold more", () => {
+	it("the bound is what is wanted where the accounts hold more", () => {
 		const sessions = [heavy(5)];
 		expect(fluidBound(aScenario({ sessions, endsAt: START + DAY_MS }))).toBeCloseTo(0.5 * MODEL.windowWork, 0);
 	});
 
-	it("is what the 5h windows hold that fit in before the deadline", () => {
+	it("the bound is what the 5h windows hold that fit in before the deadline", () => {
 		const sessions = [heavy(100, START, START + 7 * HOUR_MS)];
 		expect(fluidBound(aScenario({ sessions, endsAt: START + DAY_MS }))).toBeCloseTo(2 * MODEL.windowWork, 0);
 	});
@@ -235,7 +235,7 @@ describe("the bound", () => {
 		expect(fluidBound(aScenario({ sessions: now, endsAt: START + DAY_MS }))).toBeCloseTo(MODEL.windowWork, 0);
 	});
 
-	it("is what the week holds, with one week more for each early reset, less what was used before", () => {
+	it("the bound is what the week holds, with one week more for each early reset, less what was used before", () => {
 		const sessions = [heavy(1000, START, START + WEEK_MS)];
 		const boundOf = (overrides: Partial<Scenario>) =>
 			fluidBound(aScenario({ sessions, ...overrides })) / MODEL.windowWork;

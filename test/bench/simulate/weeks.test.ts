@@ -25,7 +25,7 @@ describe.each(FAMILIES)("the weeks of $name", (family) => {
 	const outcomes = choosers().map((chooser) => play(scenario, chooser, MODEL));
 	const references = REFERENCES.map((create) => play(scenario, create(), MODEL, { isFree: true }));
 
-	it("are the same for the same seed, and others for another", () => {
+	it("the weeks are the same for the same seed, and others for another", () => {
 		expect(createScenario(family, 1, WEEKS, MODEL)).toEqual(scenario);
 		expect(createScenario(family, 2, WEEKS, MODEL).sessions).not.toEqual(scenario.sessions);
 	});
@@ -40,7 +40,7 @@ describe.each(FAMILIES)("the weeks of $name", (family) => {
 		expect(demanded).toBeLessThan(load * capacity + 9 * largest);
 	});
 
-	it("are accounted for: what was wanted was served or lost, and every turn is one or the other", () => {
+	it("the weeks are accounted for: what was wanted was served or lost, and every turn is one or the other", () => {
 		for (const outcome of [...outcomes, ...references]) {
 			expect(outcome.served + outcome.lost).toBeCloseTo(outcome.demanded, 0);
 			expect(outcome.blockedTurns).toBeGreaterThanOrEqual(outcome.turns - outcome.servedTurns);
@@ -49,7 +49,7 @@ describe.each(FAMILIES)("the weeks of $name", (family) => {
 		}
 	});
 
-	it("are never served beyond the bound, by a policy or by a reference", () => {
+	it("the weeks are never served beyond the bound, by a policy or by a reference", () => {
 		const bound = fluidBound(scenario) * (1 + 1e-9);
 		for (const { served, overshoot, demanded } of [...outcomes, ...references]) {
 			expect(served - overshoot).toBeLessThanOrEqual(bound);
@@ -58,19 +58,19 @@ describe.each(FAMILIES)("the weeks of $name", (family) => {
 		}
 	});
 
-	it("are served by the default no worse than the goals allow a seed", () => {
+	it("the weeks are served by the default no worse than the goals allow a seed", () => {
 		const best = Math.max(...references.map(({ served }) => served));
 		const [byDefault] = outcomes;
 		expect(((byDefault?.served ?? 0) / best) * 100).toBeGreaterThanOrEqual(targetsOf(family.name).worst);
 	});
 
-	it("end the same way whenever they are played", () => {
+	it("the weeks end the same way whenever they are played", () => {
 		expect(choosers().map((chooser) => play(scenario, chooser, MODEL))).toEqual(outcomes);
 	});
 });
 
 describe("our policies in the simulator", () => {
-	it("are the product's own rank: asking it for every request changes nothing", () => {
+	it("our policies are the product's own rank: asking it for every request changes nothing", () => {
 		const family = FAMILIES.find(({ name }) => name === "W1");
 		if (!family) throw new Error("W1 is gone");
 		const scenario = createScenario(family, 3, WEEKS, MODEL);

@@ -86,7 +86,7 @@ const allWork = () => {
 };
 
 describe("a turn that kept every promise", () => {
-	it("is one that was answered at once, or by another account", () => {
+	it("a turn that kept every promise is one that was answered at once, or by another account", () => {
 		ask("t", "a2", "text");
 		expect(judge({ shown: [1] })).toEqual([]);
 		ask("u", "a3", "quota");
@@ -102,13 +102,13 @@ describe("a turn that kept every promise", () => {
 		expect(judge({ turn: "u", reason: "aborted", abortedAt: began + 50 })).toEqual([]);
 	});
 
-	it("is one whose account the host itself asked twice", () => {
+	it("a turn that kept every promise is one whose account the host itself asked twice", () => {
 		ask("t", "a2", "reasoning refused");
 		ask("t", "a2", "text", 20);
 		expect(judge({ shown: [2], meant: [world.codex.account("a2").userId] })).toEqual([]);
 	});
 
-	it("is one that stood still with its process", () => {
+	it("a turn that kept every promise is one that stood still with its process", () => {
 		ask("t", "a2", "text");
 		expect(judge({ shown: [1], endedAt: began + 70_000 }, { stoppedMs: 12_000 })).toEqual([]);
 	});
@@ -215,7 +215,7 @@ describe("events of a stream", () => {
 		return { problems: watcher.problems, shown: watcher.shown(), late, watcher };
 	};
 
-	it("are right where one answer comes in order and ends once", () => {
+	it("events of a stream are right where one answer comes in order and ends once", () => {
 		expect(watch(good)).toMatchObject({ problems: [], shown: [1], late: [] });
 	});
 
@@ -228,11 +228,11 @@ describe("events of a stream", () => {
 		["output of two answers", [start, begin, delta("[1:0]"), delta("[2:0]"), done], /output of 2 answers/],
 		["words out of order", [start, begin, delta("[1:1]"), delta("[1:0]"), done], /out of order/],
 		["a message that is not what was shown", [start, begin, delta("[1:0]"), done], /not what was shown/],
-	])("are wrong: %s", (_, events, words) => {
+	])("events of a stream are wrong: %s", (_, events, words) => {
 		expect(watch(events).problems).toContainEqual(expect.stringMatching(words));
 	});
 
-	it("are wrong without a final event, and with one after the final event", () => {
+	it("events of a stream are wrong without a final event, and with one after the final event", () => {
 		expect(watch(good, false).problems).toEqual(["a stream without an end"]);
 		const { watcher, late } = watch(good);
 		watcher.push(done);
@@ -262,7 +262,7 @@ describe("refresh tokens", () => {
 		["one that is still under way", { answer: OPEN }, 70_000],
 		["an error that came while the second one was under way", { status: 503, answer: "delayed", endedAt: 300 }, 200],
 		["no answer, within the minute", { answer: RESET }, 30_000],
-	])("are spent twice after %s", (_, first, gapMs) => {
+	])("refresh tokens are spent twice after %s", (_, first, gapMs) => {
 		expect(twice(first, gapMs)).toBe(1);
 	});
 

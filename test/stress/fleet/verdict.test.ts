@@ -61,7 +61,7 @@ describe("a refresh token that was sent twice", () => {
 		expect(sentTwice(evidence(twice(5000), { ...oneDiedAt(40), aged: new Set(["first"]) }))).toEqual([]);
 	});
 
-	it("is no fault where the first answer said that nothing was spent", () => {
+	it("a refresh token that was sent twice is no fault where the first answer said that nothing was spent", () => {
 		const refused = exchange("one", "first", 0, undefined, { status: 503, answer: "serverError" });
 		expect(sentTwice(evidence([refused, exchange("two", "first", 100, "second")]))).toEqual([]);
 	});

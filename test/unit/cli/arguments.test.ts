@@ -26,7 +26,7 @@ describe("the command line", () => {
 		["status -h", { kind: "help" }],
 		["--version", { kind: "version" }],
 		["-v", { kind: "version" }],
-	])("is understood: %s", (typed, asked) => {
+	])("the command line is understood: %s", (typed, asked) => {
 		expect(read(typed)).toEqual(asked);
 	});
 

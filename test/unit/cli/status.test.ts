@@ -182,7 +182,7 @@ describe("files that cannot be read", () => {
 	it.each([
 		["accounts that are damaged", "codex-accounts.json", "{", /^codex-accounts\.json is damaged/],
 		["accounts of a newer version", "codex-accounts.json", '{"version":9,"accounts":[]}', /newer pi-multicodex/],
-	])("say nothing of %s but that", (_what, name, content, problem) => {
+	])("unreadable files say nothing of %s but that", (_what, name, content, problem) => {
 		const home = twoOfThree();
 		home.write(name, content);
 		for (const form of ["text", "json"] as const) {
@@ -195,7 +195,7 @@ describe("files that cannot be read", () => {
 		expect(status(home, { form: "line" })).toMatchObject({ text: "codex files unreadable\n", code: BROKEN });
 	});
 
-	it.each(["codex-state.json", "settings.json", "auth.json"])("show what is known beside a damaged %s", (name) => {
+	it.each(["codex-state.json", "settings.json", "auth.json"])("what is known is shown beside a damaged %s", (name) => {
 		const home = twoOfThree();
 		home.write(name, "{");
 		const { text, code, problems } = status(home);
@@ -203,7 +203,7 @@ describe("files that cannot be read", () => {
 		expect({ code, problems }).toEqual({ code: BROKEN, problems: [expect.stringContaining(`${name} is damaged`)] });
 	});
 
-	it("are waited for while pi writes them", async () => {
+	it("unreadable files are waited for while pi writes them", async () => {
 		const home = twoOfThree();
 		home.write("settings.json", '{"pi-multi');
 		setTimeout(() => home.write("settings.json", {}), 20);
@@ -211,7 +211,7 @@ describe("files that cannot be read", () => {
 		expect(status(home)).toMatchObject({ code: READY, problems: [] });
 	});
 
-	it("name a preference that will not do, and go on with its default", () => {
+	it("unreadable files name a preference that will not do, and go on with its default", () => {
 		const home = aStoredHome({ work: {} }, { "pi-multicodex": { rotation: { policy: "best" } } });
 		expect(home.open().complaints()).toEqual([
 			expect.stringMatching(/^settings\.json: pi-multicodex\.rotation\.policy /),
@@ -219,7 +219,7 @@ describe("files that cannot be read", () => {
 		expect(status(home).code).toBe(READY);
 	});
 
-	it("are those behind an accounts file that is a link, and the former state while pi has begun none there", () => {
+	it("a linked accounts file is followed, with the former state while pi has begun none there", () => {
 		const home = twoOfThree();
 		const other = aScratch();
 		renameSync(home.path("codex-accounts.json"), other.path("shared.json"));
@@ -233,7 +233,7 @@ describe("files that cannot be read", () => {
 		other.remove();
 	});
 
-	it("need not be there, nor need their folder", () => {
+	it("unreadable files need not be there, nor need their folder", () => {
 		const paths = pathsIn("/nowhere/at/all");
 		const stored = openStoredPool(paths, { now: () => NOW }, () => {
 			throw new Error("ENOENT: the folder is gone");

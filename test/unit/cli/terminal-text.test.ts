@@ -13,7 +13,7 @@ const word = fc.oneof(
 const text = fc.array(word, { maxLength: 6 }).map((words) => words.join(" "));
 
 describe("the width of text without pi", () => {
-	it("is what pi-tui measures", () => {
+	it("the width of text without pi is what pi-tui measures", () => {
 		fc.assert(
 			fc.property(text, (any) => {
 				expect([any, visibleWidth(any)]).toEqual([any, tui.visibleWidth(any)]);

@@ -15,7 +15,7 @@ const outside = (id: string, overrides: Partial<Candidate> = {}) => free(id, { o
 const set = { folder: "/proj", accounts: ["a"] };
 
 describe("the set of a folder", () => {
-	it("is that of the nearest folder around it", () => {
+	it("the set of a folder is that of the nearest folder around it", () => {
 		const sets = { "/": ["x"], "/proj": ["a", "b"], "/proj/sub": ["c"] };
 		expect(nearestSet(sets, ["/proj/sub/deep", "/proj/sub", "/proj", "/"])?.accounts).toEqual(["c"]);
 		expect(nearestSet(sets, ["/proj/other", "/proj", "/"])).toEqual({ folder: "/proj", accounts: ["a", "b"] });
@@ -23,11 +23,11 @@ describe("the set of a folder", () => {
 		expect(nearestSet({}, ["/constructor", "/"])).toBeUndefined();
 	});
 
-	it("is one of no account while the sets cannot be read", () => {
+	it("the set of a folder is one of no account while the sets cannot be read", () => {
 		expect(nearestSet({ [EVERYWHERE]: [] }, ["/anywhere", "/"])?.accounts).toEqual([]);
 	});
 
-	it("is what all have in common where a request may belong to any", () => {
+	it("the set of a folder is what all have in common where a request may belong to any", () => {
 		expect(narrowest([set, { folder: "/b", accounts: ["b", "a"] }])?.accounts).toEqual(["a"]);
 		expect(narrowest([set, { folder: "/b", accounts: ["b"] }])?.accounts).toEqual([]);
 		expect(narrowest([])).toBeUndefined();

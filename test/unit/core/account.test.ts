@@ -14,13 +14,13 @@ describe("the state of an account", () => {
 		["ready", anAccount("a"), [aCooldown({ scope: "model:gpt-5.5" }), aCooldown({ scope: "limit:codex_bengalfox" })]],
 		["needs-login", anAccount("a", { needsLogin }), [aCooldown()]],
 		["disabled", anAccount("a", { enabled: false, needsLogin }), [aCooldown()]],
-	] as const)("is %s", (expected, account, cooldowns) => {
+	] as const)("the state of an account is %s", (expected, account, cooldowns) => {
 		expect(stateOf(account, cooldowns, NOW)).toBe(expected);
 	});
 });
 
 describe("a label", () => {
-	it("is the wanted one while no account has it, and is numbered otherwise", () => {
+	it("a label is the wanted one while no account has it, and is numbered otherwise", () => {
 		expect(uniqueLabel("work", new Set())).toBe("work");
 		expect(uniqueLabel("work", new Set(["work"]))).toBe("work-2");
 		expect(uniqueLabel("work", new Set(["work", "work-2", "work-3"]))).toBe("work-4");
@@ -48,7 +48,7 @@ describe("a label that a person types", () => {
 		"it's",
 		"x".repeat(40),
 		"🦊".repeat(40),
-	])("can be %s", (label) => {
+	])("a typed label can be %s", (label) => {
 		expect(labelProblem(label)).toBeUndefined();
 	});
 
@@ -69,7 +69,7 @@ describe("a label that a person types", () => {
 		["that turns the text", "a\u202eb", /: U\+202E$/],
 		["that isolates a direction", "a\u2066b", /: U\+2066$/],
 		["with a line separator", "a\u2028b", /: U\+2028$/],
-	])("cannot be %s", (_what, label, problem) => {
+	])("a typed label cannot be %s", (_what, label, problem) => {
 		expect(labelProblem(label)).toMatch(problem);
 	});
 
@@ -98,7 +98,7 @@ describe("naming an account", () => {
 		["nothing", "   ", []],
 		["an unknown name", "missing", []],
 		["what two may mean", "3f", [work, home]],
-	])("by %s", (_name, text, expected) => {
+	])("an account is named by %s", (_name, text, expected) => {
 		expect(matchAccounts(all, text)).toEqual(expected);
 	});
 

@@ -36,7 +36,7 @@ describe("a cap", () => {
 		expect(gate(capped("a", 0, { usage: old }))?.kind).toBe("capped");
 	});
 
-	it("is not reached on an account of which nothing is known, or without that window", () => {
+	it("a cap is not reached on an account of which nothing is known, or without that window", () => {
 		expect(gate(capped("a", 0, { usage: undefined }))).toBeUndefined();
 		expect(gate(capped("a", 0, { usage: aSnapshot({ windows: [used(99, FIVE_HOURS)] }) }))).toBeUndefined();
 	});
@@ -54,7 +54,7 @@ describe("a cap", () => {
 		expect(gate(capped("a", 0, { usage, floors: { "30d": 10 } }))).toMatchObject({ kind: "capped", window: "30d" });
 	});
 
-	it("is the one that holds longest where several do", () => {
+	it("a cap is the one that holds longest where several do", () => {
 		const usage = aSnapshot({ windows: [used(95, FIVE_HOURS, NOW + HOUR_MS), used(85)] });
 		const floors = { "5h": 10, "7d": 20 };
 		expect(reachedCap(floors, usage, NOW)?.window).toBe("7d");
@@ -62,7 +62,7 @@ describe("a cap", () => {
 		expect(reachedCap(floors, endless, NOW)?.window).toBe("5h");
 	});
 
-	it("of all there is keeps an account unused, also at a fresh window", () => {
+	it("a cap of all there is keeps an account unused, also at a fresh window", () => {
 		expect(gate(capped("a", 0, { floors: { "7d": 100 } }))?.kind).toBe("capped");
 	});
 
@@ -90,7 +90,7 @@ describe("a cap", () => {
 		expect(gate(capped("a", 85, { cooldowns: [aCooldown({ until })] }))).toMatchObject({ kind: "capped", until });
 	});
 
-	it("is no reserve: the account is not even the last one to be tried", () => {
+	it("a cap is no reserve: the account is not even the last one to be tried", () => {
 		expect(planOf([capped("a", 85)], { reserve: { "7d": 20 } }).order).toEqual([]);
 		expect(planOf([capped("a", 85, { floors: undefined })], { reserve: { "7d": 20 } }).order).toHaveLength(1);
 	});
@@ -107,7 +107,7 @@ describe("a cap", () => {
 });
 
 describe("what is left above a cap", () => {
-	it("is the least over all capped windows, and unknown without any", () => {
+	it("what is left above a cap is the least over all capped windows, and unknown without any", () => {
 		const usage = aSnapshot({ windows: [used(50, FIVE_HOURS), used(70)] });
 		expect(aboveCap({ "5h": 10, "7d": 20 }, usage, NOW)).toBe(10);
 		expect(aboveCap({ "30d": 10 }, usage, NOW)).toBeUndefined();
@@ -116,7 +116,7 @@ describe("what is left above a cap", () => {
 });
 
 describe("the caps of an account", () => {
-	it("are those under its id and under every id that it had before", () => {
+	it("the caps of an account are those under its id and under every id that it had before", () => {
 		const merged = anAccount("a", { formerIds: ["old"] });
 		expect(floorsOf({ old: { "5h": 5, "7d": 1 }, a: { "7d": 20 } }, merged)).toEqual({ "5h": 5, "7d": 20 });
 		expect(floorsOf({ other: { "7d": 20 } }, merged)).toBeUndefined();

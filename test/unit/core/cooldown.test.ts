@@ -102,7 +102,7 @@ describe("active cooldowns", () => {
 		expect(activeCooldowns([aCooldown({ until })], NOW)).toHaveLength(isActive ? 1 : 0);
 	});
 
-	it("are 366 days at most", () => {
+	it("active cooldowns are 366 days at most", () => {
 		expect(FURTHEST_RESET_MS).toBe(366 * DAY_MS);
 	});
 });
@@ -113,13 +113,13 @@ describe("what a cooldown covers", () => {
 		expect(covers(aCooldown(), undefined)).toBe(true);
 	});
 
-	it("is its own model alone", () => {
+	it("a cooldown for a model is its own model alone", () => {
 		expect(covers(aCooldown({ scope: "model:gpt-5.5" }), "gpt-5.5")).toBe(true);
 		expect(covers(aCooldown({ scope: "model:gpt-5.5" }), "gpt-5.5-mini")).toBe(false);
 		expect(covers(aCooldown({ scope: "model:gpt-5.5" }), undefined)).toBe(false);
 	});
 
-	it("is the models that were refused on a metered limit", () => {
+	it("a cooldown for a model is the models that were refused on a metered limit", () => {
 		const spark = aCooldown({ scope: "limit:codex_bengalfox", models: ["gpt-5.3-codex-spark"] });
 		expect(covers(spark, "gpt-5.3-codex-spark")).toBe(true);
 		expect(covers(spark, "gpt-5.5")).toBe(false);
@@ -127,7 +127,7 @@ describe("what a cooldown covers", () => {
 });
 
 describe("the time of return", () => {
-	it("is the latest end of what covers the model", () => {
+	it("the time of return is the latest end of what covers the model", () => {
 		const cooldowns = [
 			aCooldown({ until: NOW + HOUR_MS }),
 			aCooldown({ scope: "model:gpt-5.5", until: NOW + DAY_MS }),

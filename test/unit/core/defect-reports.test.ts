@@ -24,7 +24,7 @@ describe("a defect", () => {
 		expect(told()).toBe(1);
 	});
 
-	it("is one of fifty at most in that time", () => {
+	it("a defect is one of fifty at most in that time", () => {
 		const isNews = createDefectNews(() => NOW);
 		const news = Array.from({ length: 500 }, (_, at) => isNews(defect("TypeError", `src/core/pool/pool.ts:${at}:1`)));
 		expect(news.filter(Boolean)).toHaveLength(50);

@@ -17,7 +17,7 @@ function thrownBy(call: () => unknown): unknown {
 const ours = () => thrownBy(() => Reflect.apply(hideEmails, undefined, [Symbol("secret-token")]));
 
 describe("the trace of an error", () => {
-	it("is its class and our own frames, innermost first, without its message", () => {
+	it("the trace of an error is its class and our own frames, innermost first, without its message", () => {
 		const { error, frames, stack } = traceOf(ours());
 		expect(error).toBe("TypeError");
 		expect(frames[0]).toMatch(/^src\/core\/privacy\.ts:\d+:\d+$/);
@@ -80,7 +80,7 @@ describe("the trace of an error", () => {
 });
 
 describe("a defect", () => {
-	it("is what JavaScript complains of; what the file system or the host says is none", () => {
+	it("a defect is what JavaScript complains of; what the file system or the host says is none", () => {
 		expect([ours(), new RangeError("deep"), "text"].map(isDefect)).toEqual([true, true, true]);
 		const full = Object.assign(new Error("ENOSPC"), { code: "ENOSPC" });
 		expect([full, new Error("this extension ctx is stale"), new DOMException("", "AbortError")].map(isDefect)).toEqual([

@@ -62,7 +62,7 @@ describe("groups of sign-ins", () => {
 		.map(({ seat: s, user: u, sub: x }) => [...(s ? [seat(s)] : []), ...(u ? [user(u)] : []), ...(x ? [sub(x)] : [])]);
 	const tokens = fc.array(fc.record({ workspaceId: fc.constantFrom("team", "home"), claims }), { maxLength: 8 });
 
-	it("are what is joined by a chain of equal claims, whatever the order", () => {
+	it("groups of sign-ins are what is joined by a chain of equal claims, whatever the order", () => {
 		fc.assert(
 			fc.property(tokens, (drawn) => {
 				const items = drawn.map((token, at) => ({ ...speaker(token), at }));

@@ -83,7 +83,7 @@ describe("secrets of a shared pool", () => {
 		["postgres://pool:a@b/c@db/pi and more@example.test", "postgres://pool:…@db/pi and more@example.test"],
 		["postgres://pool@db/pi", "postgres://pool@db/pi"],
 		["https://example.test:443/path", "https://example.test:443/path"],
-	])("are hidden in %s", (text, hidden) => {
+	])("secrets of a shared pool are hidden in %s", (text, hidden) => {
 		expect(hidePoolSecrets(text)).toBe(hidden);
 	});
 });

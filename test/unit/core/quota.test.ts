@@ -75,23 +75,23 @@ describe("what is left of a window", () => {
 		[100, 0],
 		[140, 0],
 		[-5, 100],
-	])("is the rest of %d %%", (used, left) => {
+	])("what is left of a window is the rest of %d %%", (used, left) => {
 		expect(remaining(aWindow(used, NOW + 1), NOW)).toBeCloseTo(left);
 	});
 
-	it("is all of it once the reset has passed", () => {
+	it("what is left of a window is all of it once the reset has passed", () => {
 		expect(remaining(aWindow(100, NOW), NOW)).toBe(100);
 		expect(remaining(aWindow(100, NOW + 1), NOW)).toBe(0);
 	});
 
-	it("is the least over all windows, everything without one", () => {
+	it("what is left of a window is the least over all windows, everything without one", () => {
 		expect(headroom(aSnapshot({ windows: [aWindow(20), aWindow(80), aWindow(50)] }), NOW)).toBe(20);
 		expect(headroom(aSnapshot(), NOW)).toBe(100);
 	});
 });
 
 describe("how far a snapshot is trusted", () => {
-	it("is not at all where there is none", () => {
+	it("how far a snapshot is trusted is not at all where there is none", () => {
 		expect(freshness(undefined, NOW)).toBe("unknown");
 	});
 
@@ -130,17 +130,17 @@ describe("a window whose clock does not run", () => {
 describe("exhausted windows", () => {
 	const spent = (resetsAt: number | undefined): UsageWindow => ({ usedPercent: 100, windowMinutes: 300, resetsAt });
 
-	it("come back with the latest of their resets", () => {
+	it("exhausted windows come back with the latest of their resets", () => {
 		const windows = [spent(NOW + HOUR_MS), spent(NOW + DAY_MS), { ...spent(NOW + 2 * DAY_MS), usedPercent: 99.9 }];
 		expect(exhaustedUntil(windows, NOW)).toBe(NOW + DAY_MS);
 	});
 
-	it("tell nothing where no reset is known, passed, or absurd", () => {
+	it("exhausted windows tell nothing where no reset is known, passed, or absurd", () => {
 		expect(exhaustedUntil([spent(undefined), spent(NOW), spent(NOW + FURTHEST_RESET_MS + 1)], NOW)).toBeUndefined();
 		expect(exhaustedUntil([], NOW)).toBeUndefined();
 	});
 
-	it("count until their reset, and without one for good", () => {
+	it("exhausted windows count until their reset, and without one for good", () => {
 		expect(isExhausted([spent(NOW + 1)], NOW)).toBe(true);
 		expect(isExhausted([spent(NOW)], NOW)).toBe(false);
 		expect(isExhausted([spent(undefined)], NOW)).toBe(true);
@@ -149,7 +149,7 @@ describe("exhausted windows", () => {
 });
 
 describe("the window that ends first", () => {
-	it("is the one with the least left, as it looks now", () => {
+	it("the window that ends first is the one with the least left, as it looks now", () => {
 		const windows = [
 			{ usedPercent: 20, windowMinutes: 300, resetsAt: NOW + HOUR_MS },
 			{ usedPercent: 91, windowMinutes: 10_080, resetsAt: NOW + DAY_MS },
@@ -160,7 +160,7 @@ describe("the window that ends first", () => {
 		expect(tightest(aSnapshot({ windows }), NOW + 2 * DAY_MS)).toMatchObject({ percent: 100, isStale: true });
 	});
 
-	it("is none where none is known", () => {
+	it("the window that ends first is none where none is known", () => {
 		expect([tightest(undefined, NOW), tightest(aSnapshot(), NOW)]).toEqual([undefined, undefined]);
 	});
 });
@@ -232,7 +232,7 @@ describe("the kinds of quota", () => {
 		windows: [week],
 	};
 
-	it("are listed in the order of what matters, with the further limits by their names", () => {
+	it("kinds of quota are listed in the order of what matters, with the further limits by their names", () => {
 		const limits = { spark: { name: "Spark", windows: [week, fiveHours] } };
 		const all = aSnapshot({
 			windows: [week, fiveHours],
@@ -255,7 +255,7 @@ describe("the kinds of quota", () => {
 		]);
 	});
 
-	it("are none where nothing is known, where no reset credit is left, and where nothing tells what a reserve stands for", () => {
+	it("kinds of quota are none where nothing is known, no reset credit is left, or a reserve stands for nothing", () => {
 		const nameless = { ...reserveModel, visibleModel: "" };
 		expect(quotasOf(undefined)).toEqual([]);
 		expect(quotasOf(aSnapshot({ resetCredits: 0, reserveModel: nameless }))).toEqual([]);
@@ -275,11 +275,11 @@ describe("the kinds of quota", () => {
 		["a reserve without windows", { kind: "reserve-model", ...reserveModel, windows: [] }, undefined],
 		["reset credits", { kind: "reset-credit", count: 1 }, 100],
 		["no reset credit", { kind: "reset-credit", count: 0 }, 0],
-	])("have this left: %s", (_name, quota, left) => {
+	])("kinds of quota have this left: %s", (_name, quota, left) => {
 		expect(remaining(quota, NOW)).toBe(left);
 	});
 
-	it("have a reserve whole again once its window has reset, whatever the server said before", () => {
+	it("kinds of quota have a reserve whole again once its window has reset, whatever the server said before", () => {
 		const used: Quota = { kind: "reserve-model", ...reserveModel, isReached: true };
 		expect(remaining(used, NOW + DAY_MS)).toBe(100);
 	});
@@ -296,11 +296,11 @@ describe("the kinds of quota", () => {
 			NOW + HOUR_MS,
 		],
 		["reset credits", { kind: "reset-credit", count: 1 }, undefined],
-	])("are filled again then: %s", (_name, quota, at) => {
+	])("kinds of quota are filled again then: %s", (_name, quota, at) => {
 		expect(refillsAt(quota, NOW)).toBe(at);
 	});
 
-	it("tell of a further limit when it is back, and which one is spent", () => {
+	it("kinds of quota tell of a further limit when it is back, and which one is spent", () => {
 		const spent = { ...fiveHours, usedPercent: 100 };
 		const known = aSnapshot({ limits: { open: { windows: [week] }, spark: { windows: [spent, week] } } });
 		expect(knownResetOfLimit(known, "spark", NOW)).toBe(NOW + HOUR_MS);
@@ -393,7 +393,7 @@ describe("any snapshot at all", () => {
 		);
 	});
 
-	it("is not healed by credits where a budget is spent", () => {
+	it("any snapshot at all is not healed by credits where a budget is spent", () => {
 		fc.assert(
 			fc.property(snapshot, credits, (told, bought) => {
 				const spent = { usedPercent: 100, windowMinutes: 43_200, resetsAt: NOW + DAY_MS, isReached: true };

@@ -165,7 +165,7 @@ describe("what is offered", () => {
 		expect(cli.offered("o")?.slice(0, 3)).toEqual(["only", "off", "on"]);
 	});
 
-	it("is no option for a word that may be a label", () => {
+	it("what is offered is no option for a word that may be a label", () => {
 		for (const typed of ["add d", "add un", "add device", "login json"]) expect(cli.offered(typed)).toBeNull();
 		expect(cli.offered("add -")).toEqual(["add --device", "add --undo"]);
 	});
@@ -247,7 +247,7 @@ describe("durations and defaults of a group", () => {
 		["rotation POLICY=In-Order", { "rotation.policy": "in-order" }],
 		["rotation policy=default", { "rotation.policy": "soonest-reset" }],
 		["footer meters=default", { "footer.meters": true }],
-	])("are taken as a person writes them: %s", async (typed, stored) => {
+	])("durations and defaults are taken as a person writes them: %s", async (typed, stored) => {
 		expect(await run(typed)).toMatch(/^info: /);
 		expect(cli.stored).toEqual([stored]);
 	});

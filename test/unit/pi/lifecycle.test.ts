@@ -196,7 +196,7 @@ describe("a session", () => {
 		expect([harness.affinity.account(), harness.pool.active()]).toEqual(["a", "a"]);
 	});
 
-	it("is as old as its last answer, not as its last change of account", async () => {
+	it("a session is as old as its last answer, not as its last change of account", async () => {
 		await start({ branch: [remembers({ account: "b" }, 5 * HOUR_MS), answer(10 * MINUTE_MS)] });
 		expect(harness.affinity.account()).toBe("b");
 		await start({ branch: [remembers({ account: "b" }, 5 * HOUR_MS), answer(2 * HOUR_MS)] });
@@ -304,7 +304,7 @@ describe("a session", () => {
 });
 
 describe("a session that is over", () => {
-	it("is no longer at work on its account in any process after the last write", async () => {
+	it("a session that is over is no longer at work on its account in any process after the last write", async () => {
 		harness.pool.acquireLease("a", "s", true);
 		harness.pool.acquireLease("a", "other", true);
 		const { ctx } = await start();
@@ -393,7 +393,7 @@ describe("an answer", () => {
 		expect(order.filter((step) => step.startsWith("follow"))).toEqual(["follow b", "follow a, which told nothing"]);
 	});
 
-	it("is the only event that is", async () => {
+	it("an answer is the only event that is", async () => {
 		await start();
 		order.length = 0;
 		harness.pool.emit(rotated);
@@ -472,7 +472,7 @@ describe("the key that other extensions get", () => {
 });
 
 describe("a notice", () => {
-	it("is one line in the session", async () => {
+	it("a notice is one line in the session", async () => {
 		const { notices } = await start();
 		harness.pool.emit(rotated);
 		harness.pool.emit(continued);
@@ -605,21 +605,21 @@ describe("the first words in a home", () => {
 		firstWords = "Codex CLI login me@acme.example found.";
 	});
 
-	it("are shown in a terminal, and hide an e-mail where that is wanted", async () => {
+	it("first words are shown in a terminal, and hide an e-mail where that is wanted", async () => {
 		expect((await start()).notices).toEqual(["info: Codex CLI login me@acme.example found."]);
 		settings = { ...settings, maskEmails: true };
 		expect((await start()).notices).toEqual(["info: Codex CLI login m…@acme.example found."]);
 	});
 
 	it.each<FakeContextInit>([{ mode: "rpc" }, { mode: "print", hasUI: false }, { mode: "json", hasUI: false }])(
-		"are never told elsewhere: %j",
+		"first words are never told elsewhere: %j",
 		async (init) => {
 			expect((await start(init)).notices).toEqual([]);
 			expect(welcomed).toEqual([]);
 		},
 	);
 
-	it("are not told over a warning, nor while we are off", async () => {
+	it("first words are not told over a warning, nor while we are off", async () => {
 		earlyWarnings.push("codex-accounts.json was written by a newer version.");
 		expect((await start()).notices).toEqual(["warning: codex-accounts.json was written by a newer version."]);
 		settings = { ...settings, enabled: false };
@@ -627,7 +627,7 @@ describe("the first words in a home", () => {
 		expect(welcomed).toEqual([]);
 	});
 
-	it("are over with the session for which they were sought", async () => {
+	it("first words are over with the session for which they were sought", async () => {
 		const screen = await start();
 		expect(welcomed.map(({ isOver }) => isOver())).toEqual([false]);
 		await pi.fire("session_shutdown", screen.ctx);
@@ -645,7 +645,7 @@ describe("a session on pi's ChatGPT sign-in under openai", () => {
 		return screen;
 	};
 
-	it("is one line a session that says what to type", async () => {
+	it("a session on pi's ChatGPT sign-in under openai is one line a session that says what to type", async () => {
 		const screen = sessionOn("openai");
 		for (const event of ["session_start", "session_start"]) await pi.fire(event, screen.ctx);
 		await pi.fire("model_select", screen.ctx, { model: screen.model });

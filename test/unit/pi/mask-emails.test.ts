@@ -127,7 +127,7 @@ describe("a private context", () => {
 		for (const line of screen.panel?.render(8) ?? []) expect(visibleWidth(line)).toBeLessThanOrEqual(8);
 	});
 
-	it("is the context itself while nothing is to be hidden", () => {
+	it("a private context is the context itself while nothing is to be hidden", () => {
 		isMasked = false;
 		expect(ctx.ui).toBe(screen.ctx.ui);
 		ctx.ui.setStatus("x", "me@work.example");

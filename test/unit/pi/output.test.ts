@@ -63,7 +63,7 @@ describe("a failure", () => {
 		expect([notices, process.exitCode]).toEqual([["error: no such account"], exitCode]);
 	});
 
-	it.each(["print", "json"] as const)("is one line to stderr and an exit code in mode %s", (mode) => {
+	it.each(["print", "json"] as const)("a failure is one line to stderr and an exit code in mode %s", (mode) => {
 		const written: unknown[] = [];
 		vi.spyOn(process.stderr, "write").mockImplementation((text) => written.push(text) > 0);
 		writeFailure(aContext({ mode, hasUI: false }).ctx, "no such account");

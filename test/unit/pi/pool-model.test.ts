@@ -326,25 +326,28 @@ describe("a link that fails", () => {
 		["429 rate limited", "has no quota left"],
 		["401 invalid api key", "did not accept its sign-in or key"],
 		["404 model not found", "is not offered by its provider"],
-	])("before any output, with %j, has the host ask again, which the next link answers", async (words, why) => {
-		await spendAll();
-		await route();
-		expect(await failsWith(words)).toMatchObject({
-			message: { errorMessage: `local/free ${why}. anthropic/claude takes over after the retry delay.` },
-		});
-		expect(told("link-closed")).toMatchObject([{ link: "local/free" }]);
-		expect(await routed({ reason: "retry", failed: physical("local/free") })).toBe("anthropic/claude");
-		expect(told("chain-serves")).toMatchObject([{ link: "local/free" }, { link: "anthropic/claude", isPaid: true }]);
-	});
+	])(
+		"a link that fails before output with %j has the host ask again, which the next one answers",
+		async (words, why) => {
+			await spendAll();
+			await route();
+			expect(await failsWith(words)).toMatchObject({
+				message: { errorMessage: `local/free ${why}. anthropic/claude takes over after the retry delay.` },
+			});
+			expect(told("link-closed")).toMatchObject([{ link: "local/free" }]);
+			expect(await routed({ reason: "retry", failed: physical("local/free") })).toBe("anthropic/claude");
+			expect(told("chain-serves")).toMatchObject([{ link: "local/free" }, { link: "anthropic/claude", isPaid: true }]);
+		},
+	);
 
-	it("after output keeps its words: nothing that was shown is asked for again", async () => {
+	it("a link that fails after output keeps its words: nothing that was shown is asked for again", async () => {
 		await spendAll();
 		await route();
 		expect(await failsWith("401", { content: [{ type: "text", text: "half" }] })).toBeUndefined();
 		expect(await routed()).toBe("anthropic/claude");
 	});
 
-	it("for a moment is left to the host's own retry, and closed at the second time", async () => {
+	it("a link for a moment is left to the host's own retry, and closed at the second time", async () => {
 		await spendAll();
 		await route();
 		expect(await failsWith("503 overloaded")).toBeUndefined();
@@ -378,7 +381,7 @@ describe("a link that fails", () => {
 		expect(await routed({ reason: "retry", failed: physical("local/free") })).toBe("openai-codex/gpt-5.5");
 	});
 
-	it("as the last one leaves the turn to the pool, whose loop has the words for it", async () => {
+	it("a link as the last one leaves the turn to the pool, whose loop has the words for it", async () => {
 		setChain(["local/free"]);
 		await spendAll();
 		await route();
@@ -388,7 +391,7 @@ describe("a link that fails", () => {
 		expect(await routed({ reason: "retry", failed: physical("local/free") })).toBe("openai-codex/gpt-5.5");
 	});
 
-	it("for want of a sign-in is asked again once another one is stored, for quota after a while", async () => {
+	it("a link is asked again once another sign-in is stored, or its quota has had a while", async () => {
 		await spendAll(NOW + 24 * HOUR_MS);
 		piAuth.marks.set("local", "key one");
 		await failsWith("401");

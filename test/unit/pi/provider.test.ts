@@ -160,7 +160,7 @@ describe("the key that other extensions get", () => {
 		expect(pi.registrations.slice(1)).toEqual([{ call: "register", config: { apiKey: "token of b" } }]);
 	});
 
-	it("is not given where we are not registered", () => {
+	it("the key that other extensions get is not given where we are not registered", () => {
 		keyForOthers = "token of a";
 		const provider = register("a");
 		keyForOthers = "token of b";
@@ -254,7 +254,7 @@ describe("the place in a registry that goes by the api", () => {
 		expect(pi.registrations).toHaveLength(1);
 	});
 
-	it("is not taken back once we are switched off", async () => {
+	it("the place in a registry that goes by the api is not taken back once we are switched off", async () => {
 		asGlobalHost();
 		const provider = register("a");
 		onInnerCall = () => {
@@ -380,7 +380,7 @@ describe("a request for a Codex model", () => {
 		expect([harness.tries, requestedAt]).toEqual([["a"], [ours.baseUrl]]);
 	});
 
-	it("may come without options", async () => {
+	it("a request for a Codex model may come without options", async () => {
 		register("a");
 		expect((await collect(stream(ours, CONTEXT))).at(-1)?.type).toBe("done");
 	});

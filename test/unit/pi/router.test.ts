@@ -263,7 +263,7 @@ function escaped(text: string): string {
 }
 
 describe("help and path", () => {
-	it("have one line for each subcommand, and for each place", async () => {
+	it("help and path have one line for each subcommand, and for each place", async () => {
 		const help = await run("help");
 		const lines = help.split("\n");
 		expect(lines).toHaveLength(LISTED.length + 1);
@@ -275,7 +275,7 @@ describe("help and path", () => {
 });
 
 describe("completions", () => {
-	it("are the subcommands, as far as they fit", () => {
+	it("completions are the subcommands, as far as they fit", () => {
 		expect(offered("")).toEqual(["dashboard", ...COMMANDS.map(({ name }) => name)]);
 		expect(offered("re")).toEqual(["remove", "rename", "refresh", "redeem", "reset", "share"]);
 		expect(offered("res")).toEqual(["reset", "refresh"]);
@@ -283,14 +283,14 @@ describe("completions", () => {
 		expect(offered("zz")).toBeNull();
 	});
 
-	it("are none once a choice is complete: an open list would swallow the Enter", () => {
+	it("completions are none once a choice is complete: an open list would swallow the Enter", () => {
 		expect(offered("show")).toBeNull();
 		expect(offered("use work")).toBeNull();
 		expect(offered("reset quota")).toBeNull();
 		expect(offered("show --json")).toBeNull();
 	});
 
-	it("hold all words, because they replace all that was typed", () => {
+	it("completions hold all words, because they replace all that was typed", () => {
 		expect(offered("use ")).toEqual(["use work", "use home", "use off", "use out", "use auto"]);
 		expect(offered("use H")).toEqual(["use home"]);
 		expect(offered("use HOME")).toBeNull();
@@ -316,7 +316,7 @@ describe("completions", () => {
 		expect(offered('only "day job" wo')).toEqual(['only "day job" work']);
 	});
 
-	it("offer what can be done: only accounts that are off can be switched on, and the other way round", () => {
+	it("completions offer what can be done: only accounts that are off can be switched on, and the other way round", () => {
 		expect(offered("enable ")).toEqual(["enable off"]);
 		expect(offered("disable ")).toEqual(["disable work", "disable home", "disable out"]);
 		expect(offered("refresh ")).toEqual(["refresh work", "refresh home", "refresh off", "refresh out", "refresh all"]);
@@ -324,7 +324,7 @@ describe("completions", () => {
 		expect(offered("rename work ")).toBeNull();
 	});
 
-	it("go on after the first word, with the options that are left", () => {
+	it("completions go on after the first word, with the options that are left", () => {
 		expect(offered("add ")).toEqual(["add --device", "add --undo"]);
 		expect(offered("add lap ")).toEqual(["add lap --device"]);
 		expect(offered("add lap --u")).toBeNull();
@@ -355,7 +355,7 @@ describe("completions", () => {
 		expect(offered("reset backups ")).toEqual(["reset backups --yes"]);
 	});
 
-	it("begin with what stands there where that is whole, so that an Enter after a blank adds nothing", async () => {
+	it("completions begin with a whole word that stands there, so that an Enter after a blank adds nothing", async () => {
 		const first = async (typed: string) => (await cli.command.getArgumentCompletions(typed))?.[0];
 		expect(await first("")).toMatchObject({ value: "dashboard", label: "dashboard" });
 		expect(await first("show ")).toMatchObject({ value: "show ", label: "show" });
@@ -366,7 +366,7 @@ describe("completions", () => {
 		expect((await first("show -"))?.value).toBe("show --json");
 	});
 
-	it("have descriptions that end with a clause, so that pi's list cuts few words", async () => {
+	it("completions have descriptions that end with a clause, so that pi's list cuts few words", async () => {
 		const described = async () => {
 			const offers = await cli.command.getArgumentCompletions("");
 			return new Map(offers?.map(({ value, description }) => [value, description]));
@@ -386,7 +386,7 @@ describe("completions", () => {
 		expect((await at(200)).get("use")).toBe(COMMANDS.find(({ name }) => name === "use")?.summary);
 	});
 
-	it("show no e-mails to a person who hides them", async () => {
+	it("completions show no e-mails to a person who hides them", async () => {
 		const descriptions = async () =>
 			(await cli.command.getArgumentCompletions("use "))?.map(({ description }) => description);
 		expect(await descriptions()).toContain("work@example.test");
@@ -396,7 +396,7 @@ describe("completions", () => {
 });
 
 describe("commands that cannot be loaded", () => {
-	it("are one line and a trace of the cause, and are looked for again with the next command", async () => {
+	it("commands are one line and a trace of the cause, and are looked for again with the next command", async () => {
 		const pi = aPi();
 		let isThere = false;
 		registerCommand(pi.api, {

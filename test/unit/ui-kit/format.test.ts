@@ -134,7 +134,7 @@ describe("a label as it is typed in a command", () => {
 });
 
 describe("the beginning of a text that is too long", () => {
-	it("is as much of it as fits, in whole characters", () => {
+	it("the beginning of a text that is too long is as much of it as fits, in whole characters", () => {
 		expect(["cut me", "職場の人", "👩‍👩‍👧👩‍👩‍👧👩‍👩‍👧", "e\u0301te\u0301s"].map((text) => truncate(text, 4))).toEqual([
 			"cut…",
 			"職…",

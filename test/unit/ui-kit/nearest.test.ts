@@ -51,12 +51,12 @@ describe("what may have been meant", () => {
 		["of", ["off"]],
 		["ren", ["rename"]],
 		["ｓｈｏｕ", ["show"]],
-	])("by %j is %j", (typed, meant) => {
+	])("what is meant by %j is %j", (typed, meant) => {
 		expect(nearest(typed, commands)).toEqual(meant);
 	});
 
 	it.each(["", "x", "xyz", "foobar", "frobnicate", "dashboard", "r", "re", "logout", "a".repeat(1000)])(
-		"by %j is not guessed: nothing is near, or too much is",
+		"what is meant by %j is not guessed: nothing is near, or too much is",
 		(typed) => {
 			expect(nearest(typed, commands)).toEqual([]);
 		},

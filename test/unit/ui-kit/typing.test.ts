@@ -64,7 +64,7 @@ describe("a key that is pressed alone", () => {
 });
 
 describe("text", () => {
-	it.each([0, 5, 40, 140])("is no key where letters follow each other, %i ms apart", (gap) => {
+	it.each([0, 5, 40, 140])("text is no key where letters follow each other, %i ms apart", (gap) => {
 		expect(type(gap, ..."xe bert").filter((each) => each.startsWith("key"))).toEqual([]);
 		expect(heard.map((each) => each.slice(5)).join("")).toBe("xe bert");
 	});
@@ -75,7 +75,7 @@ describe("text", () => {
 		expect(type(gap, ...`${ENTER}${ENTER}a\r`).filter((each) => each.startsWith("key"))).toEqual([]);
 	});
 
-	it("is what a paste brings, whatever is in it", () => {
+	it("text is what a paste brings, whatever is in it", () => {
 		expect(type(0, "\x1b[200~x\r\ny\x1b[201~", "\x1b[200~\x1b[201~")).toEqual(["text x y"]);
 	});
 
@@ -83,7 +83,7 @@ describe("text", () => {
 		expect(type(10, ..."jk?").at(-1)).toBe("text jk?");
 	});
 
-	it("is what one piece of input of several letters is", () => {
+	it("text is what one piece of input of several letters is", () => {
 		expect(type(0, "xe")).toEqual(["text xe"]);
 	});
 

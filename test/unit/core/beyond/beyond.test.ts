@@ -452,7 +452,7 @@ describe("money, credits and resets", () => {
 		fc.record({ type: fc.constant("later" as const), ms: fc.constantFrom(MINUTE_MS, HOUR_MS, 4 * DAY_MS) }),
 	);
 
-	it("are never spent without the yes that each asks, whatever refusals, kills and restarts come in between", async () => {
+	it("money is never spent without the yes that it asks, whatever refusals, kills and restarts come between", async () => {
 		const met = { credits: 0, reserveModel: 0, redeemed: 0, chain: 0, questions: 0, kills: 0 };
 		const wrong: string[] = [];
 		await fc.assert(

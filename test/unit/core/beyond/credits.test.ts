@@ -20,7 +20,7 @@ const told = (harness: Harness) => harness.told.filter(({ type }) => type === "o
 const hasServed = (harness: Harness, id: string) => void harness.affinity.served("s", id);
 
 describe("bought credits", () => {
-	it("are not touched while another account has included quota: the session moves to it", async () => {
+	it("bought credits are not touched while another account has included quota: the session moves to it", async () => {
 		const harness = createHarness(anAccount("a"), anAccount("b"));
 		hasServed(harness, "a");
 		harness.pool.noteUsage("a", onCredits());
@@ -33,7 +33,7 @@ describe("bought credits", () => {
 		});
 	});
 
-	it("are spent by the session on that account when nothing else is left, and reported once", async () => {
+	it("bought credits are spent by the session on that account when nothing else is left, and reported once", async () => {
 		const harness = createHarness(anAccount("a"), anAccount("b"));
 		hasServed(harness, "a");
 		harness.pool.noteUsage("a", onCredits());
@@ -46,7 +46,7 @@ describe("bought credits", () => {
 		expect(told(harness)).toHaveLength(1);
 	});
 
-	it("are spent by no session that is not on the account, pinned or not", async () => {
+	it("bought credits are spent by no session that is not on the account, pinned or not", async () => {
 		const harness = createHarness(anAccount("a"), anAccount("b"));
 		hasServed(harness, "b");
 		harness.pool.noteUsage("a", onCredits());
@@ -57,7 +57,7 @@ describe("bought credits", () => {
 		expect([harness.tries, harness.exhaustions[0]?.cooling]).toEqual([[], 2]);
 	});
 
-	it("are not moved onto when an account is refused within a request", async () => {
+	it("bought credits are not moved onto when an account is refused within a request", async () => {
 		const harness = createHarness(anAccount("a"), anAccount("b"));
 		harness.pool.noteUsage("b", onCredits());
 		harness.play("a", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 3600 } }));
@@ -65,7 +65,7 @@ describe("bought credits", () => {
 		expect(harness.tries).toEqual(["a"]);
 	});
 
-	it("are left for one that is pinned as for any other", async () => {
+	it("bought credits are left for one that is pinned as for any other", async () => {
 		const harness = createHarness(anAccount("a"), anAccount("b"));
 		hasServed(harness, "a");
 		await harness.pool.pin("a");
@@ -77,14 +77,14 @@ describe("bought credits", () => {
 		["is the only one", [anAccount("a")]],
 		["is the only one that is signed in", [anAccount("a"), anAccount("b", { needsLogin: { reason: "x", at: NOW } })]],
 		["is the only one that is switched on", [anAccount("a"), anAccount("b", { enabled: false })]],
-	])("are spent as pi would by an account that %s", async (_name, rows) => {
+	])("bought credits are spent as pi would by an account that %s", async (_name, rows) => {
 		const harness = createHarness(...rows);
 		harness.pool.noteUsage("a", onCredits());
 		expect((await harness.ask()).text).toBe("from a");
 		expect(told(harness)).toHaveLength(1);
 	});
 
-	it("end with a refusal: the account cools as ever", async () => {
+	it("bought credits end with a refusal: the account cools as ever", async () => {
 		const harness = createHarness(anAccount("a"));
 		harness.pool.noteUsage("a", onCredits());
 		harness.play("a", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 3600 } }));
@@ -93,7 +93,7 @@ describe("bought credits", () => {
 		expect(harness.tries).toEqual(["a"]);
 	});
 
-	it("are waited with for an account that only rests", async () => {
+	it("bought credits are waited with for an account that only rests", async () => {
 		const harness = createHarness(anAccount("a"), anAccount("b"));
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs: MINUTE_MS } };
 		hasServed(harness, "a");
@@ -110,7 +110,7 @@ describe("bought credits", () => {
 		expect((await harness.ask()).text).toBe("from a");
 	});
 
-	it("are not spent because the others are doubted", async () => {
+	it("bought credits are not spent because the others are doubted", async () => {
 		const harness = createHarness(anAccount("a"), anAccount("b"));
 		hasServed(harness, "a");
 		harness.pool.noteUsage("a", onCredits());
@@ -118,7 +118,7 @@ describe("bought credits", () => {
 		expect((await harness.ask()).text).toBe("from b");
 	});
 
-	it("are no reason to leave out a seat whose quota they are", async () => {
+	it("bought credits are no reason to leave out a seat whose quota they are", async () => {
 		const harness = createHarness(anAccount("a"), anAccount("b"));
 		harness.pool.noteUsage("a", aSnapshot({ source: "api", credits: FUNDED }));
 		harness.pool.noteUsage("b", aSnapshot({ source: "api", windows: [week(95, 6 * DAY_MS)] }));
@@ -128,7 +128,7 @@ describe("bought credits", () => {
 		expect((await harness.ask()).text).toBe("from a");
 	});
 
-	it("are never used before included quota, and only by a session on that account", async () => {
+	it("bought credits are never used before included quota, and only by a session on that account", async () => {
 		const percent = fc.constantFrom(0, 40, 99.6, 100, 100, 100, 104);
 		const aUsage = fc.record({
 			windows: fc.array(fc.record({ usedPercent: percent, windowMinutes: fc.constantFrom(300, 10_080) }), {

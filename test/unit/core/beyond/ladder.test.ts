@@ -123,7 +123,7 @@ describe("what may serve once all included quota is out", () => {
 		},
 	);
 
-	it.each(CREDITS_CONSENTS)("of the session's own credits, is left to the plan alone: credits=%s", (credits) => {
+	it.each(CREDITS_CONSENTS)("what a session's own credits pay is left to the plan alone: credits=%s", (credits) => {
 		const beyond = settings({ credits });
 		const setting = { served: "a", leavesOwnCredits: !goesOnWithOwnCredits(beyond) };
 		const plan = planOf([funded("a"), cooling("b")], setting);
@@ -135,7 +135,7 @@ describe("what may serve once all included quota is out", () => {
 		expect(offers).toEqual({ own: [], allow: [], ask: ["credits a: ask", "wait: ask"], never: ["wait: ask"] }[credits]);
 	});
 
-	it.each(CREDITS_CONSENTS)("of a pool of one on credits, is left to the plan alone: credits=%s", (credits) => {
+	it.each(CREDITS_CONSENTS)("what a pool of one pays with credits is left to the plan alone: credits=%s", (credits) => {
 		const beyond = settings({ credits });
 		const plan = planOf([funded("a")], { leavesOwnCredits: !goesOnWithOwnCredits(beyond) });
 		expect(plan.next?.id).toBe(credits === "own" || credits === "allow" ? "a" : undefined);
@@ -146,7 +146,7 @@ describe("what may serve once all included quota is out", () => {
 		["an account with quota rests for a moment", [funded("a"), resting("b", 30_000)]],
 		["an account with quota rests for longer than a request waits", [funded("a"), resting("b", HOUR_MS)]],
 		["its sign-in was refused a moment ago", [funded("a"), cooling("b", { reason: "unauthorized" })]],
-	])("is no credits, no reserve model and no reset while %s", (_name, pool) => {
+	])("what may serve once quota is out, is no credits, no reserve model and no reset while %s", (_name, pool) => {
 		const all = facts({ reserveModels: [luna("a"), luna("b")], resetCredits: [reset("a"), reset("b")] });
 		const plan = planOf(pool);
 		expect(isIncludedOut(plan)).toBe(false);
@@ -218,7 +218,7 @@ describe("what may serve once all included quota is out", () => {
 		expect(told(own)[0]).toBe("reserve-model c: given");
 	});
 
-	it("is one reset credit at most, the best of accounts that are out", () => {
+	it("what may serve once quota is out, is one reset credit at most, the best of accounts that are out", () => {
 		const all = facts({ resetCredits: [reset("z"), reset("b"), reset("a")] });
 		expect(told(ladder(planOf([cooling("a"), cooling("b")]), settings(), all))).toEqual([
 			"reset-credit b credit of b: ask",

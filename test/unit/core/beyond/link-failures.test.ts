@@ -32,7 +32,7 @@ describe("the words of another provider", () => {
 		expect(failureIn(words).afterMs).toBe(afterMs);
 	});
 
-	it("are read in linear time, and only where they begin", () => {
+	it("the words of another provider are read in linear time, and only where they begin", () => {
 		for (const piece of ["429 retry ", "model ", "retry 1"]) expect(isLinear(failureIn, piece)).toBe(true);
 		expect(failureIn(`${"x".repeat(3000)} 429`).kind).toBe("unreached");
 	});
@@ -47,7 +47,7 @@ describe("a link that failed", () => {
 		failures = createLinkFailures(clock);
 	});
 
-	it("without quota is closed until its reset, else for 15 minutes", () => {
+	it("a link that failed without quota is closed until its reset, else for 15 minutes", () => {
 		failures.failed("a/b", { kind: "quota", afterMs: undefined }, mark);
 		failures.failed("c/d", { kind: "quota", afterMs: 60 * MINUTE_MS }, mark);
 		clock.at += 14 * MINUTE_MS;
@@ -63,7 +63,7 @@ describe("a link that failed", () => {
 		expect(failures.closure("a/b", mark)).toBeUndefined();
 	});
 
-	it("for its sign-in is closed until other credentials are stored", () => {
+	it("a link that failed for its sign-in is closed until other credentials are stored", () => {
 		failures.failed("a/b", { kind: "sign-in", afterMs: undefined }, mark);
 		clock.at += 24 * 60 * MINUTE_MS;
 		expect(failures.closure("a/b", mark)?.kind).toBe("sign-in");
@@ -71,7 +71,7 @@ describe("a link that failed", () => {
 		expect(failures.closure("a/b", mark)).toBeUndefined();
 	});
 
-	it("for its model is closed for the session", () => {
+	it("a link that failed for its model is closed for the session", () => {
 		failures.failed("a/b", { kind: "model", afterMs: undefined }, mark);
 		clock.at += 24 * 60 * MINUTE_MS;
 		expect(failures.closure("a/b", () => "key-2")?.kind).toBe("model");

@@ -38,7 +38,7 @@ describe("a reserve model", () => {
 		["the workspace of its account is out of quota", [aCooldown({ reason: "workspace_limit" })]],
 		["another limit of its account is spent", [aCooldown(), aCooldown({ scope: "limit:spark" })]],
 		["it was closed, and that is over", [aCooldown(), aCooldown({ scope: SCOPE, until: NOW - 1 })]],
-	])("can serve while %s", (_name, cooldowns) => {
+	])("a reserve model can serve while %s", (_name, cooldowns) => {
 		expect(opened(LUNA, cooldowns)).toBe(LUNA);
 	});
 
@@ -49,7 +49,7 @@ describe("a reserve model", () => {
 		["the sign-in of its account was refused", [aCooldown({ reason: "unauthorized" })]],
 		["its account's workspace is disabled", [aCooldown(), aCooldown({ reason: "workspace_disabled" })]],
 		["the included quota is there, and only a limit of one model is spent", [aCooldown({ scope: "limit:spark" })]],
-	])("cannot serve while %s", (_name, cooldowns) => {
+	])("a reserve model cannot serve while %s", (_name, cooldowns) => {
 		expect(opened(LUNA, cooldowns)).toBeUndefined();
 	});
 
@@ -60,7 +60,7 @@ describe("a reserve model", () => {
 		["nothing tells which model it stands for", { ...LUNA, visibleModel: "" }, {}],
 		["its account is off", LUNA, { enabled: false }],
 		["its account has to sign in again", LUNA, { needsLogin: { reason: "x", at: NOW } }],
-	])("cannot serve where %s", (_name, reserveModel, account) => {
+	])("a reserve model cannot serve where %s", (_name, reserveModel, account) => {
 		expect(opened(reserveModel, [aCooldown()], account)).toBeUndefined();
 	});
 
@@ -93,7 +93,7 @@ describe("the included quota of an account", () => {
 		["the account is asked to slow down", { cooldowns: [aCooldown({ reason: "rate_limit" })] }, false],
 		["a limit of one model is spent", { cooldowns: [aCooldown({ scope: "limit:spark" })] }, false],
 		["that cooldown is over", { cooldowns: [aCooldown({ until: NOW })] }, false],
-	])("where %s, counts as spent: %o", (_name, known, isSpent) => {
+	])("the included quota counts as spent where %s: %o", (_name, known, isSpent) => {
 		expect(isIncludedSpent(known, NOW)).toBe(isSpent);
 	});
 });
@@ -109,11 +109,11 @@ describe("whether a spent account has a reserve model", () => {
 		["it has credits, and was asked a quarter of an hour ago", { usage: spent, reserveAskedAt: NOW - 900_000 }, true],
 		["it has credits, and was asked just now", { usage: spent, reserveAskedAt: NOW - 899_000 }, false],
 		["its quota is not spent", { usage: aSnapshot(), cooldowns: [aCooldown({ reason: "rate_limit" })] }, false],
-	])("is unknown where %s: %o", (_name, status, isUnknown) => {
+	])("a reserve model is unknown where %s: %o", (_name, status, isUnknown) => {
 		expect(isReserveUnknown(anAccount("a"), { cooldowns: [], strikes: 0, ...status }, NOW)).toBe(isUnknown);
 	});
 
-	it("is not asked of one that is off, or has to sign in again", () => {
+	it("a reserve model is not asked of one that is off, or has to sign in again", () => {
 		for (const row of [{ enabled: false }, { needsLogin: { reason: "x", at: NOW } }]) {
 			expect(isReserveUnknown(anAccount("a", row), { cooldowns: refused, strikes: 0 }, NOW)).toBe(false);
 		}
@@ -176,7 +176,7 @@ describe("a refusal on a reserve model", () => {
 		["a connection that broke", { message: "read ECONNRESET" }],
 		["a token that the host cannot read", { message: "Failed to extract accountId from token", unsent: true }],
 		["an unknown error of the server", { status: 418, message: "teapot" }],
-	])("for %s, is what it would be on the included quota", (_name, evidence) => {
+	])("a refusal on a reserve model for %s is what it would be on the included quota", (_name, evidence) => {
 		const { failure, mapped } = refusedWith(evidence);
 		expect(mapped).toBe(failure);
 	});
@@ -195,7 +195,7 @@ describe("a request on a reserve model", () => {
 		expect(standInFor(asked, LUNA, () => undefined)).toEqual({ model: asked.model, reserveModel: LUNA });
 	});
 
-	it("of a session on another model, becomes one of the model that answers, and goes nowhere else", () => {
+	it("a request on a reserve model becomes one of the model that answers, and goes nowhere else", () => {
 		const standIn = standInFor(request("gpt-6.2-sol", 999), LUNA, named);
 		expect(standIn?.model).toEqual({ ...luna, baseUrl: MODEL.baseUrl });
 	});

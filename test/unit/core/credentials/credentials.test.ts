@@ -134,17 +134,17 @@ describe("a token that is good", () => {
 		expect(credentials.currentToken(ID)).toBe(FRESH.access);
 	});
 
-	it("is given without a pause", async () => {
+	it("a token that is good is given without a pause", async () => {
 		await ask();
 		expect(pauses).toEqual([]);
 	});
 
-	it("is what another process has stored meanwhile", async () => {
+	it("a token that is good is what another process has stored meanwhile", async () => {
 		accounts.rows = [{ ...row(), credential: issued(NOW + 1000) }];
 		expect(await ask()).toEqual({ kind: "ready", access: issued(NOW + 1000).access });
 	});
 
-	it("is none of an account that is gone", async () => {
+	it("a token that is good is none of an account that is gone", async () => {
 		expect(await credentials.accessToken("missing", {})).toMatchObject({ kind: "unavailable" });
 		expect(credentials.currentToken("missing")).toBeUndefined();
 	});
@@ -162,7 +162,7 @@ describe("a token that is due", () => {
 		expect(spent).toHaveLength(1);
 	});
 
-	it("is not renewed a moment before that", async () => {
+	it("a token that is due is not renewed a moment before that", async () => {
 		clock.at = NOW - 2 * MINUTE_MS;
 		expect(await ask()).toEqual({ kind: "ready", access: DUE.access });
 		expect(spent).toEqual([]);
@@ -253,7 +253,7 @@ describe("a token that has expired", () => {
 		expect([row().credential, spent]).toEqual([issued(NOW), [EXPIRED.refresh]]);
 	});
 
-	it("is not offered as the current token", () => {
+	it("a token that has expired is not offered as the current token", () => {
 		expect(credentials.currentToken(ID)).toBeUndefined();
 	});
 
@@ -317,7 +317,7 @@ describe("a token that has expired", () => {
 		expect(await ask()).toMatchObject({ kind: "ready" });
 	});
 
-	it("is not spent where the result could not be stored", async () => {
+	it("a token that has expired is not spent where the result could not be stored", async () => {
 		accounts.isFull = true;
 		expect(await ask()).toMatchObject({ kind: "unavailable", reason: expect.stringContaining("ENOSPC") });
 		expect(spent).toEqual([]);
@@ -391,7 +391,7 @@ describe("a token that has expired", () => {
 describe("a sign-in that is over", () => {
 	beforeEach(() => open(EXPIRED));
 
-	it("is flagged with its reason", async () => {
+	it("a sign-in that is over is flagged with its reason", async () => {
 		answer = () => ({ kind: "refused", code: "refresh_token_reused", closed: false });
 		expect(await ask()).toMatchObject({ kind: "signed-out", reason: "refresh_token_reused", closed: false });
 		expect(row()).toMatchObject({ needsLogin: { reason: "refresh_token_reused", at: NOW }, enabled: true });
@@ -404,7 +404,7 @@ describe("a sign-in that is over", () => {
 		expect(row()).toMatchObject({ enabled: false, disabledReason: "account_deactivated", needsLogin: undefined });
 	});
 
-	it("is not reported where another process has stored a newer token meanwhile", async () => {
+	it("a sign-in that is over is not reported where another process has stored a newer token meanwhile", async () => {
 		answer = () => {
 			accounts.rows = [{ ...row(), credential: issued(NOW + 1000) }];
 			return { kind: "refused", code: "refresh_token_reused", closed: false };
@@ -413,7 +413,7 @@ describe("a sign-in that is over", () => {
 		expect(row().needsLogin).toBeUndefined();
 	});
 
-	it("is not asked for once more with the same refresh token", async () => {
+	it("a sign-in that is over is not asked for once more with the same refresh token", async () => {
 		open(EXPIRED, { needsLogin: { reason: "revoked", at: NOW } });
 		expect((await ask()).kind).toBe("unavailable");
 		expect(spent).toEqual([]);
@@ -928,7 +928,7 @@ describe("pi's own login", () => {
 		expect(spent).toEqual([]);
 	});
 
-	it("is not touched while it is good", async () => {
+	it("pi's own login is not touched while it is good", async () => {
 		openLinked(FRESH);
 		await ask();
 		expect(inFile()).toBe(FRESH);
@@ -965,7 +965,7 @@ describe("a refusal for a reason that is not known", () => {
 		expect(row().needsLogin).toBeUndefined();
 	});
 
-	it("is counted across processes", async () => {
+	it("a refusal for a reason that is not known is counted across processes", async () => {
 		await ask();
 		clock.at += MINUTE_MS;
 		expect(await anotherProcess().accessToken(ID, {})).toMatchObject({ kind: "signed-out" });
@@ -1136,7 +1136,7 @@ describe("an exchange that was not answered", () => {
 	});
 
 	it.each([MINUTE_MS, -MINUTE_MS, DAY_MS, -DAY_MS])(
-		"is not tried again where a clock jumps by %i ms",
+		"an exchange that was not answered is not tried again where a clock jumps by %i ms",
 		async (jumpMs) => {
 			await ask();
 			clock.at += jumpMs;

@@ -35,7 +35,7 @@ const cool = (...ids: string[]) => {
 };
 
 describe("the token for others", () => {
-	it("is that of the account that the session is on, else that of the first choice", () => {
+	it("the token for others is that of the account that the session is on, else that of the first choice", () => {
 		expect(handout()()).toEqual(valid("a"));
 		harness.affinity.served("s", "b");
 		expect(handout()()).toEqual(valid("b"));
@@ -47,7 +47,7 @@ describe("the token for others", () => {
 		expect(handout()()).toEqual(valid("b"));
 	});
 
-	it("is one that is still valid, and without any the one that would be renewed", () => {
+	it("the token for others is one that is still valid, and without any the one that would be renewed", () => {
 		expired.add("a");
 		expect(handout()()).toEqual(valid("b"));
 		expired = new Set(["a", "b", "c"]);
@@ -82,7 +82,7 @@ describe("the token for others, where caps and sets hold", () => {
 		expect(handout()()).toBeUndefined();
 	});
 
-	it("is none of an account at its cap", () => {
+	it("the token for others, where caps and sets hold is none of an account at its cap", () => {
 		harness.settings = { ...harness.settings, caps: { a: { "5h": 20 }, b: { "5h": 20 }, c: { "5h": 20 } } };
 		const windows = [{ usedPercent: 90, windowMinutes: 300, resetsAt: harness.clock.now() + HOUR_MS }];
 		for (const id of ["a", "b"]) harness.pool.noteUsage(id, aSnapshot({ windows }));

@@ -394,14 +394,14 @@ describe("an account that cannot leave", () => {
 		expect([labels(), piAuth.login.kind]).toEqual([["work"], "oauth"]);
 	});
 
-	it("is no trouble where it has left already", async () => {
+	it("an account that cannot leave is no trouble where it has left already", async () => {
 		expect(await membership.remove(idOf("work"))).toEqual({ kind: "removed", isPiSignedOut: false });
 		expect(changes).toBe(0);
 	});
 });
 
 describe("an account that comes back", () => {
-	it("is that row only: what others have renewed or changed since stays", async () => {
+	it("an account that comes back is that row only: what others have renewed or changed since stays", async () => {
 		for (const name of ["work", "home"]) await add(name);
 		await membership.remove(idOf("work"));
 		const renewed = credentialOf("home", NOW + HOUR_MS);
@@ -425,7 +425,7 @@ describe("an account that comes back", () => {
 		expect(labels()).toEqual(["home", "work"]);
 	});
 
-	it("is the one that is named, also where another one was removed since", async () => {
+	it("an account that comes back is the one that is named, also where another one was removed since", async () => {
 		for (const name of ["work", "home"]) await add(name);
 		for (const name of ["work", "home"]) {
 			clock.at += 1000;
@@ -535,7 +535,7 @@ describe("accounts that were taken for two", () => {
 		return { older, newer };
 	}
 
-	it("are merged by a sign-in that proves it: the older one's id and name, the newest credential", async () => {
+	it("a sign-in merges doubled accounts: the older one's id and name, the newest credential", async () => {
 		const { older, newer } = await doubled();
 		await membership.setEnabled(older.id, false);
 		expect(await membership.join(proof, { source: "login" })).toMatchObject({ id: older.id, label: "mine" });
@@ -548,14 +548,14 @@ describe("accounts that were taken for two", () => {
 		expect(await membership.restore()).toBeUndefined();
 	});
 
-	it("are merged by a token that is looked at only", async () => {
+	it("doubled accounts are merged by a token that is looked at only", async () => {
 		const { older, newer } = await doubled();
 		await membership.recognise(proof);
 		expect(accounts.list()).toMatchObject([{ id: older.id, label: "mine", credential: bySub, formerIds: [newer.id] }]);
 		expect(backups().join()).toContain(JSON.stringify(bySeat.refresh));
 	});
 
-	it("are not written for a token that tells nothing new", async () => {
+	it("doubled accounts are not written for a token that tells nothing new", async () => {
 		await membership.join(proof, { source: "login" });
 		const before = scratch.text(FILE);
 		changes = 0;
@@ -564,7 +564,7 @@ describe("accounts that were taken for two", () => {
 		expect([scratch.text(FILE), changes]).toEqual([before, 0]);
 	});
 
-	it("are merged by a renewal, also where that is stored under the id that is gone", async () => {
+	it("doubled accounts are merged by a renewal, also where that is stored under the id that is gone", async () => {
 		const { older, newer } = await doubled();
 		await accounts.patch(newer.id, { credential: { ...proof, refresh: "renewed" } });
 		expect(accounts.list()).toMatchObject([{ id: older.id, credential: { refresh: "renewed" } }]);
@@ -573,14 +573,14 @@ describe("accounts that were taken for two", () => {
 		expect(accounts.list()).toMatchObject([{ id: older.id, credential: next }]);
 	});
 
-	it("keep a sign-in that works, though another one is newer", async () => {
+	it("doubled accounts keep a sign-in that works, though another one is newer", async () => {
 		const { older, newer } = await doubled();
 		await accounts.patch(newer.id, { needsLogin: { reason: "revoked", at: NOW } });
 		await membership.recognise(proof);
 		expect(accounts.list()).toMatchObject([{ id: older.id, credential: bySeat, needsLogin: undefined }]);
 	});
 
-	it("leave copies of what was given up, which push out no copy of a removed account", async () => {
+	it("doubled accounts leave copies of what was given up, which push out no copy of a removed account", async () => {
 		for (const name of ["a", "b", "c"]) {
 			await add(name);
 			await membership.remove(idOf(name));
@@ -605,7 +605,7 @@ describe("accounts that were taken for two", () => {
 		expect((await membership.restore())?.id).toBe(idOf("c"));
 	});
 
-	it("leave a copy of each sign-in that one account has given up", async () => {
+	it("doubled accounts leave a copy of each sign-in that one account has given up", async () => {
 		const third = tokenOf({ chatgpt_user_id: "me" }, undefined, NOW + HOUR_MS);
 		await doubled();
 		await membership.join(third, { source: "login" });
@@ -627,7 +627,7 @@ describe("accounts that were taken for two", () => {
 		expect(await membership.restore()).toBeUndefined();
 	});
 
-	it("are put back as one, whichever of their sign-ins is used again", async () => {
+	it("doubled accounts are put back as one, whichever of their sign-ins is used again", async () => {
 		const { older } = await doubled();
 		await membership.recognise(proof);
 		await membership.remove(older.id);
@@ -636,7 +636,7 @@ describe("accounts that were taken for two", () => {
 		expect(accounts.list()).toMatchObject([{ id: older.id }]);
 	});
 
-	it("are one also where two processes sign in at once, each with a token that tells less", async () => {
+	it("doubled accounts are one also where two processes sign in at once, each with a token that tells less", async () => {
 		const tokens = { fingerprint, identify: identityOf, issuedAt: (access: string) => tokenTimes(access).issuedAt };
 		const stores = [accounts, openAccountStore(scratch.path(FILE), () => undefined, clock.now)];
 		const processes = stores.map((store) => {
@@ -652,7 +652,7 @@ describe("accounts that were taken for two", () => {
 		expect(onDisk()).toMatchObject([{ credential: { refresh: other.refresh } }]);
 	});
 
-	it("stay pi's where pi's own login is the newer one, and ours where it is not", async () => {
+	it("doubled accounts stay pi's where pi's own login is the newer one, and ours where it is not", async () => {
 		const { newer } = await doubled();
 		await accounts.patch(newer.id, { linked: true });
 		await membership.recognise(proof);
@@ -666,7 +666,7 @@ describe("accounts that were taken for two", () => {
 		expect(accounts.list()).toMatchObject([{ linked: false, credential: bySub }]);
 	});
 
-	it("are merged whatever a file of an older version kept of them", async () => {
+	it("doubled accounts are merged whatever a file of an older version kept of them", async () => {
 		const { older, newer } = await doubled();
 		const stored = onDisk().map(({ claims: _, ...row }) => row);
 		scratch.write(FILE, { version: 2, accounts: stored });
@@ -674,7 +674,7 @@ describe("accounts that were taken for two", () => {
 		expect(accounts.list()).toMatchObject([{ id: older.id, formerIds: [newer.id], credential: proof }]);
 	});
 
-	it("are found again by what an older version made of a claim that no token carries any more", async () => {
+	it("doubled accounts are found by what an older version made of a claim that no token carries now", async () => {
 		const old = await membership.join(bySeat, { source: "login" });
 		const { claims: _, ...row } = onDisk()[0] ?? { id: "" };
 		const less = tokenOf({}, "auth0|me", NOW + HOUR_MS);
@@ -684,7 +684,7 @@ describe("accounts that were taken for two", () => {
 		expect(accounts.list()).toMatchObject([{ id: old?.id }]);
 	});
 
-	it("are as many as there are chains of equal claims, whatever order their tokens come in", async () => {
+	it("doubled accounts are as many as there are chains of equal claims, whatever order their tokens come in", async () => {
 		const person = fc.constantFrom("ann", "bob");
 		const token = fc.record({ person, seat: fc.boolean(), user: fc.boolean(), sub: fc.boolean() });
 		const useful = token.filter(({ seat, user, sub }) => seat || user || sub);

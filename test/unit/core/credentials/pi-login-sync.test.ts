@@ -316,7 +316,7 @@ describe("looks that overlap", () => {
 		return { open };
 	}
 
-	it("leave one account linked, the one that the file holds at last", async () => {
+	it("looks that overlap leave one account linked, the one that the file holds at last", async () => {
 		login("old");
 		await link.sync();
 		const { open: letGo } = gate();
@@ -332,7 +332,7 @@ describe("looks that overlap", () => {
 		expect(rows().map(({ label }) => label)).toEqual(["old", "a", "b"]);
 	});
 
-	it("become one more look, whatever the number of callers", async () => {
+	it("overlapping looks become one more look, whatever the number of callers", async () => {
 		const { open: letGo } = gate();
 		login("a");
 		const all = [link.sync(), link.sync(), link.sync()];
@@ -344,7 +344,7 @@ describe("looks that overlap", () => {
 		expect(linkedOnes()).toEqual(["a"]);
 	});
 
-	it("end for a caller that gives up, and go on for the others", async () => {
+	it("looks that overlap end for a caller that gives up, and go on for the others", async () => {
 		const { open: letGo } = gate();
 		login("a");
 		const controller = new AbortController();
@@ -359,7 +359,7 @@ describe("looks that overlap", () => {
 		expect(linkedOnes()).toEqual(["a"]);
 	});
 
-	it("do not come between a sign-in through pi and the login that it replaces", async () => {
+	it("looks that overlap do not come between a sign-in through pi and the login that it replaces", async () => {
 		const { open: letGo } = gate();
 		login("old");
 		const look = link.sync();

@@ -17,7 +17,7 @@ const hoursOf = (samples: readonly HistorySample[], accounts: readonly Sized[] =
 	[...demandOf(samples, accounts, NOW).hours].map((amount) => Math.round(amount * 10) / 10);
 
 describe("the demand of the last hours", () => {
-	it("is what was used between two figures, in the hour before the later one", () => {
+	it("the demand of the last hours is what was used between two figures, in the hour before the later one", () => {
 		expect(hoursOf([ago(6, 10), ago(3.5, 30), ago(1, 34)])).toEqual([0, 10, 10, 0, 4, 0]);
 	});
 
@@ -103,7 +103,7 @@ describe("the futures of a demand", () => {
 	const wanted = (from: number, to: number) =>
 		futures.map((future) => future.slice(from, to).reduce((sum, amount) => sum + amount, 0));
 
-	it("have the hours of the day, and the weekend, of the history", () => {
+	it("the futures of a demand have the hours of the day, and the weekend, of the history", () => {
 		expect(Math.min(...wanted(0, 5))).toBeGreaterThan(40);
 		expect(Math.max(...wanted(5, 21))).toBe(0);
 		// Saturday afternoon; then Monday afternoon.
@@ -111,12 +111,12 @@ describe("the futures of a demand", () => {
 		expect(wanted(72, 77).filter((sum) => sum > 20).length).toBeGreaterThan(13);
 	});
 
-	it("are the same for the same history, and differ among each other", () => {
+	it("the futures of a demand are the same for the same history, and differ among each other", () => {
 		expect(demandFutures({ hours, ...SIZES }, 19, 7 * 24)).toEqual(futures);
 		expect(new Set(wanted(0, 5)).size).toBeGreaterThan(2);
 	});
 
-	it("are apart on the whole as far as the mean of the days is uncertain", () => {
+	it("the futures of a demand are apart on the whole as far as the mean of the days is uncertain", () => {
 		/** The most that a future wants, to the least: of so many days that those which are drawn make no difference. */
 		const range = (amountOf: (day: number) => number, days: number) => {
 			const past = Float64Array.from({ length: days * 24 }, (_, hour) => amountOf(Math.floor(hour / 24)));
@@ -131,7 +131,7 @@ describe("the futures of a demand", () => {
 		expect(range(uneven, 8)).toBeGreaterThan(2.2);
 	});
 
-	it("are at a standstill where nothing was ever wanted", () => {
+	it("the futures of a demand are at a standstill where nothing was ever wanted", () => {
 		const idle = demandFutures({ hours: new Float64Array((5 * DAY_MS) / HOUR_MS), ...SIZES }, 3, 48);
 		expect(idle).toEqual(Array.from({ length: 3 }, () => new Float64Array(48)));
 	});

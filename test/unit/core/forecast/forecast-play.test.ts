@@ -66,7 +66,7 @@ describe("a future that is played", () => {
 		expect(whenOf(20, NOW + 5 * HOUR_MS)).toBeUndefined();
 	});
 
-	it("is the same every time, whatever was played before", () => {
+	it("a future that is played is the same every time, whatever was played before", () => {
 		const snapshot = poolOf([10, 30, 50], "round-robin");
 		const request = { modelId: undefined };
 		const player = createPlayer({ snapshot, request, serving: "a1", windowsPerWeek: 6, sessionPace: 30 });

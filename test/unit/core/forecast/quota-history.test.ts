@@ -64,7 +64,7 @@ describe("the history of quota", () => {
 		expect(Math.min(...kept.map(({ at }) => at))).toBeGreaterThanOrEqual(NOW - 365 * DAY_MS);
 	});
 
-	it("is the same when it is bounded again, in whatever order the samples come", () => {
+	it("the history of quota is the same when it is bounded again, in whatever order the samples come", () => {
 		const samples = busyDays(2, 60);
 		const once = boundedHistory(samples, NOW);
 		expect(boundedHistory(once, NOW)).toEqual(once);

@@ -49,7 +49,7 @@ describe("what a request has counted", () => {
 		expect(await entriesOf(harness, "s")).toEqual(["answered a gpt-5.5 s 10 0.25"]);
 	});
 
-	it("is the same for a request of no session, as that of a summary", async () => {
+	it("what a request has counted is the same for a request of no session, as that of a summary", async () => {
 		const harness = createHarness(anAccount("a"));
 		harness.play("a", toldBy(answered()));
 		expect(await entriesOf(harness)).toEqual(["answered a gpt-5.5 no session 10 0.25"]);

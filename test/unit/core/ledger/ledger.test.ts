@@ -62,7 +62,7 @@ describe("what is counted of a request", () => {
 });
 
 describe("days and months", () => {
-	it("are those of the local calendar, across the change of clocks, months and years", () => {
+	it("days and months are those of the local calendar, across the change of clocks, months and years", () => {
 		expect(dayOf(new Date(2026, 2, 29, 0, 30).getTime())).toBe("2026-03-29");
 		expect(dayOf(new Date(2026, 2, 29, 23, 30).getTime())).toBe("2026-03-29");
 		expect([daysBefore("2026-03-30", 1), daysBefore("2026-01-01", 1), daysBefore("2024-03-01", 1)]).toEqual([
@@ -75,13 +75,13 @@ describe("days and months", () => {
 });
 
 describe("the rows of a ledger", () => {
-	it("are added up where they are of one day, account, project and model", () => {
+	it("rows of a ledger are added up where they are of one day, account, project and model", () => {
 		const [sum, other] = merged([aRow({ cost: 0.1 }), aRow({ model: "m" }), aRow({ cost: 0.2, input: 4 })]);
 		expect(sum).toEqual(aRow({ requests: 2, cost: 0.3, input: 4 }));
 		expect(other?.model).toBe("m");
 	});
 
-	it("are days for ninety days, then months, and gone after five years", () => {
+	it("rows of a ledger are days for ninety days, then months, and gone after five years", () => {
 		const last = daysBefore(TODAY, DAYS_KEPT);
 		const kept = bounded(
 			[
@@ -102,7 +102,7 @@ describe("the rows of a ledger", () => {
 		]);
 	});
 
-	it("keep their sums, whatever is kept less finely for want of room", () => {
+	it("rows of a ledger keep their sums, whatever is kept less finely for want of room", () => {
 		const row = fc.record({
 			day: fc.integer({ min: -3, max: 1000 }),
 			account: fc.integer({ min: 0, max: 400 }),
@@ -123,7 +123,7 @@ describe("the rows of a ledger", () => {
 		);
 	});
 
-	it("stay within their bound with a thousand accounts over a year, and the last days stay whole", () => {
+	it("rows of a ledger stay within their bound with a thousand accounts over a year, and the last days stay whole", () => {
 		let rows: LedgerRow[] = [];
 		let requests = 0;
 		// One day a week in a wide run, in the core one a quarter; and each of the last seven.
@@ -144,7 +144,7 @@ describe("the rows of a ledger", () => {
 		expect(rows.filter(({ period, account }) => period === daysBefore(TODAY, 6) && account === "a7")).toHaveLength(1);
 	}, 100_000);
 
-	it("stay within their bound where one day alone has more than fits", () => {
+	it("rows of a ledger stay within their bound where one day alone has more than fits", () => {
 		const rows = Array.from({ length: MOST_ROWS + 1000 }, (_, at) =>
 			aRow({ account: `a${at % 300}`, project: `/p${at}` }),
 		);

@@ -85,7 +85,7 @@ describe("a cooldown", () => {
 		expect(ours.told[0]).toMatchObject({ scope: "account", reason: "usage_limit", until: NOW + HOUR_MS });
 	});
 
-	it("is no news where it held before the first look", () => {
+	it("a cooldown that is over is no news where it held before the first look", () => {
 		state.statusById.set("a", { cooldowns: [aCooldown()], strikes: 0 });
 		const late = aProcess();
 		late.pool.detectChanges();
@@ -118,7 +118,7 @@ describe("a cooldown", () => {
 		expect(theirs.heard().at(-1)).toBe("recovered a elsewhere");
 	});
 
-	it("is over by hand", async () => {
+	it("a cooldown that is ended by hand is over", async () => {
 		ours.pool.cool(account("a"), limit(), "gpt-5.5");
 		await ours.pool.clearCooldowns();
 		expect(ours.heard()).toEqual(["cooling a refusal", "recovered a reset"]);
@@ -160,7 +160,7 @@ describe("a lost sign-in", () => {
 		expect(ours.heard()).toEqual(["signed-out", "signed-out"]);
 	});
 
-	it("is not told by another process, which finds it flagged", () => {
+	it("a lost sign-in is not told by another process, which finds it flagged", () => {
 		ours.pool.signOut(account("a"), "access-a", "unauthorized");
 		theirs.pool.detectChanges();
 		expect([ours.heard(), theirs.heard()]).toEqual([["signed-out"], []]);
@@ -265,7 +265,7 @@ describe("the last account", () => {
 		expect(lastOnesOf(ours)).toHaveLength(1);
 	});
 
-	it("is not reported where the others were switched off by hand", async () => {
+	it("the last account is not reported where the others were switched off by hand", async () => {
 		for (const id of ["a", "b"]) await accounts.patch(id, { enabled: false });
 		ours.pool.setActive("c");
 		await hears(ours, [95]);

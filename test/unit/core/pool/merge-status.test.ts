@@ -65,7 +65,7 @@ const merged = (...statuses: readonly AccountStatus[]) =>
 	statuses.reduce((one, other) => mergeStatus(one, other, NOW), statuses[0] ?? NOTHING);
 
 describe("what two machines know of an account", () => {
-	it("is the same whichever of them joins it", () => {
+	it("what two machines know of an account is the same whichever of them joins it", () => {
 		fc.assert(
 			fc.property(aStatus, aStatus, (a, b) => {
 				expect(merged(a, b)).toEqual(merged(b, a));
@@ -74,7 +74,7 @@ describe("what two machines know of an account", () => {
 		);
 	});
 
-	it("is the same in whichever order three of them hear of each other", () => {
+	it("what two machines know of an account is the same in whichever order three of them hear of each other", () => {
 		fc.assert(
 			fc.property(aStatus, aStatus, aStatus, (a, b, c) => {
 				expect(merged(merged(a, b), c)).toEqual(merged(a, merged(b, c)));

@@ -87,11 +87,11 @@ describe("windows that the endpoint reports as spent after a reset", () => {
 		return mergeUsage({ cooldowns: [], strikes: 0, usage: full, redemption }, spent, NOW);
 	};
 
-	it("do not undo it within a minute, since the endpoint lags", () => {
+	it("windows that still look spent after a reset do not undo it within a minute, since the endpoint lags", () => {
 		expect(mergedAfter(2000)).toMatchObject({ usage: full, cooldowns: [] });
 	});
 
-	it("count after that", () => {
+	it("windows that still look spent after a reset count after that", () => {
 		expect(mergedAfter(120_000).cooldowns).toHaveLength(1);
 	});
 });

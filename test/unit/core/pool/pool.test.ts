@@ -329,7 +329,7 @@ describe("a cooldown", () => {
 });
 
 describe("an account that needs a person", () => {
-	it("is ready at no time", () => {
+	it("an account that needs a person is ready at no time", () => {
 		open(
 			anAccount("off", { enabled: false }),
 			anAccount("out", { needsLogin: { reason: "revoked", at: NOW } }),
@@ -637,7 +637,7 @@ describe("usage", () => {
 });
 
 describe("events", () => {
-	it("reach every listener, whatever another one does, until it leaves", () => {
+	it("events reach every listener, whatever another one does, until it leaves", () => {
 		const heard: string[] = [];
 		pool.subscribe(() => {
 			throw new Error("a stale session");
@@ -649,7 +649,7 @@ describe("events", () => {
 		expect(heard).toEqual(["changed"]);
 	});
 
-	it("tell of a listener's defect, of one that hears of that none, and of a session that was replaced none", () => {
+	it("events tell of a listener's defect, and of none where that listener or a replaced session is at fault", () => {
 		let thrown: Error = new TypeError("secret");
 		const leave = pool.subscribe(() => {
 			throw thrown;
@@ -662,14 +662,14 @@ describe("events", () => {
 		expect(JSON.stringify(told)).not.toContain("secret");
 	});
 
-	it("tell of an answer, and clear what went wrong before", () => {
+	it("events tell of an answer, and clear what went wrong before", () => {
 		state.statusById.set("a", { cooldowns: [], strikes: 2, lastError: { text: "rate-limit", at: NOW } });
 		pool.served("a", true, true);
 		expect(state.status("a")).toMatchObject({ strikes: 0, lastUsedAt: NOW, lastError: undefined });
 		expect(told.at(-1)).toEqual({ type: "served", account: "a", hasMoved: true, hasToldUsage: true });
 	});
 
-	it("tell of another active account once", () => {
+	it("events tell of another active account once", () => {
 		pool.setActive("a");
 		pool.setActive("a");
 		expect([pool.active(), typesTold()]).toEqual(["a", ["changed"]]);

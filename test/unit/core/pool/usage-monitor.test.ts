@@ -181,7 +181,7 @@ describe("usage", () => {
 		expect(askedFor()).toEqual(isAsked ? ["acct-a"] : []);
 	});
 
-	it("is not asked for again and again of an account whose reserve model alone is closed", async () => {
+	it("usage is not asked for again and again of an account whose reserve model alone is closed", async () => {
 		const reserveModel = { limitId: "reserve", wireModel: "gpt-reserve", visibleModel: "gpt-6-luna", windows: [] };
 		const usage = aSnapshot({ reserveModel, capturedAt: NOW - HOUR_MS });
 		open(
@@ -534,7 +534,7 @@ describe("usage behind a session's turns", () => {
 		expect(askedFor()).toEqual(["acct-b"]);
 	});
 
-	it("is not asked for of an account that is gone", async () => {
+	it("usage behind a session's turns is not asked for of an account that is gone", async () => {
 		await monitor.follow("gone", false);
 		expect(asked).toEqual([]);
 	});
@@ -597,7 +597,7 @@ describe("usage that fails to arrive", () => {
 		expect([state.live.size, state.pinnedId, pool.account("a")]).toEqual([0, undefined, anAccount("a")]);
 	});
 
-	it("is as if it had never failed once an answer has come", async () => {
+	it("usage that fails to arrive is as if it had never failed once an answer has come", async () => {
 		answer = () => Promise.reject(new Error("503"));
 		await timesOver(8);
 		expect(state.status("a").usageFailures).toBe(4);
@@ -628,7 +628,7 @@ describe("usage that fails to arrive", () => {
 		expect(askedFor()).toEqual(["acct-b"]);
 	});
 
-	it("is no failure where the session ended meanwhile", async () => {
+	it("usage that fails to arrive is no failure where the session ended meanwhile", async () => {
 		answer = (signal) =>
 			new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
 		const asking = monitor.follow("a", false);
@@ -638,7 +638,7 @@ describe("usage that fails to arrive", () => {
 		expect(state.status("a").usageFailures).toBeUndefined();
 	});
 
-	it("is not asked for any more where the session ended before its turn came", async () => {
+	it("usage that fails to arrive is not asked for any more where the session ended before its turn came", async () => {
 		const claims: (() => void)[] = [];
 		const { updateIf } = state;
 		state.updateIf = async (...claim) => {

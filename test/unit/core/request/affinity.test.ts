@@ -61,7 +61,7 @@ describe("a session", () => {
 		expect(affinity.account()).toBe("a");
 	});
 
-	it("is not taken for compacted because the one before it was", () => {
+	it("a session is not taken for compacted because the one before it was", () => {
 		affinity.begin("s", "a", NOW);
 		affinity.compacted();
 		affinity.begin("t", "b", NOW);

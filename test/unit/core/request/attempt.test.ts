@@ -102,14 +102,14 @@ describe("what is left", () => {
 });
 
 describe("the headers of a response", () => {
-	it("are read for usage once, however often the failure is looked at", async () => {
+	it("the headers of a response are read for usage once, however often the failure is looked at", async () => {
 		const { attempt, begin, reads } = aTry();
 		await respond(await begin(), 429, { "x-codex": "1", "x-spent": "1" });
 		for (let time = 0; time < 3; time += 1) attempt.evidence("refused");
 		expect(reads).toHaveLength(1);
 	});
 
-	it("say which limit an answer was given on, and a refusal does not", async () => {
+	it("the headers of a response say which limit an answer was given on, and a refusal does not", async () => {
 		const limits: (string | undefined)[] = [];
 		for (const status of [200, 429]) {
 			const { begin, answeredOn } = aTry();
@@ -170,7 +170,7 @@ describe("a try", () => {
 });
 
 describe("a response", () => {
-	it("is one to the caller, too, before anything is made of it", async () => {
+	it("a response is one to the caller, too, before anything is made of it", async () => {
 		const seen: number[] = [];
 		const { begin } = aTry({ onResponse: ({ status }) => void seen.push(status) });
 		const inner = await begin();
@@ -213,7 +213,7 @@ describe("a response", () => {
 });
 
 describe("evidence of a refusal", () => {
-	it("is the response's body over the words, with status, headers and windows", async () => {
+	it("evidence of a refusal is the response's body over the words, with status, headers and windows", async () => {
 		const { attempt, begin } = aTry({
 			fetch: answering('{"error":{"type":"usage_limit_reached","message":"limit","resets_in_seconds":60}}'),
 		});
@@ -233,7 +233,7 @@ describe("evidence of a refusal", () => {
 		expect(attempt.surfaced(told)).toBe("limit");
 	});
 
-	it("is the status alone where nothing else is shown, and says so to a person", async () => {
+	it("evidence of a refusal is the status alone where nothing else is shown, and says so to a person", async () => {
 		const { attempt, begin } = aTry();
 		const told = (await respond(await begin(), 429)) ?? "";
 		expect(attempt.evidence(told)).toMatchObject({ status: 429, headers: {} });
@@ -242,7 +242,7 @@ describe("evidence of a refusal", () => {
 		expect(attempt.surfaced(told)).not.toBe(told);
 	});
 
-	it("is the words where the host tells no more, and a frame in them", async () => {
+	it("evidence of a refusal is the words where the host tells no more, and a frame in them", async () => {
 		const { attempt, begin } = aTry();
 		await begin();
 		expect(attempt.evidence("The usage limit has been reached")).toMatchObject({

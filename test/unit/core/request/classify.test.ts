@@ -124,7 +124,7 @@ describe("the end of a cooldown", () => {
 	const limit = { status: 429, code: "usage_limit_reached" } as const;
 	const coolingOf = (evidence: FailureEvidence) => classify(evidence, context).cooling;
 
-	it("is the server's reset", () => {
+	it("the end of a cooldown is the server's reset", () => {
 		const windows = [{ usedPercent: 100, windowMinutes: 300, resetsAt: NOW + 2 * HOUR_MS }];
 		expect(coolingOf({ ...limit, resetsAt: NOW + 3 * HOUR_MS, windows })).toMatchObject({
 			until: NOW + 3 * HOUR_MS,
@@ -132,7 +132,7 @@ describe("the end of a cooldown", () => {
 		});
 	});
 
-	it("is the latest reset of the spent windows where the server told none", () => {
+	it("the end of a cooldown is the latest reset of the spent windows where the server told none", () => {
 		const windows = [
 			{ usedPercent: 100, windowMinutes: 300, resetsAt: NOW + 2 * HOUR_MS },
 			{ usedPercent: 100, windowMinutes: 10080, resetsAt: NOW + 3 * DAY_MS },
@@ -141,7 +141,7 @@ describe("the end of a cooldown", () => {
 		expect(coolingOf({ ...limit, windows })).toMatchObject({ until: NOW + 3 * DAY_MS, guessed: false });
 	});
 
-	it("is the person's setting, marked as a guess, where the server gives none", () => {
+	it("the end of a cooldown is the person's setting, marked as a guess, where the server gives none", () => {
 		expect(coolingOf(limit)).toMatchObject({ until: NOW + HOUR_MS, guessed: true });
 		expect(classify(limit, { ...context, cooldownMs: 5 * MINUTE_MS }).cooling).toMatchObject({
 			until: NOW + 5 * MINUTE_MS,
@@ -165,7 +165,7 @@ describe("the end of a cooldown", () => {
 		expect(coolingOf({ status: 429 })).toMatchObject({ until: NOW + MINUTE_MS, guessed: true });
 	});
 
-	it("is no word of when to come back: how long to hold back says nothing of a quota", () => {
+	it("the end of a cooldown is no word of when to come back: how long to hold back says nothing of a quota", () => {
 		expect(coolingOf({ ...limit, retryAfterMs: 5000 })).toMatchObject({ until: NOW + HOUR_MS, guessed: true });
 	});
 
@@ -265,7 +265,7 @@ describe("a token that is refused in words", () => {
 		"Could not validate your access token. Please log in again.",
 		"Encountered invalidated oauth token for user, failing request",
 		"Your session has expired.",
-	])("is renewed: %s", (message) => {
+	])("a token that is refused in words is renewed: %s", (message) => {
 		expect(classify({ message }, context)).toMatchObject({ kind: "unauthorized", remedy: "refresh-or-rotate" });
 	});
 });
@@ -295,7 +295,7 @@ describe("an account that is refused in words", () => {
 		["overloaded", "The server is too busy"],
 		["overloaded", "529"],
 		["overloaded", "HTTP 520"],
-	])("is found: %s by %s", (kind, words) => {
+	])("an account that is refused in words is found: %s by %s", (kind, words) => {
 		for (const message of [words, `Codex error: ${words}`])
 			expect([message, kindOf({ message })]).toEqual([message, kind]);
 	});
@@ -308,7 +308,7 @@ describe("an account that is refused in words", () => {
 		"This tool has a hard limits section",
 		"The file limit is 5 hours",
 		"The page is busy",
-	])("is no account for %s", (words) => {
+	])("an account that is refused in words is no account for %s", (words) => {
 		for (const status of [{}, { status: 400 }]) {
 			expect(classify({ ...status, message: words }, context)).toMatchObject({ kind: "other", cooling: undefined });
 		}
@@ -330,7 +330,7 @@ describe("a reset that the refusal did not tell", () => {
 	it.each<[string, UsageWindow[], number]>([
 		["of the spent window", [fullest, spent], NOW + 3 * DAY_MS],
 		["of the fullest window where none is spent", [free, fullest], NOW + 2 * HOUR_MS],
-	])("is known: that %s", (_name, windows, until) => {
+	])("a reset that the refusal did not tell is known: that %s", (_name, windows, until) => {
 		expect(withKnownReset(guess(), aSnapshot({ windows }), NOW)).toMatchObject({ until, guessed: false });
 	});
 
@@ -341,14 +341,14 @@ describe("a reset that the refusal did not tell", () => {
 		expect(withKnownReset(guess(), undefined, NOW)).toEqual(guess());
 	});
 
-	it("is that of its own limit", () => {
+	it("a reset that the refusal did not tell is that of its own limit", () => {
 		const limits = { codex_x: { windows: [fullest] } };
 		const usage = aSnapshot({ windows: [spent], limits });
 		expect(withKnownReset(guess("limit:codex_x"), usage, NOW).until).toBe(NOW + 2 * HOUR_MS);
 		expect(withKnownReset(guess("limit:constructor"), usage, NOW)).toEqual(guess("limit:constructor"));
 	});
 
-	it("is not looked for where the refusal told one, or is of no quota", () => {
+	it("a reset that the refusal did not tell is not looked for where the refusal told one, or is of no quota", () => {
 		const usage = aSnapshot({ windows: [spent] });
 		for (const cooling of [
 			{ ...guess(), guessed: false },

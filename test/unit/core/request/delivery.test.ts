@@ -61,7 +61,7 @@ describe("delivery", () => {
 		["an empty thought", { type: "thinking_end", contentIndex: 0, content: "", partial }],
 		["an empty text", textEnd("")],
 		["empty arguments", { type: "toolcall_delta", contentIndex: 0, delta: "", partial }],
-	])("does not commit at %s", async (_name, empty) => {
+	])("delivery does not commit at %s", async (_name, empty) => {
 		const { pushed, delivery } = await delivered(stream(start, empty, error));
 		expect(pushed).toEqual([]);
 		expect(failed(delivery)).toMatchObject({ isCommitted: false, final: error });

@@ -314,11 +314,11 @@ describe("the body of a refusal", () => {
 		["a length as usage calls it", { error: { reset_after_seconds: 3600 } }, { resetsAt: RESETS_AT }],
 		["a length in words", { error: { resets_at: "soon", resets_in_seconds: "1h" } }, {}],
 		["a date too far ahead to be true", { error: { resets_at: "2099-01-01T00:00:00Z" } }, {}],
-	])("may have %s", (_name, body, expected) => {
+	])("the body of a refusal may have %s", (_name, body, expected) => {
 		expect(evidenceFromBody(JSON.stringify(body), NOW)).toEqual(expected);
 	});
 
-	it.each(["null", "5", "[]", '"text"', "", "{", PAGE])("may be anything: %j", (body) => {
+	it.each(["null", "5", "[]", '"text"', "", "{", PAGE])("the body of a refusal may be anything: %j", (body) => {
 		expect(() => evidenceFromBody(body, NOW)).not.toThrow();
 		expect(evidenceFromBody(body, NOW).code).toBeUndefined();
 	});
@@ -386,15 +386,15 @@ describe("the words of an error event", () => {
 			'Codex error: {"type":"error","status":"401","error":{"code":"token_expired"}}',
 			{ status: 401, code: "token_expired" },
 		],
-	])("name a code: %s", (words, expected) => {
+	])("words of an error event name a code: %s", (words, expected) => {
 		expect(evidenceFromMessage(words, NOW)).toEqual({ message: words, ...expected });
 	});
 
-	it("are no code where they are a sentence", () => {
+	it("words of an error event are no code where they are a sentence", () => {
 		expect(evidenceFromMessage("Failed to fetch: rate_limit_exceeded", NOW).code).toBeUndefined();
 	});
 
-	it("are no frame anywhere else in a text", () => {
+	it("words of an error event are no frame anywhere else in a text", () => {
 		const text = `He said: Codex error: ${JSON.stringify(frame)}`;
 		expect(evidenceFromMessage(text, NOW)).toEqual({ message: text });
 	});
@@ -410,7 +410,7 @@ describe("the words of an error event", () => {
 		["Try again in 1m20s", undefined],
 		["Try again in 2 sunny days", undefined],
 		["Try again later", undefined],
-	])("tell how long to wait: %s", (words, retryAfterMs) => {
+	])("words of an error event tell how long to wait: %s", (words, retryAfterMs) => {
 		expect(evidenceFromMessage(words, NOW).retryAfterMs).toBe(retryAfterMs);
 	});
 });
@@ -429,11 +429,11 @@ describe("the headers of a refusal", () => {
 		["as nothing", { "retry-after": "" }, undefined],
 		["as a date of ISO 8601", { "retry-after": new Date(NOW + 20_000).toISOString() }, 20_000],
 		["as less than nothing", { "retry-after": "-5" }, undefined],
-	])("tell how long to wait: %s", (_name, headers, retryAfterMs) => {
+	])("the headers of a refusal tell how long to wait: %s", (_name, headers, retryAfterMs) => {
 		expect(evidenceFromHeaders(headers, NOW).retryAfterMs).toBe(retryAfterMs);
 	});
 
-	it("tell of a page of HTML", () => {
+	it("the headers of a refusal tell of a page of HTML", () => {
 		expect(evidenceFromHeaders({ "content-type": "text/html; charset=UTF-8" }, NOW).html).toBe(true);
 		expect(evidenceFromHeaders({ "content-type": "application/json" }, NOW).html).toBe(false);
 		expect(evidenceFromHeaders({}, NOW).html).toBe(false);
@@ -472,14 +472,14 @@ describe("the headers of a refusal", () => {
 		["the code that is known counts", { code: "token_expired" }, { code: "new" }, { code: "token_expired" }],
 		["else its body's", { code: "newer" }, { code: "new" }, { code: "new" }],
 		["the rest is of both", { retryAfterMs: 5 }, { resetsAt: 7 }, { retryAfterMs: 5, resetsAt: 7 }],
-	])("stand beside the body: %s", (_name, headers, body, expected) => {
+	])("the headers of a refusal stand beside the body: %s", (_name, headers, body, expected) => {
 		expect(together(headers, body)).toEqual(expected);
 	});
 });
 
 describe("adversarial words", () => {
 	it.each(["try again in 1", "try again in 1.", "1", "Codex error: {", "}", "{", "[", " ", "<", '{"error":'])(
-		"are read in time by their length, not by its square: %j over and over",
+		"adversarial words are read in time by their length, not by its square: %j over and over",
 		(piece) => {
 			const work = (text: string) => {
 				for (const words of [text, `Codex error: {${text}`, `try again in ${text}`]) evidenceFromMessage(words, NOW);

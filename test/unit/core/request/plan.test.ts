@@ -133,7 +133,7 @@ describe("a trial", () => {
 				cooldowns: [aCooldown(guess), aCooldown({ until: NOW + HOUR_MS, setAt: NOW, scope: "model:gpt-5.5" })],
 			}),
 		],
-	])("is not offered to an account %s", (_name, candidate) => {
+	])("a trial is not offered to an account %s", (_name, candidate) => {
 		expect(planOf([candidate]).trial).toBeUndefined();
 	});
 
@@ -144,7 +144,7 @@ describe("a trial", () => {
 		expect(planOf([cooling("a", told), older], { tried: new Set(["b"]) }).trial?.id).toBe("a");
 	});
 
-	it("is not put off by a trial that a wrong clock has dated ahead", () => {
+	it("a trial is not put off by a trial that a wrong clock has dated ahead", () => {
 		expect(planOf([cooling("a", guess, { trialAt: NOW + DAY_MS })]).trial?.id).toBe("a");
 	});
 });

@@ -46,7 +46,7 @@ describe("the choice among eligible accounts", () => {
 		]);
 	});
 
-	it("is the pinned one first, then the session's own", () => {
+	it("the choice among eligible accounts is the pinned one first, then the session's own", () => {
 		const all = [untouched, soon, late];
 		expect(ids(rank(all, context({ pinned: "late", affinity: "soon" })))).toEqual(["late", "soon", "untouched"]);
 		expect(ids(rank(all, context({ affinity: "late" })))).toEqual(["late", "untouched", "soon"]);
@@ -95,7 +95,7 @@ describe("the choice among eligible accounts", () => {
 		]);
 	});
 
-	it("is the roomiest where none has room", () => {
+	it("the choice among eligible accounts is the roomiest where none has room", () => {
 		const least = candidate("least", [fiveHours(95, HOUR_MS), week(10, DAY_MS)]);
 		const most = candidate("most", [fiveHours(85, HOUR_MS), week(10, 2 * DAY_MS)]);
 		expect(ids(rank([least, most], context()))).toEqual(["most", "least"]);
@@ -178,7 +178,7 @@ describe("an eligible account", () => {
 		expect(isEligible({ account, cooldowns: [aCooldown()], usage: undefined }, "gpt-5.5", NOW)).toBe(false);
 	});
 
-	it("is none that is switched off or must sign in, even when pinned", () => {
+	it("an eligible account is none that is switched off or must sign in, even when pinned", () => {
 		const off = candidate("off", [], { account: anAccount("off", { enabled: false }) });
 		const out = candidate("out", [], { account: anAccount("out", { needsLogin: { reason: "revoked", at: NOW } }) });
 		expect(rank([off, out], context({ pinned: "off", affinity: "out" }))).toEqual([]);
@@ -258,7 +258,7 @@ describe("the reserve", () => {
 		expect(ids(rank([monthly, other], context({ reserve: { "30d": 5 } }), "in-order"))).toEqual(["other", "monthly"]);
 	});
 
-	it("is none where none was asked for", () => {
+	it("the reserve is none where none was asked for", () => {
 		const empty = candidate("empty", [fiveHours(100, HOUR_MS), week(100, DAY_MS)]);
 		expect(ids(rank([empty, other], context({ reserve: { "5h": 0, "7d": 0 } }), "in-order"))).toEqual([
 			"empty",
@@ -315,7 +315,7 @@ describe("an account", () => {
 		expect(crowded(one(50, { usage: usage(50, "prolite") }), 6)).toBeDefined();
 	});
 
-	it("is not called crowded where it is pinned, or cannot serve anyway", () => {
+	it("an account is not called crowded where it is pinned, or cannot serve anyway", () => {
 		expect(crowded(one(90), 2, { pinned: "one" })).toBeUndefined();
 		expect(crowded(one(90, { cooldowns: [aCooldown()] }), 2)).toBeUndefined();
 		expect(crowded(one(90, { account: anAccount("one", { enabled: false }) }), 2)).toBeUndefined();
@@ -531,7 +531,7 @@ describe("any ranking", () => {
 		);
 	});
 
-	it("is the order of its terms, the first that differs deciding", () => {
+	it("any ranking is the order of its terms, the first that differs deciding", () => {
 		fc.assert(
 			fc.property(pools, contexts, policies, (pool, where, policy) => {
 				const verdicts = explain(pool, where, policy);
@@ -662,7 +662,7 @@ describe("the grounds of a choice", () => {
 		return selectionReason(plan, plan.next ?? anAccount("none"));
 	};
 
-	it("are what the next account lacks, of those that can still serve", () => {
+	it("the grounds of a choice are what the next account lacks, of those that can still serve", () => {
 		expect(grounds([]).decidedBy).toBe("list");
 		expect(grounds(["second"]).decidedBy).toBe("headroom");
 		expect(grounds(["first"]).terms).toContainEqual({ name: "list", value: 2, text: "number 2 of the list" });

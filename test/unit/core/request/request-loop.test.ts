@@ -195,7 +195,7 @@ describe("a request", () => {
 });
 
 describe("what the host is given", () => {
-	it("is the caller's own, but for the token", async () => {
+	it("what the host is given is the caller's own, but for the token", async () => {
 		const harness = someone("a");
 		await harness.ask({ reasoning: "high", headers: { "x-mine": "1" }, maxRetries: 2 });
 		expect(harness.options[0]).toMatchObject({
@@ -638,7 +638,7 @@ describe("a refusal that no row knows", () => {
 		]);
 	});
 
-	it("is not waited for", async () => {
+	it("a refusal that no row knows is not waited for", async () => {
 		const harness = someone("a", "b");
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs: 60_000 } };
 		harness.play("a", DENIED);
@@ -814,7 +814,7 @@ describe("a server that is at its limit", () => {
 		["as a throttled request", refused(429, { error: { message: CAPACITY } })],
 		["over a socket", failedWith(`Codex error: ${CAPACITY}`)],
 		["as a broken connection", failedWith("read ECONNRESET")],
-	])("may say so %s", async (_name, play) => {
+	])("a server that is at its limit may say so %s", async (_name, play) => {
 		const harness = someone("a", "b");
 		harness.repeated = /nothing at all/;
 		harness.play("a", play);
@@ -1086,7 +1086,7 @@ describe("waiting for an account", () => {
 		expect((await harness.ask()).text).toBe("from a");
 	});
 
-	it("is no longer in all than the person allows, however often it begins anew", async () => {
+	it("waiting for an account is no longer in all than the person allows, however often it begins anew", async () => {
 		const harness = waiting("a");
 		let asked = 0;
 		harness.tokens.set("a", () => {
@@ -1269,14 +1269,14 @@ describe("waiting for room", () => {
 		expect(harness.pauses.slice(0, -1)).toEqual(harness.pauses.slice(0, -1).map(() => 1000));
 	});
 
-	it("is no longer than the person allows, whatever chance says", async () => {
+	it("waiting for room is no longer than the person allows, whatever chance says", async () => {
 		const harness = crowded(40_000);
 		harness.dice = 0.9;
 		expect((await harness.ask()).text).toBe("from a");
 		expect(harness.clock.at).toBe(NOW + 40_000);
 	});
 
-	it.each(Object.keys(POLICIES) as PolicyName[])("is the same under %s", async (policy) => {
+	it.each(Object.keys(POLICIES) as PolicyName[])("waiting for room is the same under %s", async (policy) => {
 		const harness = crowded();
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, policy } };
 		expect((await harness.ask()).text).toBe("from a");
@@ -1609,7 +1609,7 @@ describe("the words that end a turn", () => {
 		["some are left untried", LIMIT, 1, /Send again to go on with 1 more/],
 		["sign-ins are lost", refused(401, { error: { code: "token_invalidated" } }), 5, /in a row were signed out/],
 		["another account takes over", SECOND_LIMIT, 5, /takes over after the retry delay/],
-	])("name no account where %s", async (_name, play, maxRotations, expected) => {
+	])("words that end a turn name no account where %s", async (_name, play, maxRotations, expected) => {
 		const harness = named();
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxRotations } };
 		for (const at of labels.keys()) harness.play(String(at), play);
@@ -1751,7 +1751,7 @@ describe("a summary, which has an id of its own", () => {
 });
 
 describe("many requests at once", () => {
-	it("share what is known, not their tries", async () => {
+	it("many requests at once share what is known, not their tries", async () => {
 		const harness = someone("a", "b", "c");
 		harness.play("a", LIMIT);
 		const outcomes = await Promise.all(["s", "t", "u"].map((sessionId) => harness.ask({ sessionId })));
@@ -1790,7 +1790,7 @@ describe("the faster tier", () => {
 		expect(await tierOf(harness, 0)).toBe(tier);
 	});
 
-	it("is not asked for by itself of an account that nothing is known of", async () => {
+	it("the faster tier is not asked for by itself of an account that nothing is known of", async () => {
 		const harness = within(someone("a"), "auto");
 		await harness.ask();
 		expect(await tierOf(harness, 0)).toBeUndefined();

@@ -123,7 +123,7 @@ describe("a request on a reserve model", () => {
 		});
 	});
 
-	it("of a session on another model, is one of the model that answers", async () => {
+	it("a reserve request of a session on another model is one of the model that answers", async () => {
 		const harness = aPool(answered());
 		harness.models.push(MODEL);
 		await serveOn(harness, { ...MODEL, id: "gpt-6.2-sol" });
@@ -176,7 +176,7 @@ describe("a refusal on a reserve model", () => {
 		["a workspace that is disabled", refused(403, { error: { code: "workspace_disabled" } })],
 		["no leave", refused(403, { error: { message: "Forbidden" } })],
 		["a frame that names it", failedWith("Codex error: gpt-reserve is not enabled")],
-	])("for %s closes it for a day, with one notice", async (_name, play) => {
+	])("a refusal on a reserve model for %s closes it for a day, with one notice", async (_name, play) => {
 		const harness = aPool(play);
 		expect(await serveOn(harness)).toMatchObject({ kind: "refused", failure: { remedy: "rotate" } });
 		expect(await serveOn(harness)).toMatchObject({ kind: "unavailable" });
@@ -189,7 +189,7 @@ describe("a refusal on a reserve model", () => {
 		expect(isOpen(harness)).toBe(true);
 	});
 
-	it("of the request itself is surfaced and closes nothing", async () => {
+	it("a refusal on a reserve model of the request itself is surfaced and closes nothing", async () => {
 		const harness = aPool(refused(400, { error: { code: "context_length_exceeded", message: "too long" } }));
 		expect(await serveOn(harness)).toMatchObject({ kind: "finished", failure: { kind: "request" } });
 		expect(isOpen(harness)).toBe(true);
@@ -255,12 +255,15 @@ describe("a turn of a spent pool", () => {
 		expect(harness.tries.at(-1)).toBe("a");
 	});
 
-	it.each(["always", "ask"] as const)("with %s, ends as ever where no account has one", async (reserveModel) => {
-		const harness = aSpentPool(reserveModel);
-		harness.onAskForReserve = () => undefined;
-		expect((await harness.ask()).words).toBe(gaveUp(harness));
-		expect(harness.tries).toEqual(["a", "b"]);
-	});
+	it.each(["always", "ask"] as const)(
+		"a turn of a spent pool with %s ends as ever where no account has one",
+		async (reserveModel) => {
+			const harness = aSpentPool(reserveModel);
+			harness.onAskForReserve = () => undefined;
+			expect((await harness.ask()).words).toBe(gaveUp(harness));
+			expect(harness.tries).toEqual(["a", "b"]);
+		},
+	);
 
 	it("names the reserve model and spends nothing of it where the person would have to be asked and cannot", async () => {
 		const harness = aSpentPool("ask");
@@ -277,7 +280,7 @@ describe("a turn of a spent pool", () => {
 	it.each([
 		["of a session on another model, says which one it changes to", "gpt-6.2-sol", true],
 		["of a session on the model that answers, changes nothing", MODEL.id, undefined],
-	])("has an offer that, %s", (_name, modelId, changesModel) => {
+	])("a turn of a spent pool has an offer that, %s", (_name, modelId, changesModel) => {
 		const harness = aSpentPool("ask");
 		harness.models.push(MODEL);
 		for (const id of ["a", "b"]) harness.pool.noteUsage(id, spent());

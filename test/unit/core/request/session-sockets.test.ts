@@ -17,7 +17,7 @@ describe("a session's sockets", () => {
 		expect(closed).toEqual(["s"]);
 	});
 
-	it("are closed for each session by itself, without a session for none", () => {
+	it("a session's sockets are closed for each session by itself, without a session for none", () => {
 		expect(sockets.claim(undefined, "a").mustNotShare).toBe(false);
 		use(undefined, "b");
 		sockets.forget(undefined);
@@ -35,13 +35,13 @@ describe("the sockets of a session that an account has used", () => {
 		closed.length = 0;
 	});
 
-	it("stay open while one account serves", () => {
+	it("used sockets stay open while one account serves", () => {
 		use("s", "a");
 		use("s", "a");
 		expect(closed).toEqual([]);
 	});
 
-	it("are closed before another account is used, and only then", () => {
+	it("used sockets are closed before another account is used, and only then", () => {
 		use("s", "b");
 		use("s", "b");
 		expect(closed).toEqual(["s"]);
@@ -49,7 +49,7 @@ describe("the sockets of a session that an account has used", () => {
 		expect(closed).toEqual(["s", "s"]);
 	});
 
-	it("are closed before another provider is asked, which keeps its own until an account is used", () => {
+	it("used sockets are closed before another provider is asked, which keeps its own until an account is used", () => {
 		const theirs = (provider: string) => sockets.claimOther("s", provider).release();
 		theirs("mine");
 		theirs("mine");
@@ -60,7 +60,7 @@ describe("the sockets of a session that an account has used", () => {
 		expect(sockets.claimOther(undefined, "mine").mustNotShare).toBe(false);
 	});
 
-	it("are closed when the session goes on with another model, and after the answer that is under way", () => {
+	it("used sockets are closed when the session goes on with another model, and after the answer that is under way", () => {
 		sockets.leaveSoon("t");
 		expect(closed).toEqual([]);
 		sockets.leaveSoon("s");
@@ -73,7 +73,7 @@ describe("the sockets of a session that an account has used", () => {
 		expect(closed).toEqual(["s", "s", "s"]);
 	});
 
-	it("are left to an answer under way, and another provider is asked on none of them", () => {
+	it("used sockets are left to an answer under way, and another provider is asked on none of them", () => {
 		const answer = sockets.claim("s", "a");
 		const theirs = sockets.claimOther("s", "mine");
 		expect([theirs.mustNotShare, closed]).toEqual([true, []]);
@@ -83,7 +83,7 @@ describe("the sockets of a session that an account has used", () => {
 		expect(closed).toEqual([]);
 	});
 
-	it("are closed before its reserve model is used, stay open while that serves, and are closed after it", () => {
+	it("used sockets are closed before a reserve model is used, stay open while it serves, and close after it", () => {
 		const onReserve = () => sockets.claim("s", "a", "gpt-reserve").release();
 		onReserve();
 		onReserve();
@@ -92,7 +92,7 @@ describe("the sockets of a session that an account has used", () => {
 		expect(closed).toEqual(["s", "s"]);
 	});
 
-	it("are not closed in mid-answer: another account's request goes without them", () => {
+	it("used sockets are not closed in mid-answer: another account's request goes without them", () => {
 		const first = sockets.claim("s", "a");
 		const second = sockets.claim("s", "b");
 		expect([first.mustNotShare, second.mustNotShare]).toEqual([false, true]);
@@ -101,13 +101,13 @@ describe("the sockets of a session that an account has used", () => {
 		expect(closed).toEqual([]);
 	});
 
-	it("are shared by requests of one account at the same time", () => {
+	it("used sockets are shared by requests of one account at the same time", () => {
 		const claims = [sockets.claim("s", "a"), sockets.claim("s", "a")];
 		expect(claims.map(({ mustNotShare }) => mustNotShare)).toEqual([false, false]);
 		expect(closed).toEqual([]);
 	});
 
-	it("are closed for another account as soon as nothing is under way on them", () => {
+	it("used sockets are closed for another account as soon as nothing is under way on them", () => {
 		const first = sockets.claim("s", "a");
 		const second = sockets.claim("s", "a");
 		first.release();
@@ -120,14 +120,14 @@ describe("the sockets of a session that an account has used", () => {
 		expect(closed).toEqual(["s"]);
 	});
 
-	it("belong to no session once they are forgotten", () => {
+	it("used sockets belong to no session once they are forgotten", () => {
 		sockets.forget("s");
 		expect(closed).toEqual(["s"]);
 		use("s", "a");
 		expect(closed).toEqual(["s", "s"]);
 	});
 
-	it("are closed when the session goes on without us, once", () => {
+	it("used sockets are closed when the session goes on without us, once", () => {
 		sockets.leave("t");
 		expect(closed).toEqual([]);
 		sockets.leave("s");
@@ -147,7 +147,7 @@ describe("refused reasoning", () => {
 		expect(sockets.refusesReasoning("s")).toBe(true);
 	});
 
-	it("is not remembered without a session", () => {
+	it("refused reasoning is not remembered without a session", () => {
 		sockets.rememberReasoningRefused(undefined);
 		expect(sockets.refusesReasoning(undefined)).toBe(false);
 	});

@@ -26,19 +26,19 @@ function asOverflow(text: string): boolean {
 }
 
 describe("the words that end a turn for good", () => {
-	it("name what keeps a sign-in from being renewed, where that is known", () => {
+	it("words that end a turn name what keeps a sign-in from being renewed, where that is known", () => {
 		const why = { kind: "certificate", code: "UNABLE_TO_VERIFY_LEAF_SIGNATURE", maybeSent: false } as const;
 		const text = exhausted({ total: 2, unavailable: 2, obstacle: unreachedWords(why, "the sign-in service") });
 		expect(text).toMatch(/could not be renewed: the certificate of .*UNABLE_TO_VERIFY.*NODE_EXTRA_CA_CERTS/);
 	});
 
-	it("are not taken for an overflow of the context in any combination", () => {
+	it("words that end a turn are not taken for an overflow of the context in any combination", () => {
 		fc.assert(fc.property(anExhaustion, (why) => !asOverflow(exhausted(why))));
 		const others = [texts.signedOutInARow(), texts.unexpected(), texts.noAccountSignedIn()];
 		expect([...others, texts.continuesElsewhere(), texts.brokenOff()].filter(asOverflow)).toEqual([]);
 	});
 
-	it("are one sentence after the other, with nothing left open", () => {
+	it("words that end a turn are one sentence after the other, with nothing left open", () => {
 		fc.assert(
 			fc.property(anExhaustion, (why) => {
 				expect(exhausted(why)).toMatch(/^[A-Z].*[.]$/);
@@ -49,7 +49,7 @@ describe("the words that end a turn for good", () => {
 });
 
 describe("the words that let a host go on", () => {
-	it("are those of the contract", () => {
+	it("words that let a host go on are those of the contract", () => {
 		expect(texts.continuesElsewhere()).toBe(
 			"The Codex usage limit was reached while answering. Another account takes over after the retry delay.",
 		);

@@ -153,7 +153,7 @@ describe("a redemption", () => {
 		expect(scratch.text(STATE)).not.toContain("access");
 	});
 
-	it("is not made where its key cannot be written", async () => {
+	it("a redemption is not made where its key cannot be written", async () => {
 		const open = closeFolder(scratch.dir);
 		const outcome = await aProcess(1).redeem();
 		open();
@@ -290,7 +290,7 @@ describe("a redemption that was cut off", () => {
 		expect(two.pool.status("a").cooldowns).toMatchObject([{ scope: "limit:spark" }]);
 	});
 
-	it("is not made again where the windows are known to be full", async () => {
+	it("a redemption that was cut off is not made again where the windows are known to be full", async () => {
 		await killedAfterYes();
 		await store().update("a", (known) => ({ ...known, usage: FULL }));
 		expect(await aProcess(2).redeem()).toMatchObject({ kind: "nothing-to-reset" });
@@ -336,7 +336,7 @@ describe("a redemption that must not be made", () => {
 			"failed",
 		],
 		["there is a single window", { usage: { ...SPENT, windows: windows(100).slice(1) } }, "failed"],
-	])("is refused where %s", async (_why, overrides, kind) => {
+	])("a redemption that must not be made is refused where %s", async (_why, overrides, kind) => {
 		await store().update("a", () => status(overrides));
 		const one = aProcess(1);
 		expect(await one.redeem()).toMatchObject({ kind });
@@ -389,7 +389,7 @@ describe("a refusal of the backend", () => {
 		expect(fileStatus().cooldowns).toHaveLength(2);
 	});
 
-	it("of the token has it renewed once, and the call made again with the same key", async () => {
+	it("a refused token is renewed once, and the call made again with the same key", async () => {
 		answer = async ({ access }) =>
 			access === "renewed" ? { kind: "reset" } : { kind: "refused", status: 401, reason: "no" };
 		expect(await aProcess(1).redeem()).toEqual({ kind: "redeemed" });

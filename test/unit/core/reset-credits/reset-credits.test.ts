@@ -48,14 +48,14 @@ describe("a reset credit of one account", () => {
 		expect(redeemable(both, NOW)).toMatchObject({ window: "5h", resetsAt: NOW + 4 * HOUR_MS });
 	});
 
-	it("is the one that expires first, and one without an end comes last", () => {
+	it("a reset credit of one account is the one that expires first, and one without an end comes last", () => {
 		const credits = [credit("late", 25 * DAY_MS), ENDLESS, credit("soon", 5 * DAY_MS)];
 		expect(redeemable(facts({ credits }), NOW)).toMatchObject({ credit: { id: "soon" } });
 		expect(unexpired(credits, NOW).map(({ id }) => id)).toEqual(["soon", "late", "never"]);
 		expect(redeemable(facts({ credits: [ENDLESS] }), NOW)).toMatchObject({ kind: "redeemable" });
 	});
 
-	it("is not redeemed within an hour of the reset that comes by itself", () => {
+	it("a reset credit of one account is not redeemed within an hour of the reset that comes by itself", () => {
 		const resets = (inMs: number) => facts({ usage: spent({ windows: [fiveHours(10), week(100, inMs)] }) });
 		expect(redeemable(resets(SOON_MS), NOW)).toEqual({ kind: "resets-soon", at: NOW + SOON_MS });
 		expect(kindOf(resets(MINUTE_MS))).toBe("resets-soon");
@@ -97,7 +97,7 @@ describe("the reset credits of a pool", () => {
 	const order = (pool: readonly RedeemFacts[]) =>
 		redeemables(pool, NOW).map((each) => [each.account.id, each.credit.id]);
 
-	it("are redeemed first where most is given back: by time, by use, and by the size of the plan", () => {
+	it("reset credits are redeemed first where most is given back: by time, by use, and by the size of the plan", () => {
 		const resets = (inMs: number, used = 100) => ({ usage: spent({ windows: [fiveHours(0), week(used, inMs)] }) });
 		expect(order([on("a", resets(3 * HOUR_MS)), on("b", resets(6 * DAY_MS))])).toEqual([
 			["b", "c"],
@@ -109,7 +109,7 @@ describe("the reset credits of a pool", () => {
 		expect(order([on("a", {}), on("b", pro)])[0]?.[0]).toBe("b");
 	});
 
-	it("are redeemed first where one would be lost within three days, the first to expire before the others", () => {
+	it("reset credits that would be lost within three days are redeemed first, the first to expire before the others", () => {
 		const little = { usage: spent({ windows: [fiveHours(0), week(100, 2 * HOUR_MS)] }) };
 		const pool = [
 			on("a", { credits: [credit("far")] }),
@@ -123,7 +123,7 @@ describe("the reset credits of a pool", () => {
 		]);
 	});
 
-	it("are never offered where one rule forbids it, whatever the figures", () => {
+	it("reset credits are never offered where one rule forbids it, whatever the figures", () => {
 		const window = fc.record({
 			usedPercent: fc.integer({ min: 0, max: 120 }),
 			windowMinutes: fc.constantFrom(300, 10_080, 43_200),

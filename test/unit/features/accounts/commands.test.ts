@@ -164,7 +164,7 @@ describe("enable and disable", () => {
 		expect(asked).toBe(1);
 	});
 
-	it("say who serves next, whomever they are about", async () => {
+	it("enable and disable say who serves next, whomever they are about", async () => {
 		cli.harness.affinity.begin("s", work.id, NOW);
 		expect(await run("disable work")).toMatch(/The next request goes to home\./);
 		expect(await run("enable work")).toMatch(/The next request goes to work\./);
@@ -173,7 +173,7 @@ describe("enable and disable", () => {
 		expect(await run("disable work")).toMatch(/The next request goes to home\./);
 	});
 
-	it("warn where no account is ready any more, by a switch or by a removal", async () => {
+	it("enable and disable warn where no account is ready any more, by a switch or by a removal", async () => {
 		open([work, home, out]);
 		expect(await run("disable home")).toMatch(/^info: (?!.*No Codex account)/);
 		expect(await run("disable work")).toMatch(/^warning: .*No Codex account is ready now\. \/multicodex enable work/);
@@ -236,7 +236,7 @@ describe("refresh", () => {
 		expect(await run("refresh side")).toMatch(/^error: side {2}its usage could not be asked for/);
 	});
 
-	it("is no failure where a question could be asked", async () => {
+	it("refresh is no failure where a question could be asked", async () => {
 		cli.usage.set(work.id, () => "HTTP 503");
 		expect(await run("refresh")).toMatch(/^info: work {2}HTTP 503\nhome {2}5h/);
 	});

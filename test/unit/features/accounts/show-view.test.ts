@@ -259,7 +259,7 @@ describe("show as JSON", () => {
 describe("show as text", () => {
 	const linesOf = (view: PoolView, columns: number) => poolAsText(view, columns).split("\n");
 
-	it("is one aligned line an account at 120 columns", () => {
+	it("the text of show is one aligned line an account at 120 columns", () => {
 		const [head, ...rows] = linesOf(viewOf(work, personal, side), 120);
 		expect(head).toBe("2 of 3 ready · soonest-reset");
 		expect(rows).toHaveLength(3);
@@ -270,7 +270,7 @@ describe("show as text", () => {
 		expect(new Set(stateColumn).size).toBe(1);
 	});
 
-	it("is one line an account at 80 columns", () => {
+	it("the text of show is one line an account at 80 columns", () => {
 		const lines = linesOf(viewOf(work, personal, side), 80);
 		expect(lines).toHaveLength(4);
 		for (const line of lines) expect(visibleWidth(line)).toBeLessThanOrEqual(80);
@@ -374,7 +374,7 @@ describe("show as text", () => {
 describe("show --compact", () => {
 	const rows = () => poolAsLines(allStates).split("\n");
 
-	it("is one line an account and nothing else, with each column where it always is", () => {
+	it("the output of show --compact is one line an account, with each column where it always is", () => {
 		expect(rows()).toEqual([
 			"→ work              ready         -       5h     73% 1h07m   week   92% 6d20h",
 			"  personal          ready         -       -        - -       -        - -",
@@ -573,7 +573,7 @@ describe("show, where caps and an account set hold", () => {
 		]);
 	});
 
-	it("is the same for a program", () => {
+	it("a program is shown caps and an account set alike", () => {
 		const document = showSchema.parse(poolAsJson(view));
 		expect(document.set).toEqual({ folder: "/home/me/client", accounts: ["work", "kept", "gone"] });
 		expect(document.accounts.map(({ inSet, caps }) => [inSet, caps])).toEqual([
@@ -614,7 +614,7 @@ describe("a pool that several machines share", () => {
 		expect(detail.match(/2 sessions on desk/g)).toHaveLength(1);
 	});
 
-	it("is in the document", () => {
+	it("a pool that several machines share is in the document", () => {
 		const document = showSchema.parse(poolAsJson(view));
 		expect(document.pool).toEqual({
 			name: "pi",

@@ -22,7 +22,7 @@ const take = (rung: (typeof RUNGS)[keyof typeof RUNGS]): DryAnswer => ({ kind: "
 const aTurn = () => new AbortController();
 
 describe("requests that ask at once", () => {
-	it("share one question, and its answer", async () => {
+	it("requests at once share one question, and its answer", async () => {
 		const answers = Promise.all([asking.ask(ALL, aTurn().signal), asking.ask(ALL, undefined)]);
 		await settled();
 		expect(shown).toHaveLength(1);
@@ -31,7 +31,7 @@ describe("requests that ask at once", () => {
 		expect(shown).toHaveLength(1);
 	});
 
-	it("get a question of their own, afterwards, where the answer is no answer to theirs", async () => {
+	it("requests at once get a question of their own, afterwards, where the answer is no answer to theirs", async () => {
 		const first = asking.ask(ALL, undefined);
 		const second = asking.ask([anOffer(RUNGS.wait)], undefined);
 		shown[0]?.answer(take(RUNGS.credits));
@@ -42,7 +42,7 @@ describe("requests that ask at once", () => {
 		expect(await second).toEqual(take(RUNGS.wait));
 	});
 
-	it("keep the question while one of them still waits for it", async () => {
+	it("requests at once keep the question while one of them still waits for it", async () => {
 		const [one, other] = [aTurn(), aTurn()];
 		const first = asking.ask(ALL, one.signal);
 		const second = asking.ask(ALL, other.signal);

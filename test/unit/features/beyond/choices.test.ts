@@ -10,11 +10,11 @@ const taken = (rung: (typeof RUNGS)[keyof typeof RUNGS], forToday = false) =>
 const other = anAccount("other", { id: "3" });
 
 describe("the rows of the question", () => {
-	it("begin with the wait, and end with the end of the turn", () => {
+	it("the rows of the question begin with the wait, and end with the end of the turn", () => {
 		expect(kindsOf(ALL)).toEqual(["wait", "credits", "reserve-model", "reset-credit", "chain", "stop"]);
 	});
 
-	it("begin with the end of the turn where nothing can be waited for", () => {
+	it("the rows of the question begin with the end of the turn where nothing can be waited for", () => {
 		expect(kindsOf([anOffer(RUNGS.credits), anOffer(RUNGS.resetCredit)])).toEqual(["stop", "credits", "reset-credit"]);
 	});
 
@@ -34,7 +34,7 @@ describe("an answer that two requests share", () => {
 		["credits of another account", RUNGS.credits, { ...RUNGS.credits, account: other }],
 		["another reset credit", RUNGS.resetCredit, { ...RUNGS.resetCredit, credit: { id: "x", expiresAt: undefined } }],
 		["another model", RUNGS.chain, { ...RUNGS.chain, model: "openai/gpt" }],
-	])("does not stand for %s", (_what, rung, offered) => {
+	])("an answer that two requests share does not stand for %s", (_what, rung, offered) => {
 		expect(sharedAnswer(taken(rung), [anOffer(offered)])).toBeUndefined();
 	});
 

@@ -139,7 +139,7 @@ describe("the question when everything is out", () => {
 		expect(answers).toEqual([{ kind: "take", rung: offer.rung, forToday: false }]);
 	});
 
-	it("is not answered by keys that were under way when it came", () => {
+	it("the question when everything is out is not answered by keys that were under way when it came", () => {
 		const panel = opened();
 		press(panel, KEYS.down, KEYS.confirm);
 		expect(lines(panel).join("\n")).toContain("█  Wait for home");
@@ -189,7 +189,7 @@ describe("the question when everything is out", () => {
 		);
 	});
 
-	it("is not answered by words, however slowly they are typed", () => {
+	it("the question when everything is out is not answered by words, however slowly they are typed", () => {
 		fc.assert(
 			fc.property(
 				fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 }),

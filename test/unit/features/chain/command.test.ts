@@ -126,7 +126,7 @@ describe("/multicodex chain", () => {
 		expect(await run("chain")).toContain("The chain is empty: while no Codex account can serve");
 	});
 
-	it("is one JSON document for a program", async () => {
+	it("/multicodex chain is one JSON document for a program", async () => {
 		const command = cli.commands.named.find(({ name }) => name === "chain");
 		expect(command).toBeDefined();
 		const text = (await run("chain --json")).replace("info: ", "");

@@ -422,7 +422,7 @@ describe("keys that are typed ahead", () => {
 	const isDropped = () => cli.screen.listeners.some((listener) => listener("q")?.consume === true);
 	const macrotask = () => new Promise((resolve) => setImmediate(resolve));
 
-	it.each(["", "use"])("go to no editor between two panels: /multicodex %s", async (args) => {
+	it.each(["", "use"])("keys typed ahead go to no editor between two panels: /multicodex %s", async (args) => {
 		await begin([work, home, out], args);
 		await macrotask();
 		expect(isDropped()).toBe(false);
@@ -437,7 +437,7 @@ describe("keys that are typed ahead", () => {
 		expect(cli.screen.listeners).toEqual([]);
 	});
 
-	it("are dropped while what was asked for is done, yet not for long", async () => {
+	it("keys typed ahead are dropped while what was asked for is done, yet not for long", async () => {
 		await macrotask();
 		let goOn: () => void = () => undefined;
 		cli.harness.accounts.whileRefreshing = (_id, work) =>

@@ -321,7 +321,7 @@ describe("the dashboard", () => {
 });
 
 describe("the keys of the dashboard", () => {
-	it("are those of the person where pi knows them, and letters of its own", () => {
+	it("the keys are those of the person where pi knows them, and letters of its own", () => {
 		press(CONFIRM, "a", "n", "s", "x", "e", "v", "r", CANCEL, "\r", "\x1b", "q");
 		expect(actions).toEqual(
 			["use", "auto", "add", "login", "remove", "disable", "rename", "refresh", "close"].map(
@@ -330,7 +330,7 @@ describe("the keys of the dashboard", () => {
 		);
 	});
 
-	it("move the highlight, and leave the arrow with the account that serves next", () => {
+	it("the keys move the highlight, and leave the arrow with the account that serves next", () => {
 		const marked = () => lines().filter((line) => /^(█| →)/.test(line));
 		expect(marked()).toEqual([expect.stringMatching(/^█→ work/)]);
 		press(DOWN);
@@ -341,7 +341,7 @@ describe("the keys of the dashboard", () => {
 		expect(visibleWidth(row)).toBe(80);
 	});
 
-	it("move, and come in at the other end", () => {
+	it("the keys move, and come in at the other end", () => {
 		press(DOWN);
 		expect(selected()).toContain("personal");
 		press(UP, UP);
@@ -350,7 +350,7 @@ describe("the keys of the dashboard", () => {
 		expect([selected(), repaints]).toEqual([expect.stringContaining("work"), 4]);
 	});
 
-	it("are named as far as they do something: each that is named, and no other", () => {
+	it("the keys are named as far as they do something: each that is named, and no other", () => {
 		const named = () =>
 			text(200).match(/\S+ (use|auto|add|sign in|remove|disable|enable|rename|refresh|close)(?= {2}|$)/gm);
 		expect(named()).toHaveLength(9);
@@ -362,7 +362,7 @@ describe("the keys of the dashboard", () => {
 		expect(actions).toEqual(["enable a", "use a"]);
 	});
 
-	it("name the way to sign in on a narrow terminal where that is what is needed", () => {
+	it("the keys name the way to sign in on a narrow terminal where that is what is needed", () => {
 		press(UP);
 		expect(lines(40).at(-2)).toBe(" a auto  s sign in  ? keys  esc close");
 	});
@@ -396,7 +396,7 @@ describe("the keys of the dashboard", () => {
 		expect([actions, text()]).toEqual([["remove personal"], expect.stringMatching(/^█ {2}personal/m)]);
 	});
 
-	it("tell of an account that waits until when, and what is asked for or at work just now", () => {
+	it("the keys tell of an account that waits until when, and what is asked for or at work just now", () => {
 		asked = ["side"];
 		open(aView([...DRAWN.accounts.slice(0, 2), aShown("side", { ...DRAWN.accounts[2], sessions: 2 })]));
 		press(UP, "d");
@@ -432,7 +432,7 @@ describe("the keys of the dashboard", () => {
 		]);
 	});
 
-	it("keep the account on the screen when the terminal gets lower, and fill it when it gets higher", () => {
+	it("the keys keep the account on the screen when the terminal gets lower, and fill it when it gets higher", () => {
 		open(many(12));
 		press(...Array<string>(9).fill(DOWN));
 		for (room of [40, 16, 12, 30]) expect(selected()).toContain("account-10");
@@ -454,7 +454,7 @@ describe("accounts that are of no use now", () => {
 	const names = (width = 80) =>
 		lines(width).flatMap((line) => /^[█ ][→ ] (a|b|c|d|e|f|off|g) {2}/.exec(line)?.[1] ?? []);
 
-	it("stay in a list that fits, and fold behind one line that counts them where it does not", () => {
+	it("accounts of no use stay in a list that fits, and fold behind one line that counts them where it does not", () => {
 		open(aView(mixed()));
 		expect([names(), text()]).toEqual([["a", "b", "c", "d", "e", "f", "off", "g"], expect.not.stringMatching(/ more/)]);
 		room = 18;
@@ -478,7 +478,7 @@ describe("accounts that are of no use now", () => {
 		expect(actions).toEqual([]);
 	});
 
-	it("move no row when their figures change: what is folded is counted, what is shown stays", () => {
+	it("accounts of no use move no row when their figures change: what is folded is counted, what is shown stays", () => {
 		room = 18;
 		open(aView(mixed()));
 		const before = [names(), lines().length];
@@ -491,7 +491,7 @@ describe("accounts that are of no use now", () => {
 		expect(names()).toEqual(["a", "b", "c", "g"]);
 	});
 
-	it("are found by the filter, and scrolled where none is of use", () => {
+	it("accounts of no use are found by the filter, and scrolled where none is of use", () => {
 		room = 18;
 		open(aView(mixed()));
 		text();
@@ -501,7 +501,7 @@ describe("accounts that are of no use now", () => {
 		expect(text()).toMatch(/\(1\/8\)$/m);
 	});
 
-	it("are not folded while they are highlighted, pinned, or serve next", () => {
+	it("accounts of no use are not folded while they are highlighted, pinned, or serve next", () => {
 		room = 16;
 		const waiting = (label: string, more = {}) => aShown(label, { ...cooling, ...more });
 		open(aView([waiting("a", { isActive: true }), waiting("b", { isPinned: true }), aShown("c"), ...mixed().slice(3)]));

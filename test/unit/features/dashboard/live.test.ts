@@ -27,7 +27,7 @@ describe("the totals of the pool", () => {
 		expect(nextReset).toMatchObject({ account: { label: "side" }, window: "5h", at: NOW + 42 * MINUTE_MS });
 	});
 
-	it("count nothing of a short window while a longer one is spent, whose reset is the one that helps", () => {
+	it("totals count nothing of a short window while a longer one is spent, whose reset is the one that helps", () => {
 		const spent = having("a", "plus", [10, NOW + HOUR_MS], [100, NOW + DAY_MS]);
 		const other = having("b", "plus", [40, NOW + 2 * HOUR_MS], [50, NOW + 3 * DAY_MS]);
 		const { windows, nextReset } = totalsOf(aView([spent, other]));
@@ -39,7 +39,7 @@ describe("the totals of the pool", () => {
 		expect(totalsOf(aView([spent])).nextReset).toMatchObject({ account: { label: "a" }, window: "7d" });
 	});
 
-	it("leave out who is off, signed out or unknown, and call a total old that rests on an old figure", () => {
+	it("totals leave out who is off, signed out or unknown, and call a total old that rests on an old figure", () => {
 		const counted = having("a", "plus", [20, NOW + HOUR_MS], [0]);
 		const left = [
 			aShown("off", { state: "disabled" }),
@@ -57,7 +57,7 @@ describe("the totals of the pool", () => {
 		expect(totalsOf(aView(left))).toEqual({ windows: [], nextReset: undefined });
 	});
 
-	it("name no reset of a window in which nothing is used, and none that has passed", () => {
+	it("totals name no reset of a window in which nothing is used, and none that has passed", () => {
 		const untouched = having("a", "plus", [0, NOW + HOUR_MS], [30, NOW - 1]);
 		const { windows, nextReset } = totalsOf(aView([untouched]));
 		expect(nextReset).toBeUndefined();

@@ -49,7 +49,7 @@ const logged = (decision: Partial<LoggedDecision>): LoggedDecision => ({
 });
 
 describe("the moves between accounts", () => {
-	it("are those of the log, the newest first, and nothing else that is logged", async () => {
+	it("moves are those of the log, the newest first, and nothing else that is logged", async () => {
 		log = [
 			logged({ from: "a", account: "b", reason: "usage_limit", window: "5h" }),
 			logged({ kind: "cooling", account: "a" }),
@@ -63,7 +63,7 @@ describe("the moves between accounts", () => {
 		]);
 	});
 
-	it("are read once, and again only when the log was written", async () => {
+	it("moves are read once, and again only when the log was written", async () => {
 		await open();
 		await settled();
 		expect([reads, news, moves.list()]).toEqual([1, 1, []]);
@@ -72,7 +72,7 @@ describe("the moves between accounts", () => {
 		expect([reads, news, moves.list().length]).toEqual([2, 2, 1]);
 	});
 
-	it("are read by one reading at a time, however often the log is written meanwhile", async () => {
+	it("moves are read by one reading at a time, however often the log is written meanwhile", async () => {
 		const waiting: (() => void)[] = [];
 		read = () => new Promise((resolve) => waiting.push(() => resolve(log)));
 		await open();
@@ -87,7 +87,7 @@ describe("the moves between accounts", () => {
 		expect([reads, news]).toEqual([2, 1]);
 	});
 
-	it("stay as they were where the log cannot be read, and are let go of with the panel", async () => {
+	it("moves stay as they were where the log cannot be read, and are let go of with the panel", async () => {
 		log = [logged({ from: "a", account: "b" })];
 		await open();
 		read = () => Promise.reject(new Error("EIO"));

@@ -182,7 +182,7 @@ describe("the keys of the picker", () => {
 		]);
 	});
 
-	it.each(["zzz", "auu", "adn", "ad z"])("start nothing where no account is called %s, and say so", (typo) => {
+	it.each(["zzz", "auu", "adn", "ad z"])("the keys start nothing where no account is called %s, and say so", (typo) => {
 		type(typo);
 		expect(lines()).toContain(` No account matches "${typo}".`);
 		press(ENTER);
@@ -191,7 +191,7 @@ describe("the keys of the picker", () => {
 		expect(picked).toHaveLength(1);
 	});
 
-	it("end the pin, and sign in, by the whole word", () => {
+	it("the keys end the pin, and sign in, by the whole word", () => {
 		type("auto");
 		press(ENTER);
 		open(DRAWN);
@@ -200,7 +200,7 @@ describe("the keys of the picker", () => {
 		expect(picked).toEqual([{ kind: "auto" }, { kind: "add" }]);
 	});
 
-	it("are not in a text that ends in a line break, nor in one that takes itself back", () => {
+	it("the keys are not in a text that ends in a line break, nor in one that takes itself back", () => {
 		for (const text of ["side\r", "\rside", "si\x7f\x7f\x7f\x7f", "\r\r"]) {
 			open(DRAWN);
 			for (const key of text) picker.handleInput?.(key);
@@ -234,7 +234,7 @@ describe("the keys of the picker", () => {
 		expect(picked).toEqual([{ kind: "closed" }]);
 	});
 
-	it("keep to their account while data arrives", () => {
+	it("the keys keep to their account while data arrives", () => {
 		press(DOWN);
 		view = aView(DRAWN.accounts.slice(1));
 		expect(selected()).toContain("personal");

@@ -162,7 +162,7 @@ describe("what is logged", () => {
 		expect(OURS.map(decisionOf)).toEqual(OURS.map(() => undefined));
 	});
 
-	it("is the model that a session goes on with, which others hear nothing of", () => {
+	it("what is logged is the model that a session goes on with, which others hear nothing of", () => {
 		const event = { type: "on-reserve-model", account: a, model: "gpt-6-luna", leftPercent: 40, asked } as const;
 		const { type: kind, model, leftPercent } = event;
 		expect(decisionOf(event)).toEqual({ kind, account: "a", model, leftPercent, session: "the-session" });

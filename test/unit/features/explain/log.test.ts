@@ -107,7 +107,7 @@ describe("the log, for a person", () => {
 		],
 		[{ kind: "defect", reason: "pi login" }, /^a defect of pi-multicodex: \? \(pi login\)$/],
 		[{ kind: "signed-out", account: "gone" }, /^gone: signed out, \?$/],
-	])("has words for %j", (decision, text) => {
+	])("the log has words for %j", (decision, text) => {
 		expect(spoken(decision)).toMatch(text);
 	});
 

@@ -293,7 +293,7 @@ describe("why, where caps and an account set hold", () => {
 		]);
 	});
 
-	it("is the same for a program, by ids and without a path", () => {
+	it("why, where caps and an account set hold is the same for a program, by ids and without a path", () => {
 		const document = whyAsJson(view([capped, outside], { set }));
 		expect(document.set).toEqual(["id-of-work", "id-of-side"]);
 		expect(document.candidates.map(({ gate }) => gate)).toEqual([

@@ -172,7 +172,7 @@ describe("the footer", () => {
 		expect(shown()).toContain("codex a");
 	});
 
-	it("is not there without a screen", async () => {
+	it("the footer is not there without a screen", async () => {
 		screen = aContext({ hasUI: false, mode: "print" });
 		footer.start(screen.ctx);
 		serves("a");

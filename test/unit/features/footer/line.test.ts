@@ -177,7 +177,7 @@ describe("the footer of an account in use", () => {
 });
 
 describe("the colours of the footer", () => {
-	it("are quiet where all is well: the label is text, all else is dim", () => {
+	it("the colours are quiet where all is well: the label is text, all else is dim", () => {
 		expect(painted({}, 80)).toBe(
 			"[dim:codex ][text:work][dim: · ][dim:5h ][dim:73% left][dim: (1h07m)][dim: · ][dim:week ][dim:92% left][dim: (6d20h)][dim: · ][dim:3/4 ready]",
 		);
@@ -189,7 +189,7 @@ describe("the colours of the footer", () => {
 		[11, "warning"],
 		[10, "error"],
 		[0, "error"],
-	] as const)("are those of the window: %i percent left is %s, and the other window stays dim", (left, tone) => {
+	] as const)("a window with %i percent left is %s, and the other window stays dim", (left, tone) => {
 		const usage = aSnapshot({ windows: [week, { ...fiveHours, usedPercent: 100 - left }] });
 		for (const settings of [withFooter({ meters: false }), withFooter({ meters: false, usage: "used" })]) {
 			const text = painted({ ...settings, active: { ...work, usage } });
@@ -198,7 +198,7 @@ describe("the colours of the footer", () => {
 		}
 	});
 
-	it("warn of the last account that is ready", () => {
+	it("the colours warn of the last account that is ready", () => {
 		expect(painted({ ready: 1 })).toContain("[warning:last ready]");
 		expect(painted({ ready: 0 })).toContain("[error:0/4 ready]");
 	});
@@ -213,7 +213,7 @@ describe("what the person wants of the footer", () => {
 		[{ reset: false, meters: false }, "codex work (plus) · 5h 73% left · week 92% left · 3 of 4 ready"],
 		[{ ready: false, meters: false, reset: false }, "codex work (plus) · 5h 73% left · week 92% left"],
 		[{ order: "usage-first" }, "codex 5h 73% left (1h07m) · week 92% left (6d20h) · work · 3/4 ready"],
-	])("is what it gets at 80 columns: %j", (settings, text) => {
+	])("what the person wants of the footer is what it gets at 80 columns: %j", (settings, text) => {
 		expect(at(80, withFooter(settings))).toBe(text);
 	});
 
@@ -361,7 +361,7 @@ describe("any footer", () => {
 		});
 	const textOf = (each: FooterModel, columns: number) => footerLine(each, columns, unpainted);
 
-	it("is one line, never wider than the terminal, and moves no cursor", () => {
+	it("any footer is one line, never wider than the terminal, and moves no cursor", () => {
 		fc.assert(
 			fc.property(aModel, fc.integer({ min: 1, max: 200 }), (each, columns) => {
 				const text = textOf(each, columns);
@@ -372,7 +372,7 @@ describe("any footer", () => {
 		);
 	});
 
-	it("is the same line in colour", () => {
+	it("any footer is the same line in colour", () => {
 		fc.assert(
 			fc.property(aModel, fc.integer({ min: 1, max: 200 }), (each, columns) => {
 				const coloured = footerLine(each, columns, (tone, text) => `\x1b[${tone.length}m${text}\x1b[0m`);

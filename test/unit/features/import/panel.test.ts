@@ -74,7 +74,7 @@ describe("the panel of an import", () => {
 		["a paste", ["\x1b[200~yes\x1b[201~"]],
 		["a word, letter by letter", ["y", "e", "s"]],
 		["words with blanks between them", ["y", " ", "e", " "]],
-	])("is not answered by %s and the Enter at its end", (_what, typed) => {
+	])("the panel of an import is not answered by %s and the Enter at its end", (_what, typed) => {
 		const panel = open();
 		press(panel, KEYS.down, KEYS.down, ...typed, KEYS.confirm);
 		expect(text(panel)).toContain("█  [x] a@x");

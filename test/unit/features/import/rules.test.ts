@@ -74,7 +74,7 @@ describe("what is done with a sign-in that lies with another tool", () => {
 			[holding("a@5", { source: "import:codex" })],
 		],
 		["have", "of pi, which is linked and never copied", found("a@9", { tool: "pi" }), []],
-	])("is %s for one %s", (verdict, _what, finding, accounts) => {
+	])("a found sign-in is %s for one %s", (verdict, _what, finding, accounts) => {
 		expect(verdicts([finding], accounts)).toEqual([verdict]);
 	});
 
@@ -299,7 +299,7 @@ describe("any plan", () => {
 });
 
 describe("the sign-ins that an import would take", () => {
-	it("are named by e-mail or by the name that the tool has for them, and leave out what is not taken", () => {
+	it("sign-ins are named by e-mail or by the name that the tool has for them, and leave out what is not taken", () => {
 		const findings = [found("a@5"), found("b@5", { tool: "prodex", name: "main" }), found("c@5")];
 		const { planned, leftOut } = plan(findings, [holding("c@9", { source: "login" })]);
 		const nameless = planned.map((each) =>

@@ -121,14 +121,14 @@ describe("the list of what was found", () => {
 describe("why nothing could be taken", () => {
 	const options = { home: "/home/me", now: NOW, tool: undefined };
 
-	it("is one line, with every reason", () => {
+	it("why nothing could be taken is one line, with every reason", () => {
 		const two = plan(leftOut("is torn"), leftOut("is no file", { tool: "file", path: "/x\n/y", name: undefined }));
 		expect(importFailure(two, options)).toBe(
 			"prodex main (~/.prodex/profiles/main/auth.json) is torn; /x?/y is no file. Nothing was imported.",
 		);
 	});
 
-	it("is that there is nothing, where there is nothing", () => {
+	it("why nothing could be taken is that there is nothing, where there is nothing", () => {
 		expect(importFailure(plan(), { ...options, tool: "prodex" })).toBe(
 			"No Codex sign-in of prodex was found. Nothing was imported.",
 		);

@@ -32,14 +32,14 @@ describe("notices", () => {
 	};
 	const nearItsEnd: WindowLeft = { window: "5h", percent: 8.3, resetsAt: NOW + 67 * MINUTE_MS, isStale: false };
 
-	it("tell of a rotation in one line", () => {
+	it("notices tell of a rotation in one line", () => {
 		expect(rotated()?.level).toBe("info");
 		expect(rotated()?.text).toMatch(
 			/^Codex: side reached its 5h limit \(resets (?:\w{3} )?\d\d:\d\d\)\. Continued on work, 73% of its week limit left\.$/,
 		);
 	});
 
-	it("tell of each move between pool and chain, as a warning where it costs money", () => {
+	it("notices tell of each move between pool and chain, as a warning where it costs money", () => {
 		const back = { account: "side", at: NOW + HOUR_MS, isGuess: true };
 		const serves = (isPaid: boolean) =>
 			noticeOf(
@@ -67,7 +67,7 @@ describe("notices", () => {
 		);
 	});
 
-	it("tell once that a shared pool is away, why, and that nothing has to be done at once", () => {
+	it("notices tell once that a shared pool is away, why, and that nothing has to be done at once", () => {
 		const text = "db.example cannot be reached.";
 		expect(noticeOf({ type: "pool-away", problem: "away", text, since: NOW }, NOW)).toEqual({
 			level: "warning",
@@ -81,14 +81,14 @@ describe("notices", () => {
 		});
 	});
 
-	it("leave out what is not known", () => {
+	it("notices leave out what is not known", () => {
 		expect(rotated({ window: undefined, readyAt: undefined, remainingPercent: undefined })?.text).toBe(
 			"Codex: side reached its usage limit. Continued on work.",
 		);
 		expect(rotated({ reason: "unavailable", window: undefined })?.text).toMatch(/^Codex: side cannot be used just now/);
 	});
 
-	it("have words for every reason", () => {
+	it("notices have words for every reason", () => {
 		const reasons = [
 			"usage_limit",
 			"workspace_limit",
@@ -107,7 +107,7 @@ describe("notices", () => {
 			expect(text).toMatch(/^Codex: side \w.* Continued on work, 73% of its week limit left\.$/);
 	});
 
-	it.each(["signed_out", "closed"] as const)("do not say twice that an account is lost: %s", (reason) => {
+	it.each(["signed_out", "closed"] as const)("notices do not say twice that an account is lost: %s", (reason) => {
 		const first: Rotated = {
 			type: "rotated",
 			from,
@@ -125,7 +125,7 @@ describe("notices", () => {
 		expect(saidAfter(to.id)).toMatch(/^Codex: side (?:was signed out|is off)\. Continued on work, 73% left\.$/);
 	});
 
-	it("warn of a lost sign-in, a closed account and a broken file", () => {
+	it("notices warn of a lost sign-in, a closed account and a broken file", () => {
 		expect(noticeOf({ type: "signed-out", account: from, reason: "revoked" }, NOW)).toMatchObject({
 			level: "warning",
 			text: expect.stringContaining("side was signed out"),
@@ -144,7 +144,7 @@ describe("notices", () => {
 		});
 	});
 
-	it("tell of a switch by the policy, and what was left of the account before", () => {
+	it("notices tell of a switch by the policy, and what was left of the account before", () => {
 		expect(switched(nearItsEnd)).toEqual({
 			level: "info",
 			text: "Codex: now on work; side has 8% of its 5h limit left.",
@@ -155,7 +155,7 @@ describe("notices", () => {
 		expect(switched(undefined)?.text).toBe("Codex: now on work.");
 	});
 
-	it("warn of the last account", () => {
+	it("notices warn of the last account", () => {
 		const lastOne = (left: WindowLeft) => noticeOf({ type: "last-one", account: to, left, threshold: 25 }, NOW);
 		expect(lastOne({ ...nearItsEnd, percent: 9 })).toEqual({
 			level: "warning",
@@ -164,7 +164,7 @@ describe("notices", () => {
 		expect(lastOne({ ...nearItsEnd, resetsAt: undefined })?.text).toMatch(/8% of its 5h limit left\.$/);
 	});
 
-	it("warn before the pool is out, with the interval and the first reset", () => {
+	it("notices warn before the pool is out, with the interval and the first reset", () => {
 		const event = {
 			type: "pool-low",
 			dryAt: NOW + 3 * HOUR_MS,
@@ -178,7 +178,7 @@ describe("notices", () => {
 		expect(noticeOf({ ...event, first: undefined }, NOW)?.text).toMatch(/to .*\d\d:\d\d\)\.$/);
 	});
 
-	it("tell of a session that goes on with Luna Reserve", () => {
+	it("notices tell of a session that goes on with Luna Reserve", () => {
 		const event = { type: "on-reserve-model", account: to, model: "gpt-6-luna", asked } as const;
 		expect(noticeOf({ ...event, leftPercent: 40.4 }, NOW)).toEqual({
 			level: "warning",
@@ -192,7 +192,7 @@ describe("notices", () => {
 		["model_not_supported", /^Codex: work may not use Luna Reserve\. It is not asked for there again before .+\.$/],
 		["not_included", /^Codex: work may not use Luna Reserve\./],
 		["rate_limit", undefined],
-	] as const)("tell where Luna Reserve was refused (%s), and nowhere else", (reason, words) => {
+	] as const)("notices tell where Luna Reserve was refused (%s), and nowhere else", (reason, words) => {
 		const scope = "limit:base_model_inference";
 		const event = { type: "cooling", account: to, scope, reason, until: NOW + HOUR_MS, cause: "refusal" } as const;
 		const text = noticeOf({ ...event, isOfReserveModel: true }, NOW)?.text;
@@ -202,7 +202,7 @@ describe("notices", () => {
 		expect(noticeOf(event, NOW)).toBeUndefined();
 	});
 
-	it("are silent where the footer is enough", () => {
+	it("notices are silent where the footer is enough", () => {
 		const quiet: PoolEvent[] = [
 			{ type: "chosen", account: to, asked, grounds },
 			{ type: "recovered", account: from, scope: "account", cause: "time" },

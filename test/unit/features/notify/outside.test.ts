@@ -83,7 +83,7 @@ const threshold: PoolEvent = {
 };
 
 describe("a pool without an account", () => {
-	it("is one notice, of one of all processes, until it is back", async () => {
+	it("a pool without an account is one notice, of one of all processes, until it is back", async () => {
 		const theirs = aProcess();
 		for (const process of [ours, theirs, ours]) await process.hear(exhausted());
 		expect(texts()).toEqual([
@@ -129,7 +129,7 @@ describe("a pool without an account", () => {
 		expect(texts().slice(2)).toEqual(["Codex: no account can serve. anthropic/x answers."]);
 	});
 
-	it("is none where others could serve", async () => {
+	it("a pool without an account is none where others could serve", async () => {
 		await ours.hear(exhausted({ untried: 3 }));
 		await ours.hear(exhausted({ isInSet: true }));
 		await ours.hear({ type: "asking", isOpen: false });
@@ -151,7 +151,7 @@ describe("a session that waits", () => {
 		expect(texts().slice(1)).toEqual(["Codex: a waiting session goes on with work, after 1h00m."]);
 	});
 
-	it("is no notice where the wait was short, or ended otherwise", async () => {
+	it("a session that waits is no notice where the wait was short, or ended otherwise", async () => {
 		await ours.hear(waits(NOW + MINUTE_MS));
 		harness.clock.at = NOW + 9000;
 		await ours.hear(waits(undefined, work));
@@ -241,7 +241,7 @@ describe("a command", () => {
 		expect(harness.told.filter(({ type }) => type === "warning")).toHaveLength(2);
 	});
 
-	it("is no failure where the end of pi cut it off", async () => {
+	it("a command is no failure where the end of pi cut it off", async () => {
 		hookEnd = { kind: "cut-off" };
 		await ours.hear(threshold);
 		expect(harness.told.filter(({ type }) => type === "warning")).toEqual([]);
@@ -249,7 +249,7 @@ describe("a command", () => {
 });
 
 describe("nothing is sent", () => {
-	it("while notices are off, without a terminal, or without a command; and another process may", async () => {
+	it("no notice is sent while notices are off, without terminal or command; another process may", async () => {
 		notify = { ...notify, to: "off" };
 		await ours.hear(exhausted());
 		expect(await ours.tryOut()).toEqual({ kind: "off" });
@@ -266,7 +266,7 @@ describe("nothing is sent", () => {
 		expect(written).toHaveLength(1);
 	});
 
-	it("in quiet hours, but for a notice that is tried out; a pool that is back after them is one", async () => {
+	it("quiet hours hold back all but a notice that is tried out; a pool that is back after them is one", async () => {
 		const at = new Date(NOW);
 		const minute = at.getHours() * 60 + at.getMinutes();
 		notify = { ...notify, quiet: { from: minute, to: (minute + 30) % 1440 } };
@@ -279,7 +279,7 @@ describe("nothing is sent", () => {
 		expect(texts().slice(1)).toEqual(["Codex: work is ready again."]);
 	});
 
-	it("of anything else", async () => {
+	it("no notice is sent of anything else", async () => {
 		for (const event of [{ type: "changed" }, { type: "warning", text: "x" }] as const) await ours.hear(event);
 		expect(written).toEqual([]);
 	});
@@ -288,13 +288,13 @@ describe("nothing is sent", () => {
 describe("quiet hours", () => {
 	const at = (hour: number, minute: number) => new Date(2026, 10, 20, hour, minute).getTime();
 
-	it("are on the local clock, from the first minute on and up to the last", () => {
+	it("quiet hours are on the local clock, from the first minute on and up to the last", () => {
 		const day = { from: 9 * 60 + 30, to: 17 * 60 };
 		const seen = [at(9, 29), at(9, 30), at(16, 59), at(17, 0)].map((time) => isQuiet(day, time));
 		expect(seen).toEqual([false, true, true, false]);
 	});
 
-	it("may go over midnight", () => {
+	it("a span of quiet hours may go over midnight", () => {
 		const night = { from: 22 * 60, to: 7 * 60 };
 		const seen = [at(21, 59), at(22, 0), at(23, 59), at(0, 0), at(6, 59), at(7, 0), at(12, 0)];
 		expect(seen.map((time) => isQuiet(night, time))).toEqual([false, true, true, true, true, false, false]);

@@ -15,7 +15,7 @@ describe("what a terminal gets", () => {
 		[{ TERM: "xterm-256color", TERM_PROGRAM: "Apple_Terminal" }, "bell", undefined],
 		[{ TERM: "footer" }, "bell", undefined],
 		[{}, "bell", undefined],
-	] as const)("is what it knows: %j gets %s", (env, way, name) => {
+	] as const)("what a terminal gets is what it knows: %j gets %s", (env, way, name) => {
 		expect(chooseWay("auto", env)).toEqual({ way, name, isThroughTmux: false });
 	});
 
@@ -49,18 +49,18 @@ describe("what a terminal gets", () => {
 describe("the bytes of a notice", () => {
 	const plain = { name: undefined, isThroughTmux: false };
 
-	it("are OSC 9, OSC 777 or a bell", () => {
+	it("the bytes are OSC 9, OSC 777 or a bell", () => {
 		expect(sequenceFor("work is back.", { way: "osc9", ...plain })).toBe("\x1b]9;pi-multicodex: work is back.\x07");
 		expect(sequenceFor("a; b", { way: "osc777", ...plain })).toBe("\x1b]777;notify;pi-multicodex;a, b\x07");
 		expect(sequenceFor("work is back.", { way: "bell", ...plain })).toBe("\x07");
 	});
 
-	it("have each escape doubled inside tmux", () => {
+	it("the bytes have each escape doubled inside tmux", () => {
 		const choice = { way: "osc9", name: "kitty", isThroughTmux: true } as const;
 		expect(sequenceFor("x", choice)).toBe("\x1bPtmux;\x1b\x1b]9;pi-multicodex: x\x07\x1b\\");
 	});
 
-	it.each(["osc9", "osc777"] as const)("end where they should, whatever the text holds: %s", (way) => {
+	it.each(["osc9", "osc777"] as const)("the bytes end where they should, whatever the text holds: %s", (way) => {
 		const bytes = sequenceFor(`4;3;\x07\x1b]0;x\x1b\\\x9c\n${"職".repeat(999)}`, { way, ...plain });
 		// biome-ignore lint/suspicious/noControlCharactersInRegex: what must not be there.
 		expect(bytes.slice(1, -1)).not.toMatch(/[\x00-\x1f\x7f-\x9f]/);

@@ -228,7 +228,7 @@ describe("a panel of preferences", () => {
 		}
 	});
 
-	it("is closed by Escape", () => {
+	it("a panel of preferences is closed by Escape", () => {
 		press(aPanel(), ESCAPE);
 		expect(closed).toBe(1);
 	});

@@ -36,7 +36,7 @@ describe("which account a new session starts on", () => {
 		expect(said([])).toBe("No Codex account is signed in. Run /multicodex add.");
 	});
 
-	it("has words for every policy", () => {
+	it("the preview has words for every policy", () => {
 		for (const policy of Object.keys(POLICIES)) {
 			expect(said([work, home], undefined, policy as keyof typeof POLICIES)).toMatch(
 				/on (work|home): .+ \((work|home): .+\)\.$/,

@@ -136,7 +136,7 @@ describe("rotation", () => {
 		expect(rotation()).toEqual(DEFAULT_SETTINGS.rotation);
 	});
 
-	it("is one JSON document for a program, with the values as they are stored", async () => {
+	it("rotation is one JSON document for a program, with the values as they are stored", async () => {
 		const { pool } = cli.harness;
 		const unchanged = async () => undefined;
 		const settings = { read: () => cli.harness.settings, set: unchanged, change: unchanged, changeChain: unchanged };
@@ -166,7 +166,7 @@ describe("rotation", () => {
 });
 
 describe("completions of rotation", () => {
-	it("are values that will do, each of them", () => {
+	it("completions of rotation are values that will do, each of them", () => {
 		const values = cli.offered("rotation ") ?? [];
 		for (const { key } of ROTATION_PREFERENCES) {
 			expect(values.some((value) => value.startsWith(`rotation ${key}=`))).toBe(true);
@@ -179,7 +179,7 @@ describe("completions of rotation", () => {
 		}
 	});
 
-	it("follow what is typed", () => {
+	it("completions of rotation follow what is typed", () => {
 		expect(cli.offered("rotation pol")).toEqual([
 			"rotation policy=soonest-reset",
 			"rotation policy=most-headroom",
@@ -193,14 +193,14 @@ describe("completions of rotation", () => {
 		expect(cli.offered("rotation zz")).toBeNull();
 	});
 
-	it("offer no value twice, and keep those that stand there already", () => {
+	it("completions of rotation offer no value twice, and keep those that stand there already", () => {
 		const values = cli.offered("rotation policy=in-order ") ?? [];
 		expect(values.every((value) => value.startsWith("rotation policy=in-order "))).toBe(true);
 		expect(values.some((value) => value.includes(" maxWait="))).toBe(true);
 		expect(values.some((value) => value.slice("rotation policy=in-order ".length).startsWith("policy"))).toBe(false);
 	});
 
-	it("offer nothing once a value is whole: an open list would swallow the Enter", () => {
+	it("completions of rotation offer nothing once a value is whole: an open list would swallow the Enter", () => {
 		expect(cli.offered("rotation policy=in-order")).toBeNull();
 		// Ten begins like one, which is as good a value.
 		expect(cli.offered("rotation maxRotations=1")).toBeNull();

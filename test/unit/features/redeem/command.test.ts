@@ -139,7 +139,7 @@ describe("redeem in a terminal", () => {
 		["redeem wrok", /"wrok"\. Did you mean work\?/],
 		["redeem work --yse", /There is no option --yse here\. Did you mean --yes\?/],
 		["redeem nobody-here", /No Codex account is called "nobody-here"/],
-	])("is not given for %s", async (typed, words) => {
+	])("redeem in a terminal is not given for %s", async (typed, words) => {
 		expect(await cli.run(typed)).toMatch(words);
 		expect(cli.askedUsage).toEqual([]);
 	});

@@ -130,7 +130,7 @@ describe("/multicodex only", () => {
 		expect(cli.edited).toEqual([]);
 	});
 
-	it("is what verify tells of, with accounts and folders that are gone", async () => {
+	it("/multicodex only is what verify tells of, with accounts and folders that are gone", async () => {
 		await run("side work");
 		expect(await cli.run("verify")).toContain(`bound to the account set of ${root}/proj: 2 accounts.`);
 		await cli.harness.accounts.remove("side");

@@ -252,7 +252,7 @@ describe("share alone", () => {
 		expect(await cli.run("share --json")).toMatch(/"listens": null/);
 	});
 
-	it("is one document with --json, without a code in it", async () => {
+	it("/multicodex share alone is one document with --json, without a code in it", async () => {
 		inPool({ others });
 		const [, text = ""] = /^info: (.*)$/s.exec(await cli.run("share --json")) ?? [];
 		const document = shareSchema.parse(JSON.parse(text));
@@ -433,7 +433,7 @@ describe("leave", () => {
 		expect(cli.sharedPools.asked).toEqual([]);
 	});
 
-	it("is not for a process whose environment names the pool, and takes nothing along as a runner", async () => {
+	it("/multicodex leave is not for a process whose environment names the pool, and takes nothing from a runner", async () => {
 		expect(await cli.run("leave")).toMatch(/^error: This machine has joined no shared pool\./);
 		inPool({ joinedBy: "environment" });
 		expect(await cli.run("leave")).toMatch(/^error: PI_MULTICODEX_POOL names the pool/);
@@ -469,7 +469,7 @@ describe("what a command tells", () => {
 		await cli.run(`join ${CODES.keeper}`, 1);
 	});
 
-	it("is the sentence of a problem of the pool, whichever command met it", async () => {
+	it("what a command tells is the sentence of a problem of the pool, whichever command met it", async () => {
 		cli.harness.accounts.edit = () => Promise.reject(new PoolProblem("no-rights", "A keeper has to do that."));
 		expect(await cli.run("disable work")).toBe("error: A keeper has to do that.");
 		expect(cli.harness.told.filter(({ type }) => type === "defect")).toEqual([]);

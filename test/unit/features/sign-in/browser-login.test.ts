@@ -228,7 +228,7 @@ describe("a sign-in that the browser brings back", () => {
 		expect(await ownerOf(signIn)).toBe("a");
 	});
 
-	it("is not ended by what other programs send to the port", async () => {
+	it("a sign-in that the browser brings back is not ended by what other programs send to the port", async () => {
 		const signIn = await begin();
 		const base = signIn.redirectUri.replace("localhost", "127.0.0.1");
 		const origin = new URL(base).origin;
@@ -300,7 +300,7 @@ describe("the exchange at its end", () => {
 		expect(signIn.codex.tokenRequests()).toHaveLength(1);
 	});
 
-	it("can be cancelled too", async () => {
+	it("the exchange at its end can be cancelled too", async () => {
 		const signIn = await begin();
 		signIn.codex.token(answers.hang());
 		const page = visit(signIn.url);
@@ -401,7 +401,7 @@ describe("a sign-in whose code is pasted", () => {
 		["an empty text", (signIn) => signIn.paste("  ")],
 		["a dialog that is closed", (signIn) => signIn.close()],
 		["no text at all", (signIn) => signIn.paste(undefined)],
-	])("is cancelled by %s", async (_what, act) => {
+	])("a sign-in whose code is pasted is cancelled by %s", async (_what, act) => {
 		const signIn = await begin();
 		await act(signIn);
 		expect(await signIn.reason()).toBe(LOGIN_CANCELLED);
@@ -440,7 +440,7 @@ describe("a sign-in that comes to nothing", () => {
 });
 
 describe("callback ports that others use", () => {
-	it("are passed over for the next one", async () => {
+	it("callback ports in use are passed over for the next one", async () => {
 		await occupy(1455);
 		const signIn = await begin();
 		expect([signIn.redirectUri, signIn.comesBack]).toEqual(["http://localhost:1457/auth/callback", true]);
@@ -448,7 +448,7 @@ describe("callback ports that others use", () => {
 		expect(await ownerOf(signIn)).toBe("a");
 	});
 
-	it("leave pasting where none is free, and the screen says so", async () => {
+	it("callback ports in use leave pasting where none is free, and the screen says so", async () => {
 		await Promise.all(CALLBACK_PORTS.map(occupy));
 		const signIn = await begin();
 		expect([signIn.redirectUri, signIn.comesBack]).toEqual(["http://localhost:1455/auth/callback", false]);

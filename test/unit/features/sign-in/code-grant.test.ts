@@ -173,7 +173,7 @@ describe("the exchange of a code", () => {
 		expect(issuer.asked.map(({ path }) => path)).toEqual(["/oauth/token"]);
 	});
 
-	it("is cancelled at any time", async () => {
+	it("the exchange of a code is cancelled at any time", async () => {
 		const before = AbortSignal.abort();
 		expect(await reasonOf(exchange(before))).toBe(LOGIN_CANCELLED);
 		expect(issuer.asked).toEqual([]);

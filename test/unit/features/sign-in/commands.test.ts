@@ -368,7 +368,7 @@ describe("a sign-in where there are only dialogs", () => {
 		expect(cli.screen.notices).toEqual(["warning: There is no code in it.", expect.stringMatching(/added work/)]);
 	});
 
-	it("is cancelled with the question", async () => {
+	it("a sign-in where there are only dialogs is cancelled with the question", async () => {
 		cli.inBrowser = async ({ pasted }) => {
 			await pasted(undefined);
 			return aGrant("work");

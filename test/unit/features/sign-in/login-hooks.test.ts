@@ -46,7 +46,7 @@ const callbacks = (overrides: Partial<Callbacks> = {}): Callbacks => ({
 });
 
 describe("pi's hooks", () => {
-	it("give back the very credential that pi asks to renew, at once", async () => {
+	it("pi's hooks give back the very credential that pi asks to renew, at once", async () => {
 		const { created } = hooks();
 		const given = { access: "a", refresh: "r", expires: 0, accountId: "x" };
 		let renewed: unknown;
@@ -69,7 +69,7 @@ describe("pi's hooks", () => {
 		});
 	});
 
-	it("store a sign-in before pi gets it", async () => {
+	it("pi's hooks store a sign-in before pi gets it", async () => {
 		const { created, order } = hooks();
 		expect(await created.login(callbacks())).toEqual({
 			access: credential.access,
@@ -80,13 +80,13 @@ describe("pi's hooks", () => {
 		expect(order).toEqual([`stored ${credential.refresh}`, "told"]);
 	});
 
-	it("give pi nothing that could not be stored", async () => {
+	it("pi's hooks give pi nothing that could not be stored", async () => {
 		const { created, order } = hooks({ fails: true });
 		await expect(created.login(callbacks())).rejects.toThrow("disk full");
 		expect(order).toEqual([]);
 	});
 
-	it("ask for a pasted code where pi can be asked, else by a prompt, and only once", async () => {
+	it("pi's hooks ask for a pasted code where pi can be asked, else by a prompt, and only once", async () => {
 		const { created, dialogs } = hooks();
 		await created.login(callbacks({ onManualCodeInput: async () => "pasted" }));
 		await created.login(callbacks());
@@ -95,7 +95,7 @@ describe("pi's hooks", () => {
 		expect(await dialogs[0]?.pasted("There is no code in it.")).toBeUndefined();
 	});
 
-	it("show the address as pi does, and whether the browser can come back by itself", async () => {
+	it("pi's hooks show the address as pi does, and whether the browser can come back by itself", async () => {
 		const shown: { url: string; instructions?: string | undefined }[] = [];
 		const { created, dialogs } = hooks();
 		const controller = new AbortController();

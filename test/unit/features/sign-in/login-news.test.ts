@@ -21,7 +21,7 @@ async function toldOf(account: Account | undefined, known: Account | undefined, 
 }
 
 describe("the news of a sign-in by pi's own /login", () => {
-	it("are who joined, with what is left and what to type next", async () => {
+	it("the news are who joined, with what is left and what to type next", async () => {
 		const [told = "", ...others] = await toldOf(work, undefined, async () => true);
 		expect(others).toEqual([]);
 		expect(told.split("\n")).toEqual([
@@ -31,13 +31,13 @@ describe("the news of a sign-in by pi's own /login", () => {
 		]);
 	});
 
-	it("say of an account that was there before that it is signed in again", async () => {
+	it("the news say of an account that was there before that it is signed in again", async () => {
 		expect(await toldOf(work, work, async () => true)).toEqual([
 			expect.stringMatching(/^Codex: work is signed in again\.\nwork is .*\. Left: 73% of 5h/),
 		]);
 	});
 
-	it("leave out figures that do not come, and are none where the token names no account", async () => {
+	it("the news leave out figures that do not come, and are none where the token names no account", async () => {
 		const withoutFigures = [expect.not.stringContaining("Left")];
 		expect(await toldOf(work, undefined, async () => false)).toEqual(withoutFigures);
 		expect(await toldOf(work, undefined, () => Promise.reject(new Error("no network")))).toEqual(withoutFigures);

@@ -29,7 +29,7 @@ describe("opening a browser", () => {
 		["has done it", 0, true],
 		["has failed", 3, false],
 		["was killed", null, false],
-	])("is as its opener says, which %s", async (_what, code, isOpen) => {
+	])("opening a browser is as its opener says, which %s", async (_what, code, isOpen) => {
 		const opener = anOpener();
 		const opened = opensWith(opener);
 		await vi.waitFor(() => expect(opener.listenerCount("exit")).toBe(1));
@@ -41,7 +41,7 @@ describe("opening a browser", () => {
 	it.each([
 		[0, true],
 		[1, false],
-	])("is as its opener said that is gone already, with %s", async (code, isOpen) => {
+	])("opening a browser is as its opener said that is gone already, with %s", async (code, isOpen) => {
 		expect(await opensWith(anOpener(code))).toBe(isOpen);
 	});
 
@@ -53,7 +53,7 @@ describe("opening a browser", () => {
 		expect(await opened).toBe(true);
 	});
 
-	it("is not tried over SSH: it would open at the far end", async () => {
+	it("opening a browser is not tried over SSH: it would open at the far end", async () => {
 		vi.stubEnv("SSH_CONNECTION", "192.0.2.1 50000 192.0.2.2 22");
 		expect([await opensWith(anOpener(0)), openedUrls]).toEqual([false, []]);
 	});

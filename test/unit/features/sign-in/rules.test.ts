@@ -16,7 +16,7 @@ describe("the address of a sign-in in a prompt", () => {
 		["its query alone", "?code=ac_1&state=s_1", "?code=ac_1&state=s_1"],
 		["its query without the mark", "code=ac_1&state=s_1", "code=ac_1&state=s_1"],
 		["the address where it begins", BEGINNING, BEGINNING],
-	])("is found: %s", (_what, prompt, address) => {
+	])("an address in a prompt is found: %s", (_what, prompt, address) => {
 		expect(signInAddressIn(prompt)).toBe(address ?? prompt);
 	});
 
@@ -28,7 +28,7 @@ describe("the address of a sign-in in a prompt", () => {
 		"see https://auth.openai.com/oauth/authorize?client_id=app for the address",
 		"https://example.test/?code=1",
 		"",
-	])("is not in %j", (prompt) => {
+	])("an address in a prompt is not in %j", (prompt) => {
 		expect(signInAddressIn(prompt)).toBeUndefined();
 	});
 });
@@ -45,7 +45,7 @@ describe("secrets of a shared pool in a prompt", () => {
 		["connect to postgres://pool:hunter2@db.example/pi and list the tables", undefined],
 		["/query postgres://pool:hunter2@db.example/pi", undefined],
 		["/multicodx share postgres://db.example/pi", undefined],
-	])("are found in %s", (prompt, found) => {
+	])("secrets of a shared pool are found in %s", (prompt, found) => {
 		expect(poolSecretIn(prompt)).toBe(found);
 		const notice = createStraySignIns().take(prompt);
 		expect(notice?.level).toBe(found && "warning");

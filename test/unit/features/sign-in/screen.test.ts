@@ -300,7 +300,7 @@ describe("the keys of the screen", () => {
 		expect(copied).toEqual([URL_SHOWN, DEVICE.verificationUri]);
 	});
 
-	it("say so where there is no clipboard", async () => {
+	it("the keys of the screen say so where there is no clipboard", async () => {
 		hasClipboard = false;
 		screen.showUrl(URL_SHOWN, { comesBack: true });
 		screen.handleInput?.(CTRL_Y);

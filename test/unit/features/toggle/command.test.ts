@@ -3,7 +3,7 @@ import { anAccount } from "../../../support/fakes.ts";
 import { createCommandHarness } from "../../command-harness.ts";
 
 describe("/multicodex off and on", () => {
-	it("store the new value, publish a change, and say what follows", async () => {
+	it("off and on store the new value, publish a change, and say what follows", async () => {
 		const cli = createCommandHarness([anAccount("a")]);
 		cli.harness.told.length = 0;
 		expect(await cli.run("off")).toBe(
@@ -15,7 +15,7 @@ describe("/multicodex off and on", () => {
 		expect(cli.stored.at(-1)).toEqual({ enabled: true });
 	});
 
-	it("say so where pi goes on with its own login, and where nothing changes", async () => {
+	it("off and on say so where pi goes on with its own login, and where nothing changes", async () => {
 		const cli = createCommandHarness([anAccount("a")]);
 		cli.piAuth.login = { kind: "foreign" };
 		expect(await cli.run("off")).toContain("pi uses its own Codex login.");
@@ -25,7 +25,7 @@ describe("/multicodex off and on", () => {
 		expect(await cli.run("on now")).toBe("error: Usage: /multicodex on");
 	});
 
-	it("change nothing where the settings cannot be written", async () => {
+	it("off and on change nothing where the settings cannot be written", async () => {
 		const cli = createCommandHarness([anAccount("a")]);
 		cli.settingsRefusal = Object.assign(new Error("settings.json is read-only"), { code: "EROFS" });
 		expect(await cli.run("off")).toBe("error: multicodex off failed: settings.json is read-only");

@@ -48,7 +48,7 @@ const tableIn = (view: UsageView, width: number) => tableOf(view.report, view.ac
 const named = (by: Grouping) => tableIn(viewOf("week", by), 100).rows.map((row) => row.split(/ {2,}/)[0]);
 
 describe("figures in words", () => {
-	it("are short, and no thousand of a unit", () => {
+	it("figures in words are short, and no thousand of a unit", () => {
 		expect([0, 999, 999.6, 1000, 4100, 9960, 310_400, 999_600, 2_100_000, 3e9].map(countText)).toEqual([
 			"0",
 			"999",
@@ -67,13 +67,13 @@ describe("figures in words", () => {
 		expect([0, 0.001, 3.2, 999.4, 1234].map(costText)).toEqual(["$0.00", "<$0.01", "$3.20", "$999.40", "$1.2k"]);
 	});
 
-	it("say how often an account refused, and how long that took", () => {
+	it("figures in words say how often an account refused, and how long that took", () => {
 		expect(
 			[0, 400, 61_000].map((refusedMs) => refusalsText({ ...NOTHING, refusals: refusedMs ? 2 : 0, refusedMs })),
 		).toEqual(["0", "2 (<1s)", "2 (1m)"]);
 	});
 
-	it("are bars in a course of time, and a dot where there was nothing", () => {
+	it("figures in words are bars in a course of time, and a dot where there was nothing", () => {
 		expect([sparkline([0, 1, 50, 100], 4), sparkline([9, 0, 0], 2), sparkline([], 7)]).toEqual(["·▁▄█", "··", ""]);
 	});
 });

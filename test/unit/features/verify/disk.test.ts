@@ -181,7 +181,7 @@ describe("a look at the agent directory", () => {
 		}
 	});
 
-	it("is not led astray by a write of pi's that is half done", async () => {
+	it("a look at the agent directory is not led astray by a write of pi's that is half done", async () => {
 		scratch.write("auth.json", "{");
 		const looking = health.look();
 		setTimeout(() => scratch.write("auth.json", auth), 20);

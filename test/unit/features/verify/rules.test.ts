@@ -227,7 +227,7 @@ describe("the judgement", () => {
 		expect(told({ hostVersion })).toEqual([]);
 	});
 
-	it("reset credits that would be lost within three days are named", () => {
+	it("the judgement reset credits that would be lost within three days are named", () => {
 		const credit = (expiresAt?: number) => ({ account: "a", credit: { id: "c", expiresAt } });
 		const resetCredits = [credit(NOW + 2 * DAY_MS), credit(NOW + 4 * DAY_MS), credit()];
 		expect(told({ resetCredits })).toEqual(["note reset-credit-ends a"]);
@@ -279,7 +279,7 @@ describe("account sets and caps", () => {
 		[{ ...set, present: [], gone: 1 }, ["problem set-empty"]],
 		[{ ...set, present: [], holds: false }, ["warning set-empty"]],
 		[{ ...set, isThere: false, holds: false }, ["warning set-folder-gone"]],
-	])("of a set %j are %j", (fact, findings) => {
+	])("findings of a set %j are %j", (fact, findings) => {
 		expect(told({ sets: [fact] })).toEqual(findings);
 	});
 
@@ -289,7 +289,7 @@ describe("account sets and caps", () => {
 		[{ ...cap, isReported: false }, ["note cap-unreported a"]],
 		[{ ...cap, isReached: true }, ["note cap-reached a"]],
 		[{ ...cap, id: "gone" }, ["warning cap-account-gone gone"]],
-	])("of a cap %j are %j", (fact, findings) => {
+	])("findings of a cap %j are %j", (fact, findings) => {
 		expect(told({ caps: [fact] })).toEqual(findings);
 	});
 });

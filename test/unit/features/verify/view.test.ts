@@ -95,7 +95,7 @@ const line = (finding: Finding) => verifiedAsText(seen([finding])).split("\n")[1
 describe("the words of an account set", () => {
 	const set = aFinding("set-account-gone", { figure: 1, detail: "/home/me/client" });
 
-	it("name its folder to a person, and no path in a document", () => {
+	it("the words of an account set name its folder to a person, and no path in a document", () => {
 		expect(line(set)).toContain("The account set of /home/me/client names 1 account that is not in the pool.");
 		expect(verifiedAsJson(seen([set])).findings[0]?.text).toBe(
 			"The account set of a folder names 1 account that is not in the pool.",
@@ -104,14 +104,14 @@ describe("the words of an account set", () => {
 });
 
 describe("the words of what was verified", () => {
-	it.each(Object.keys(CODES))("are a whole sentence, and hold nothing that was not told: %s", (code) => {
+	it.each(Object.keys(CODES))("the words are a whole sentence, and hold nothing that was not told: %s", (code) => {
 		const finding = aFinding(code, { subject: account.id, figure: 2, detail: "Something is so." });
 		const text = verifiedAsJson(seen([finding])).findings[0]?.text;
 		expect(text).toMatch(/^\S.*[.)]$/);
 		expect(text).not.toMatch(/undefined|NaN|!/);
 	});
 
-	it("name an account by its label on the screen, and by its id alone in the document", () => {
+	it("the words name an account by its label on the screen, and by its id alone in the document", () => {
 		const finding = aFinding("sign-in-lost", { subject: account.id, detail: "refresh_token_reused" });
 		expect(line(finding)).toBe(
 			'warning  my label is signed out: its sign-in was used by another program. /multicodex login "my label"',
@@ -121,7 +121,7 @@ describe("the words of what was verified", () => {
 		expect(json).not.toMatch(/label|work\.example/);
 	});
 
-	it("say what a shared pool is waiting for, and which way its clock differs", () => {
+	it("the words say what a shared pool is waiting for, and which way its clock differs", () => {
 		expect(line(aFinding("shared-clock", { figure: 600_000 }))).toContain("is 10m ahead of that of the shared pool's");
 		expect(line(aFinding("shared-clock", { figure: -600_000 }))).toContain("is 10m behind that of");
 		expect(line(aFinding("shared-away", { figure: NOW, detail: "The keys were replaced: join again." }))).toMatch(
@@ -131,7 +131,7 @@ describe("the words of what was verified", () => {
 		expect(line(aFinding("file-broken", { subject: "codex-pool.json", detail: "us" }))).toContain("/multicodex join");
 	});
 
-	it("say which way the clock is wrong, and how wide permissions are", () => {
+	it("the words say which way the clock is wrong, and how wide permissions are", () => {
 		expect(line(aFinding("clock-wrong", { figure: 600_000 }))).toContain("is 10m slow");
 		expect(line(aFinding("clock-wrong", { figure: -600_000 }))).toContain("is 10m fast");
 		expect(line(aFinding("permissions-wide", { subject: ".", figure: 0o755 }))).toContain(
@@ -139,21 +139,21 @@ describe("the words of what was verified", () => {
 		);
 	});
 
-	it("name a certificate that is not trusted, and the variable that mends it", () => {
+	it("the words name a certificate that is not trusted, and the variable that mends it", () => {
 		const finding = aFinding("endpoint-untrusted", { subject: "issuer", detail: "SELF_SIGNED_CERT_IN_CHAIN" });
 		expect(line(finding)).toMatch(
 			/certificate of the sign-in service is not trusted \(SELF_SIGNED_CERT_IN_CHAIN\).*NODE_EXTRA_CA_CERTS/,
 		);
 	});
 
-	it("say when a reset credit is lost, and how it is spent", () => {
+	it("the words say when a reset credit is lost, and how it is spent", () => {
 		const finding = aFinding("reset-credit-ends", { level: "note", subject: account.id, figure: NOW });
 		expect(line(finding)).toBe(
 			'note  A reset credit of my label expires 20 Nov 12:00. /multicodex redeem "my label" spends it once its windows are spent.',
 		);
 	});
 
-	it("begin with how much there is, and tell what was repaired", () => {
+	it("the words begin with how much there is, and tell what was repaired", () => {
 		const head = (...levels: Finding["level"][]) =>
 			verifiedAsText(seen(levels.map((level) => aFinding("pool-empty", { level })))).split("\n")[0];
 		expect(head("ok", "note")).toBe("No problems found.");
@@ -174,7 +174,7 @@ describe("the words of what was verified", () => {
 		).toEqual(["The agent directory can be read only by you now.", "Set a damaged file aside as x.corrupt-1."]);
 	});
 
-	it("make a document as it is promised", () => {
+	it("the words make a document as it is promised", () => {
 		const document = verifiedAsJson({
 			...seen([aFinding("file-broken", { level: "problem", subject: "auth.json", detail: "pi" })]),
 			repairs: [{ kind: "lock", subject: "auth.json.lock" }],

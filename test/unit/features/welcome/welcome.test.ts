@@ -31,17 +31,17 @@ const told = async (isOver: () => boolean = () => false) => {
 };
 
 describe("the first words in a home without an account", () => {
-	it("say what was found on this machine and what to type, once", async () => {
+	it("the first words say what was found on this machine and what to type, once", async () => {
 		signIns = [{ tool: "Codex CLI", who: "me@acme.example" }];
 		expect(await told()).toEqual(["Codex CLI login me@acme.example found. /multicodex import takes it."]);
 		expect(await told()).toEqual([]);
 	});
 
-	it("say how to sign in where nothing was found", async () => {
+	it("the first words say how to sign in where nothing was found", async () => {
 		expect(await told()).toEqual(["No Codex account yet. /multicodex add signs in to one."]);
 	});
 
-	it("come once more when the last account has left again", async () => {
+	it("the first words come once more when the last account has left again", async () => {
 		await told();
 		isHomeEmpty = false;
 		expect(await told()).toEqual([]);
@@ -49,7 +49,7 @@ describe("the first words in a home without an account", () => {
 		expect(await told()).toHaveLength(1);
 	});
 
-	it("are kept for the next start where the session ends before they are known", async () => {
+	it("the first words are kept for the next start where the session ends before they are known", async () => {
 		expect(await told(() => true)).toEqual([]);
 		look = async () => {
 			isHomeEmpty = false;
@@ -59,7 +59,7 @@ describe("the first words in a home without an account", () => {
 		expect(state.isWelcomed).toBe(false);
 	});
 
-	it("leave out what could not be read, and report a defect", async () => {
+	it("the first words leave out what could not be read, and report a defect", async () => {
 		look = () => Promise.reject(new TypeError("x is not a function"));
 		expect(await told()).toEqual([]);
 		expect(events).toMatchObject([{ type: "defect", where: "welcome" }]);

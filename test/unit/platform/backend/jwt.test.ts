@@ -16,7 +16,7 @@ describe("the identity in a token", () => {
 		},
 	};
 
-	it("is the seat's, with everything that the token tells", () => {
+	it("an identity in a token is the seat's, with everything that the token tells", () => {
 		expect(identityOf(aToken(whole))).toEqual({
 			id: idFor("seat", "acct"),
 			workspaceId: "acct",
@@ -46,7 +46,7 @@ describe("the identity in a token", () => {
 			{ ...whole, auth: { chatgpt_account_id: "acct", chatgpt_user_id: "", chatgpt_account_user_id: 5 } },
 			"auth0|sub",
 		],
-	])("is %s", (_name, claims, user) => {
+	])("an identity in a token is %s", (_name, claims, user) => {
 		expect(identityOf(aToken(claims))?.id).toBe(idFor(user, "acct"));
 	});
 
@@ -95,12 +95,12 @@ describe("the identity in a token", () => {
 		["no object", `a.${Buffer.from("5").toString("base64url")}.b`],
 		["null", `a.${Buffer.from("null").toString("base64url")}.b`],
 		["without claims", aToken({})],
-	])("is none where the token is %s", (_name, token) => {
+	])("an identity in a token is none where the token is %s", (_name, token) => {
 		expect(identityOf(token)).toBeUndefined();
 		expect(identityOf(token, undefined)).toBeUndefined();
 	});
 
-	it("is none for a token of more or fewer than three parts", () => {
+	it("an identity in a token is none for a token of more or fewer than three parts", () => {
 		const token = aTokenOf("work");
 		const [head, body] = token.split(".");
 		expect(identityOf(token)).toBeDefined();
@@ -109,7 +109,7 @@ describe("the identity in a token", () => {
 		}
 	});
 
-	it("is none, without a throw, for anything else", () => {
+	it("an identity in a token is none, without a throw, for anything else", () => {
 		fc.assert(
 			fc.property(fc.string({ unit: anyCharacter }), (token) => {
 				expect(identityOf(token)).toBeUndefined();
@@ -125,7 +125,7 @@ describe("the identity in a token", () => {
 });
 
 describe("the times of a token", () => {
-	it("are in milliseconds", () => {
+	it("the times of a token are in milliseconds", () => {
 		expect(tokenTimes(aToken({ issuedAt: NOW, expiresAt: NOW + 5000 }))).toEqual({
 			issuedAt: NOW,
 			expiresAt: NOW + 5000,
@@ -135,7 +135,7 @@ describe("the times of a token", () => {
 	it.each([
 		["no token", "nonsense"],
 		["a token without times", aToken({ sub: "x" })],
-	])("are unknown in %s", (_name, token) => {
+	])("the times of a token are unknown in %s", (_name, token) => {
 		expect(tokenTimes(token)).toEqual({ issuedAt: undefined, expiresAt: undefined });
 	});
 });

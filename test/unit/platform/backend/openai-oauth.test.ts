@@ -34,7 +34,7 @@ async function outcomeOf(answer: Parameters<FakeCodex["oauth"]["script"]["always
 }
 
 describe("a refresh", () => {
-	it("is one form post of exactly what the issuer wants", async () => {
+	it("a refresh is one form post of exactly what the issuer wants", async () => {
 		const grant = codex.grant("a");
 		const outcome = await refresh(grant.refresh);
 		const [request, ...others] = codex.requests;
@@ -320,7 +320,7 @@ describe("a refusal for good", () => {
 		expect(await refresh(token)).toEqual({ kind: "refused", code: "refresh_token_reused", closed: false });
 	});
 
-	it("is read in any case", async () => {
+	it("a refusal for good is read in any case", async () => {
 		expect(await outcomeOf(tokenAnswers.permanent("Invalid_Grant", { status: 400 }))).toMatchObject({
 			kind: "refused",
 			code: "invalid_grant",
@@ -402,7 +402,7 @@ describe("no answer", () => {
 		server.close();
 	});
 
-	it("is not followed to another address with the token", async () => {
+	it("no answer is not followed to another address with the token", async () => {
 		const outcome = await outcomeOf(answers.refuse(307, {}, { location: `${codex.issuer}/elsewhere` }));
 		expect(outcome.kind).not.toBe("granted");
 		expect(codex.requests.map(({ path }) => path)).toEqual(["/oauth/token"]);
@@ -447,7 +447,7 @@ describe("an answer, as it comes over the wire,", () => {
 		["with a status between", ["HTTP/1.1 103 Early Hints\r\n\r\n", head(`content-length: ${length}`), json], "end"],
 		["shorter than it was announced", [head(`content-length: ${length + 9}`), json], "end"],
 		["cut off after its last byte", [head("transfer-encoding: chunked"), chunk(json)], "break"],
-	])("is taken %s", async (_what, parts, end) => {
+	])("an answer over the wire is taken %s", async (_what, parts, end) => {
 		expect(await refresh("spent", await issuerThatWrites(parts, end))).toEqual(granted);
 	});
 

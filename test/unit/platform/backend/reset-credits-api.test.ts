@@ -74,9 +74,12 @@ describe("the list of reset credits", () => {
 		expect(creditsIn(JSON.stringify({ credits: many }), NOW)).toHaveLength(100);
 	});
 
-	it.each(["", "<html>", "null", "[]", '{"credits":{}}', '{"available_count":2}'])("is none in %j", (text) => {
-		expect(creditsIn(text, NOW)).toBeUndefined();
-	});
+	it.each(["", "<html>", "null", "[]", '{"credits":{}}', '{"available_count":2}'])(
+		"a list of reset credits is none in %j",
+		(text) => {
+			expect(creditsIn(text, NOW)).toBeUndefined();
+		},
+	);
 
 	it("fails with a reason that quotes nothing", async () => {
 		const { listScript } = credits();

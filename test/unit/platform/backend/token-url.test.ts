@@ -11,7 +11,7 @@ describe("where a token may go", () => {
 		"http://127.0.0.1:8080/backend-api",
 		"http://127.8.9.1",
 		"http://[::1]:8080",
-	])("is %s", (url) => {
+	])("a place for a token is %s", (url) => {
 		expect(refusalToSendTokens(url, "the setting")).toBeUndefined();
 	});
 
@@ -29,7 +29,7 @@ describe("where a token may go", () => {
 		"ws://127.0.0.1",
 		"ftp://127.0.0.1",
 		"file:///etc/passwd",
-	])("is not %s, and the setting is named", (url) => {
+	])("a place for a token is not %s, and the setting is named", (url) => {
 		expect(refusalToSendTokens(url, "MY_SETTING")).toMatch(/^MY_SETTING must use https/);
 	});
 
@@ -64,7 +64,7 @@ describe("the host of another sign-in service", () => {
 		["https://me:hunter2@issuer.example", "issuer.example"],
 		["https://auth.openai.com:8443", "auth.openai.com:8443"],
 		["https://auth.openai.com.evil.example", "auth.openai.com.evil.example"],
-	])("is named: %s", (url, host) => {
+	])("the host of another sign-in service is named: %s", (url, host) => {
 		expect(hostOf(url)).toBe(host);
 	});
 
@@ -74,7 +74,7 @@ describe("the host of another sign-in service", () => {
 		"http://127.0.0.1:1455",
 		"https://localhost",
 		"no URL",
-	])("is none where it is the usual one, this machine or no URL: %s", (url) => {
+	])("the host of another sign-in service is none where it is the usual one, this machine or no URL: %s", (url) => {
 		expect(hostOf(url)).toBeUndefined();
 	});
 });
@@ -119,7 +119,7 @@ describe("plain http to a loopback address", () => {
 		{ HTTP_PROXY: PROXY, NO_PROXY: "localhost,127.0.0.1:8080" },
 		{ HTTP_PROXY: PROXY, NO_PROXY: ".0.0.1" },
 		{ HTTP_PROXY: PROXY, NO_PROXY: "*.0.0.1" },
-	])("is allowed with %j", (env) => {
+	])("plain http to a loopback is allowed with %j", (env) => {
 		expect(refusal(env)).toBeUndefined();
 	});
 
@@ -145,7 +145,7 @@ describe("plain http to a loopback address", () => {
 		expect(refusal(env, LOCAL, true)).toContain("_PROXY");
 	});
 
-	it("is the only thing that a proxy decides over", () => {
+	it("plain http to a loopback is the only thing that a proxy decides over", () => {
 		expect(refusal({ HTTP_PROXY: PROXY, ALL_PROXY: PROXY }, "https://chatgpt.com/backend-api", true)).toBeUndefined();
 	});
 });

@@ -65,7 +65,7 @@ describe("a service that is not reached", () => {
 		"INVALID_CA",
 		"HOSTNAME_MISMATCH",
 		"ERR_TLS_CERT_ALTNAME_INVALID",
-	])("is one with the certificate error %s, wherever that lies", (code) => {
+	])("a service that is not reached is one with the certificate error %s, wherever that lies", (code) => {
 		const expected = { kind: "certificate", code, maybeSent: false };
 		const error = coded(code);
 		for (const thrown of [

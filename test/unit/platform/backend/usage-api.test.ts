@@ -98,7 +98,7 @@ describe("usage in response headers", () => {
 		expect(windowsOf(headers)).toEqual([{ usedPercent: 1, windowMinutes: 10080, resetsAt: undefined }]);
 	});
 
-	it("is not known where there is no window at all", () => {
+	it("usage in response headers is not known where there is no window at all", () => {
 		for (const headers of [{}, { "content-type": "text/html" }, { "x-codex-plan-type": "plus" }]) {
 			expect(read(headers)).toEqual({ snapshot: undefined, activeLimit: undefined, activeWindows: [] });
 		}
@@ -226,7 +226,7 @@ describe("where usage is asked", () => {
 		["https://chatgpt.com/backend-api/codex", "https://chatgpt.com/backend-api/wham/usage"],
 		["https://chatgpt.com/backend-api/codex/responses//", "https://chatgpt.com/backend-api/wham/usage"],
 		["http://127.0.0.1:1/x/codex-proxy", "http://127.0.0.1:1/x/codex-proxy/wham/usage"],
-	])("where usage is asked for %s is %s", (base, url) => {
+	])("usage for %s is asked at %s", (base, url) => {
 		expect(usageUrl(base)).toBe(url);
 	});
 });
@@ -312,7 +312,7 @@ describe("usage from the endpoint", () => {
 	it.each([
 		["both windows are null", usageAnswers.nullWindows()],
 		["there is no limit", usageAnswers.noRateLimit()],
-	])("has no window where %s", async (_name, answer) => {
+	])("usage from the endpoint has no window where %s", async (_name, answer) => {
 		codex.account("a").usage(answer);
 		expect(await ask()).toMatchObject({ windows: [], limitReached: false });
 	});

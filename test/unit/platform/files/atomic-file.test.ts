@@ -219,7 +219,7 @@ describe("a staged file", () => {
 		expect(scratch.text("a.json")).toBe("second ü");
 	});
 
-	it("can be thrown away twice", async () => {
+	it("a staged file can be thrown away twice", async () => {
 		const staged = await stageFile(scratch.path("a.json"), { bytes: 0, mode: 0o600 });
 		await staged.discard();
 		await expect(staged.discard()).resolves.toBeUndefined();

@@ -17,7 +17,7 @@ afterEach(() => stop());
 const awhile = () => new Promise((resolve) => setTimeout(resolve, 400));
 
 describe("files that another process writes", () => {
-	it("are noticed, in place or by a rename, once for all changes of one moment", async () => {
+	it("files of another process are noticed, in place or by a rename, once for all changes of one moment", async () => {
 		scratch.write("a.json", { n: 1 });
 		scratch.write("b.json", { n: 1 });
 		await until("the first call", () => calls === 1);
@@ -28,7 +28,7 @@ describe("files that another process writes", () => {
 		await until("the second call", () => calls === 2);
 	});
 
-	it("are noticed in every folder that they are in", async () => {
+	it("files of another process are noticed in every folder that they are in", async () => {
 		mkdirSync(scratch.path("store"));
 		let both = 0;
 		const end = followFiles([scratch.path("a.json"), scratch.path("store/b.json")], () => {
@@ -45,7 +45,7 @@ describe("files that another process writes", () => {
 		end();
 	});
 
-	it("are noticed, and no other files", async () => {
+	it("files of another process are noticed, and no other files", async () => {
 		scratch.write("other.json", {});
 		await awhile();
 		expect(calls).toBe(0);

@@ -121,7 +121,7 @@ describe("a lock", () => {
 		expect(scratch.names()).toEqual(["a.lock"]);
 	});
 
-	it("is not waited for after an abort", async () => {
+	it("a lock is not waited for after an abort", async () => {
 		const release = await lockfile.lock(scratch.path("a"), { realpath: false });
 		const abort = new AbortController();
 		const attempt = withLock(scratch.path("a"), { waitMs: 600_000, signal: abort.signal }, () => undefined);
@@ -130,7 +130,7 @@ describe("a lock", () => {
 		await release();
 	});
 
-	it("is not taken at all when the abort came first", async () => {
+	it("a lock is not taken at all when the abort came first", async () => {
 		let hasRun = false;
 		const signal = AbortSignal.abort(new Error("gone"));
 		const attempt = withLock(scratch.path("a"), { waitMs: 0, signal }, () => {

@@ -167,7 +167,7 @@ describe("a shared document", () => {
 });
 
 describe("two processes over one document", () => {
-	it("see each other's changes at the next look", async () => {
+	it("two processes over one document see each other's changes at the next look", async () => {
 		const [one, other] = [openCounts(), openCounts()];
 		await write(one, set("a"));
 		expect(other.read().counts).toEqual({ a: 1 });
@@ -175,7 +175,7 @@ describe("two processes over one document", () => {
 		expect(one.read().counts).toEqual({ a: 1, b: 1 });
 	});
 
-	it("lose none of their changes when both write at once", async () => {
+	it("two processes over one document lose none of their changes when both write at once", async () => {
 		const [one, other] = [openCounts(), openCounts()];
 		const changes = Array.from({ length: 20 }, (_each, at) => (at % 2 === 0 ? one : other).update(set(`k${at}`, at)));
 		await Promise.all(changes);
@@ -183,7 +183,7 @@ describe("two processes over one document", () => {
 		expect(one.read()).toEqual(other.read());
 	});
 
-	it("count each change of either exactly once", async () => {
+	it("two processes over one document count each change of either exactly once", async () => {
 		const [one, other] = [openCounts(), openCounts()];
 		const add = (draft: Counts) => {
 			draft.counts.n = (draft.counts.n ?? 0) + 1;
@@ -193,7 +193,7 @@ describe("two processes over one document", () => {
 		expect([one.read().counts, other.read().counts]).toEqual([{ n: 20 }, { n: 20 }]);
 	});
 
-	it("keep an unsaved change on top of what the other wrote meanwhile", async () => {
+	it("two processes over one document keep an unsaved change on top of what the other wrote meanwhile", async () => {
 		const [one, other] = [openCounts(), openCounts()];
 		one.updateDebounced(set("mine"));
 		await write(other, set("theirs"));
@@ -246,7 +246,7 @@ describe("changes that are written behind", () => {
 		for (let turn = 0; turn < 3000 && !holds(); turn += 1) await settled();
 	};
 
-	it("wait a second for others, and go out as one write", async () => {
+	it("late changes wait a second for others, and go out as one write", async () => {
 		vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
 		const counts = openCounts();
 		let applied = 0;
@@ -267,14 +267,14 @@ describe("changes that are written behind", () => {
 		expect(applied).toBe(10);
 	});
 
-	it("go out with the next change that is written at once", async () => {
+	it("late changes go out with the next change that is written at once", async () => {
 		const counts = openCounts();
 		counts.updateDebounced(set("soon"));
 		await write(counts, set("now"));
 		expect(stored()).toEqual({ soon: 1, now: 1 });
 	});
 
-	it("are not forgotten where they come in the middle of another write", async () => {
+	it("late changes are not forgotten where they come in the middle of another write", async () => {
 		hurryTimersOf(1000);
 		const counts = openCounts();
 		const durable = counts.update(set("now"));
@@ -286,7 +286,7 @@ describe("changes that are written behind", () => {
 		expect(stored()).toEqual({ now: 1, soon: 1 });
 	});
 
-	it("are not written once more where another write has taken them along", async () => {
+	it("late changes are not written once more where another write has taken them along", async () => {
 		vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
 		const counts = openCounts();
 		const durable = counts.update(set("now"));
@@ -316,7 +316,7 @@ describe("changes that are written behind", () => {
 		expect(counts.read().counts).toEqual({ a: 1 });
 	});
 
-	it("go out at a flush", async () => {
+	it("late changes go out at a flush", async () => {
 		const counts = openCounts();
 		counts.updateDebounced(set("a"));
 		await counts.flush();
@@ -459,7 +459,7 @@ describe("a document of a newer version", () => {
 		expect(counts.read().counts).toEqual({ a: 1 });
 	});
 
-	it("is not tried again and again: nothing of it changes by itself", async () => {
+	it("a document of a newer version is not tried again and again: nothing of it changes by itself", async () => {
 		vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
 		scratch.write(NAME, bytes);
 		const counts = openCounts();
@@ -690,7 +690,7 @@ describe("changes that cannot be written", () => {
 		return { calls, change };
 	};
 
-	it.each(["newer", "locked away"])("are kept as one, however many they are: the file is %s", async (why) => {
+	it.each(["newer", "locked away"])("unwritten changes are kept as one where the file is %s", async (why) => {
 		const isNewer = why === "newer";
 		const path = isNewer ? scratch.path(NAME) : scratch.path(`folder/${NAME}`);
 		scratch.write(isNewer ? NAME : "folder", isNewer ? { version: 99 } : "a file where a folder should be");
@@ -711,7 +711,7 @@ describe("changes that cannot be written", () => {
 		expect(JSON.parse(readFileSync(path, "utf8"))).toEqual({ version: 2, counts: { theirs: 1, mine: 500 } });
 	});
 
-	it("keep no document alive but the two that they differ in, however long that lasts", async () => {
+	it("unwritten changes keep no document alive but the two that they differ in, however long that lasts", async () => {
 		scratch.write(NAME, { version: 99 });
 		const counts = openCounts();
 		const drafts: WeakRef<Counts>[] = [];
@@ -728,7 +728,7 @@ describe("changes that cannot be written", () => {
 		expect(counts.read().counts).toEqual({ mine: 59 });
 	});
 
-	it("take nothing back that another process has written since", async () => {
+	it("unwritten changes take nothing back that another process has written since", async () => {
 		scratch.write(NAME, { version: 2, counts: { a: 1, b: 1, c: 1 }, kept: true });
 		const counts = openCounts();
 		counts.read();

@@ -39,7 +39,7 @@ beforeEach(() => open([], []));
 const labels = () => accounts.list().map(({ label }) => label);
 
 describe("accounts of this machine and of its pool", () => {
-	it("are one list, in which no label is there twice", () => {
+	it("accounts are one list, in which no label is there twice", () => {
 		open([anAccount("a"), anAccount("b", { label: "work" })], [anAccount("c", { label: "work" })]);
 		expect(accounts.list().map(({ id, label, shared }) => [id, label, shared])).toEqual([
 			["a", "a", undefined],
@@ -49,19 +49,19 @@ describe("accounts of this machine and of its pool", () => {
 		expect(accounts.list()).toBe(accounts.list());
 	});
 
-	it("are one where both have the same, also under another id, and that is the shared one", () => {
+	it("accounts are one where both have the same, also under another id, and that is the shared one", () => {
 		const own = anAccount("x", { userId: "user-c", workspaceId: "acct-c", claims: ["sub=c"] });
 		open([anAccount("a"), own], [anAccount("a", { label: "shared a" }), anAccount("c", { claims: ["sub=c"] })]);
 		expect(labels()).toEqual(["shared a", "c"]);
 	});
 
-	it("have no token to spend here while they cross", () => {
+	it("accounts have no token to spend here while they cross", () => {
 		open([anAccount("a")], []);
 		crossings = [{ id: "a", way: "in", tokenHash: "h" }];
 		expect(accounts.list()).toMatchObject([{ id: "a", shared: true, credential: { refresh: "shared:h" } }]);
 	});
 
-	it("are changed where they are, with labels that are unique over both", async () => {
+	it("accounts are changed where they are, with labels that are unique over both", async () => {
 		open([anAccount("a"), anAccount("b")], [anAccount("c")]);
 		await accounts.edit("c", { label: "a" });
 		await accounts.patch("c", { plan: "pro" });
@@ -79,7 +79,7 @@ describe("accounts of this machine and of its pool", () => {
 		]);
 	});
 
-	it("take a new sign-in of a shared account into the pool, and any other into the file", async () => {
+	it("accounts take a new sign-in of a shared account into the pool, and any other into the file", async () => {
 		open([], [anAccount("c", { claims: ["sub=c"] })]);
 		await accounts.put(anAccount("other id", { workspaceId: "acct-c", claims: ["sub=c"] }));
 		await accounts.put(anAccount("d", { label: "c" }));

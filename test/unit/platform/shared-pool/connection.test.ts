@@ -82,7 +82,7 @@ describe("the way to the database of a pool", () => {
 	});
 
 	it.each(["no-rights", "read-only", "full"] as const)(
-		"is not away where changes alone are refused: %s",
+		"the way to the database of a pool is not away where changes alone are refused: %s",
 		async (kind) => {
 			await failing(kind);
 			await failing(kind);

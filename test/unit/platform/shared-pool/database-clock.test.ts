@@ -27,7 +27,7 @@ function aMachine(measured?: ClockMeasure) {
 }
 
 describe("how far the clock of a machine is ahead of the database", () => {
-	it("is not known before it was measured", () => {
+	it("how far the clock of a machine is ahead of the database is not known before it was measured", () => {
 		expect(aMachine().databaseClock.aheadMs()).toBeUndefined();
 	});
 

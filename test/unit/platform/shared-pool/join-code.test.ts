@@ -25,21 +25,21 @@ describe("a join code", () => {
 		expect(readJoinCode(`\t${text}\n`)).toMatchObject({ kind: "ok", code: { url: URL } });
 	});
 
-	it("of a runner follows from that of the keeper, and holds another secret", () => {
+	it("a join code of a runner follows from that of the keeper, and holds another secret", () => {
 		expect(runnerCodeOf(keeper)).toEqual(runner);
 		expect(runnerCodeOf(runner)).toBe(runner);
 		expect(Buffer.from(runner.secret).equals(keeper.secret)).toBe(false);
 		expect(printJoinCode(runner)).not.toContain(Buffer.from(keeper.secret).toString("base64url"));
 	});
 
-	it("with a new secret is of the same pool", () => {
+	it("a join code with a new secret is of the same pool", () => {
 		const next = withNewSecret(keeper);
 		expect({ ...next, secret: keeper.secret }).toEqual(keeper);
 		expect(Buffer.from(next.secret).equals(keeper.secret)).toBe(false);
 	});
 
 	it.each(["", "pi-pool", "pi-pool-reader-abc", "postgres://pool@db/pi", "see: pi-pool-keeper-abc"])(
-		"is none in %j",
+		"a join code is none in %j",
 		(text) => {
 			expect(readJoinCode(text)).toEqual({
 				kind: "bad",
@@ -58,7 +58,7 @@ describe("a join code", () => {
 		}
 	});
 
-	it("with one letter changed is refused", () => {
+	it("a join code with one letter changed is refused", () => {
 		const text = printJoinCode(keeper);
 		const begin = "pi-pool-keeper-".length;
 		const letters = "ABCxyz019-_";
@@ -71,7 +71,7 @@ describe("a join code", () => {
 		);
 	});
 
-	it("is not taken for one of the other role", () => {
+	it("a join code is not taken for one of the other role", () => {
 		expect(readJoinCode(printJoinCode(runner).replace("-runner-", "-keeper-")).kind).toBe("bad");
 	});
 });

@@ -96,7 +96,7 @@ describe("a sealed account", () => {
 		expect(() => sealAccount(shared, 1, keys)).toThrow("without its refresh token");
 	});
 
-	it("is the same account after it was written and read", () => {
+	it("a sealed account is the same account after it was written and read", () => {
 		expect(accountIn(textOf(account))).toMatchObject({ id: "a", label: "work", credential: account.credential });
 		expect(accountIn("{}")).toBeUndefined();
 	});

@@ -25,7 +25,7 @@ const joined = async () => {
 };
 
 describe("the mirror of a pool", () => {
-	it("is what another process of this machine reads, without a refresh token", async () => {
+	it("the mirror of a pool is what another process of this machine reads, without a refresh token", async () => {
 		const mirror = await joined();
 		await mirror.take([row("a", 1), row("b", 1)]);
 

@@ -62,14 +62,14 @@ beforeEach(() => open());
 const labels = ({ list }: AccountStore = sharing.accounts) => list().map(({ label }) => label);
 
 describe("the stores of a process", () => {
-	it("are those of its files where no pool is named, and nothing is opened", () => {
+	it("the stores are those of its files where no pool is named, and nothing is opened", () => {
 		sharing.follow(undefined);
 		expect(sharing.settling()).toBeUndefined();
 		expect(opened).toEqual([]);
 		expect(labels()).toEqual(["own"]);
 	});
 
-	it("are those of the pool once the settings name one, and of the files again once they do not, for who held them before", async () => {
+	it("the stores are those of the pool while the settings name one, else of the files, for their holders too", async () => {
 		const { list } = sharing.accounts;
 		sharing.follow("team");
 		sharing.follow("team");
@@ -84,7 +84,7 @@ describe("the stores of a process", () => {
 		expect(rested).toEqual(["team"]);
 	});
 
-	it("are those of the files where the pool cannot be opened", async () => {
+	it("the stores are those of the files where the pool cannot be opened", async () => {
 		onOpen = () => Promise.reject(new Error("broken"));
 		sharing.follow("team");
 		await sharing.settling();
@@ -94,7 +94,7 @@ describe("the stores of a process", () => {
 		expect(opened).toEqual(["team"]);
 	});
 
-	it("go from one pool to the next, and skip what was over before it was opened", async () => {
+	it("the stores go from one pool to the next, and skip what was over before it was opened", async () => {
 		sharing.follow("a");
 		sharing.follow("b");
 		sharing.follow("c");
@@ -106,7 +106,7 @@ describe("the stores of a process", () => {
 		expect(labels()).toEqual(["c"]);
 	});
 
-	it("are those of the environment whatever the settings name", async () => {
+	it("the stores are those of the environment whatever the settings name", async () => {
 		open("code");
 		sharing.follow("team");
 		await sharing.settling();

@@ -36,7 +36,7 @@ describe("a problem with the database", () => {
 		["ERR_OSSL_PEM_NO_START_LINE", "untrusted", "No encrypted connection"],
 		["SASL_SIGNATURE_MISMATCH", "refused", "could not prove"],
 		["EWHATEVER", "unexpected", "(EWHATEVER)"],
-	])("of the network, %s, is %s", (code, kind, part) => {
+	])("a network problem %s is %s", (code, kind, part) => {
 		const problem = toPoolProblem(ofNetwork(code), PLACE);
 		expect(problem).toMatchObject({ kind, message: expect.stringContaining(part) });
 		expect(problem.message).toMatch(/^[A-Z].*\.$/);

@@ -36,7 +36,7 @@ describe("a sealed text", () => {
 		["the row of another account", { account: "a2" }],
 		["another version of the row", { version: 8 }],
 		["another pool", { poolId: "pool-2" }],
-	])("does not open in %s", (_, other) => {
+	])("a sealed text does not open in %s", (_, other) => {
 		const sealed = keeper.seal("text", PLACE);
 		expect(keeper.open(sealed, { ...PLACE, ...other })).toEqual({ kind: "damaged" });
 	});
@@ -47,7 +47,7 @@ describe("a sealed text", () => {
 		expect(keeper.open(keeper.seal("text", forRunners), PLACE)).toEqual({ kind: "other-key" });
 	});
 
-	it("with any byte changed, or cut off anywhere, does not open", () => {
+	it("a sealed text with any byte changed, or cut off anywhere, does not open", () => {
 		const sealed = keeper.seal("a text of some length", PLACE);
 		fc.assert(
 			fc.property(fc.nat(sealed.length - 1), fc.integer({ min: 1, max: 255 }), (at, by) => {

@@ -107,7 +107,7 @@ describe("a refusal on one machine", () => {
 		}
 	});
 
-	it("is not handed to and fro by machines whose clocks drift", async () => {
+	it("a refusal on one machine is not handed to and fro by machines whose clocks drift", async () => {
 		const [one, two] = await threeMachines(TEN_MINUTES, -TEN_MINUTES, 0);
 		refuse(one, "a");
 		for (let round = 0; round < 20; round += 1) {
@@ -344,7 +344,7 @@ describe("a process", () => {
 });
 
 describe("the sessions of a machine", () => {
-	it("are counted on the others for as long as it says so, and not beside its own", async () => {
+	it("sessions are counted on the others for as long as it says so, and not beside its own", async () => {
 		const [one, two] = await threeMachines();
 		one.state.acquireLease("s1", "a", true);
 		one.state.acquireLease("s2", "a", true);
@@ -360,7 +360,7 @@ describe("the sessions of a machine", () => {
 		expect(two.state.liveSessions(undefined).get("a")).toBeUndefined();
 	});
 
-	it("reach the others once a minute, and no more once they rest", async () => {
+	it("sessions reach the others once a minute, and no more once they rest", async () => {
 		const [one] = await threeMachines();
 		one.state.acquireLease("s1", "a", true);
 		await timers.pass(4 * MINUTE_MS);
@@ -371,7 +371,7 @@ describe("the sessions of a machine", () => {
 		expect(database.statements).toBe(statements);
 	});
 
-	it("are gone with the process", async () => {
+	it("sessions are gone with the process", async () => {
 		const [one] = await threeMachines();
 		one.state.acquireLease("s1", "a", true);
 		await timers.pass(1000);
@@ -395,7 +395,7 @@ describe("a pin", () => {
 		expect(machines.map(({ state }) => state.pin())).toEqual([undefined, undefined, undefined]);
 	});
 
-	it("of an account that one machine has alone stays there, until another one pins", async () => {
+	it("a pin of an account that one machine has alone stays there, until another one pins", async () => {
 		const [one, two] = await threeMachines();
 		await one.state.setPin("a");
 		await lookAll();
@@ -407,7 +407,7 @@ describe("a pin", () => {
 		expect(two.state.pin()).toBe("b");
 	});
 
-	it("of two that are set at once is the one that was heard of first, on both", async () => {
+	it("a pin of two that are set at once is the one that was heard of first, on both", async () => {
 		const [one, two] = await threeMachines();
 		await one.state.setPin("a");
 		await two.state.setPin("b");

@@ -367,7 +367,7 @@ describe("a patch of a credential", () => {
 		expect(row(idOf("work"))).toMatchObject({ credential: { refresh: "next" } });
 	});
 
-	it("is not held up by a token that counts in milliseconds", async () => {
+	it("a patch of a credential is not held up by a token that counts in milliseconds", async () => {
 		const access = aTokenOf("work", { issuedAt: NOW * 1000, expiresAt: NOW * 1000 });
 		writeRows(storedRow("work", { credential: { access, refresh: "odd", expires: NOW } }));
 		await openStore().patch(idOf("work"), { credential: credentialOf(NOW, "next") });
@@ -966,7 +966,7 @@ describe("a file that is damaged in places", () => {
 });
 
 describe("changes of accounts that could not be written", () => {
-	it("do not touch an account that has signed in anew since, and carry over what was changed", async () => {
+	it("unwritten changes leave an account alone that has signed in since, and carry over what was changed", async () => {
 		writeRows(storedRow("work"), storedRow("other"));
 		const store = openStore();
 		const disk = await aDiskThatFails();

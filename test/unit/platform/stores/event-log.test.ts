@@ -218,7 +218,7 @@ const aDecision = fc.record<Decision>(
 );
 
 describe("whatever is logged", () => {
-	it("is one line that is no longer than its bound, and is read again", async () => {
+	it("whatever is logged is one line that is no longer than its bound, and is read again", async () => {
 		await fc.assert(
 			fc.asyncProperty(fc.array(aDecision, { minLength: 1, maxLength: 20 }), async (decisions) => {
 				const log = aLog();

@@ -196,7 +196,7 @@ describe("a ledger that was damaged", () => {
 		expect(scratch.text(NAME)).toBe(newer);
 	});
 
-	it("is no reason for a word where its path is a folder", async () => {
+	it("a ledger that was damaged is no reason for a word where its path is a folder", async () => {
 		mkdirSync(scratch.path(NAME));
 		const store = aStore();
 		store.add([answered()]);

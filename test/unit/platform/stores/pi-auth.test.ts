@@ -78,7 +78,7 @@ describe("a file that an editor of another system has saved", () => {
 });
 
 describe("pi's login", () => {
-	it("is the credential that pi has stored", () => {
+	it("pi's login is the credential that pi has stored", () => {
 		write({ anthropic: { type: "api_key", key: "k" }, "openai-codex": entry() });
 		expect(open().peek()).toEqual({
 			kind: "oauth",
@@ -100,7 +100,7 @@ describe("pi's login", () => {
 		["unreadable", "a field is missing", pretty({ "openai-codex": { type: "oauth", access: "a", expires: 1 } })],
 		["unreadable", "a field is broken", pretty({ "openai-codex": entry({ refresh: 5 }) })],
 		["oauth", "only the token has an end", pretty({ "openai-codex": entry({ expires: "soon" }) })],
-	])("is %s where %s", (kind, _name, bytes) => {
+	])("pi's login is %s where %s", (kind, _name, bytes) => {
 		expect(parseLogin(bytes).kind).toBe(kind);
 		scratch.write(NAME, bytes);
 		expect(open().peek().kind).toBe(kind);
@@ -114,7 +114,7 @@ describe("pi's login", () => {
 		}
 	});
 
-	it("is none where there is no file, and unreadable where the file is a folder", () => {
+	it("pi's login is none where there is no file, and unreadable where the file is a folder", () => {
 		expect(open().peek().kind).toBe("none");
 		expect(open().signature()).toBeUndefined();
 		mkdirSync(scratch.path(NAME));
@@ -196,7 +196,7 @@ describe("replacing pi's credential", () => {
 		["pi is signed out by now", pretty({ anthropic: entry() })],
 		["pi holds an API key by now", pretty({ "openai-codex": { type: "api_key", key: "refresh-old" } })],
 		["the file does not parse", '{"openai-codex":{"refresh":"refresh-old"'],
-	])("does nothing where %s", async (_name, bytes) => {
+	])("replacing pi's credential does nothing where %s", async (_name, bytes) => {
 		scratch.write(NAME, bytes);
 		expect(await replace()).toBe(false);
 		expect(await open().writeBack("refresh-old", next, "acct")).toBe(false);
@@ -355,7 +355,7 @@ describe("a busy lock", () => {
 		expect(scratch.names()).toEqual([NAME]);
 	});
 
-	it("is not waited for after an abort", async () => {
+	it("a busy lock is not waited for after an abort", async () => {
 		write({ "openai-codex": entry() });
 		const release = await lockfile.lock(scratch.path(NAME), { realpath: false });
 		const abort = new AbortController();
@@ -384,12 +384,12 @@ describe("pi's ChatGPT sign-in under openai", () => {
 		["ours alone", { "openai-codex": entry() }, false],
 		["something else", { openai: null }, false],
 		["no object", [], false],
-	])("is there with %s: %j", (_what, content, isThere) => {
+	])("pi's ChatGPT sign-in under openai is there with %s: %j", (_what, content, isThere) => {
 		write(content);
 		expect(open().hasPlanLogin()).toBe(isThere);
 	});
 
-	it("is not there without a file, or with one that does not parse", () => {
+	it("pi's ChatGPT sign-in under openai is not there without a file, or with one that does not parse", () => {
 		expect(open().hasPlanLogin()).toBe(false);
 		scratch.write(NAME, '{"openai": {"type": "oa');
 		expect(open().hasPlanLogin()).toBe(false);

@@ -39,7 +39,7 @@ beforeEach(() => {
 });
 
 describe("the account set of a session", () => {
-	it("is that of the folder it runs in, or of the nearest one around it", () => {
+	it("the account set of a session is that of the folder it runs in, or of the nearest one around it", () => {
 		const project = folder("project");
 		const deep = folder("project", "sub", "deep");
 		sets = { [project]: ["a"], [join(project, "sub")]: ["b"] };
@@ -128,7 +128,7 @@ describe("the account set of a session", () => {
 });
 
 describe("several sessions in one process", () => {
-	it("have each the set of its own folder, whichever instance their requests come through", () => {
+	it("sessions have each the set of its own folder, whichever instance their requests come through", () => {
 		sets = { [folder("one")]: ["a"], [folder("two")]: ["b"] };
 		const [first, second] = [instance(), instance()];
 		first.begin("parent", folder("one"));
@@ -150,7 +150,7 @@ describe("several sessions in one process", () => {
 		expect(first.setFor("summary")?.accounts).toEqual(["a", "b"]);
 	});
 
-	it("end with the session that takes their place", () => {
+	it("sessions end with the session that takes their place", () => {
 		sets = { [folder("one")]: ["a"], [folder("two")]: ["b"] };
 		const folders = instance();
 		folders.begin("one", folder("one"));

@@ -29,7 +29,7 @@ const write = (ours: unknown, others: Record<string, unknown> = {}) =>
 	scratch.write(NAME, { theme: "dark", ...others, "pi-multicodex": ours });
 
 describe("preferences", () => {
-	it("are the defaults where there is no file, no key, or an empty one", () => {
+	it("preferences are the defaults where there is no file, no key, or an empty one", () => {
 		expect(open().read()).toEqual(DEFAULT_SETTINGS);
 		scratch.write(NAME, { theme: "dark" });
 		expect(open().read()).toEqual(DEFAULT_SETTINGS);
@@ -38,7 +38,7 @@ describe("preferences", () => {
 		expect(problems).toEqual([]);
 	});
 
-	it("have the contract's defaults", () => {
+	it("preferences have the contract's defaults", () => {
 		expect(DEFAULT_SETTINGS).toEqual({
 			enabled: true,
 			footer: {
@@ -69,7 +69,7 @@ describe("preferences", () => {
 		});
 	});
 
-	it("have no command of notices but a list of a program and its arguments", () => {
+	it("preferences have no command of notices but a list of a program and its arguments", () => {
 		write({ notify: { to: "command", command: "notify-send $(whoami)" } });
 		expect(open().read().notify).toMatchObject({ to: "command", command: [] });
 		expect(problems).toEqual([
@@ -77,7 +77,7 @@ describe("preferences", () => {
 		]);
 	});
 
-	it("keep the links of a chain that will do, and name each of the others once", () => {
+	it("preferences keep the links of a chain that will do, and name each of the others once", () => {
 		write({
 			beyond: {
 				reserve: "always",
@@ -100,7 +100,7 @@ describe("preferences", () => {
 		]);
 	});
 
-	it("have no chain where something else stands in its place", () => {
+	it("preferences have no chain where something else stands in its place", () => {
 		write({ beyond: { chain: "anthropic/claude" } });
 		expect(open().read().beyond.chain).toEqual([]);
 		expect(problems).toEqual([
@@ -108,7 +108,7 @@ describe("preferences", () => {
 		]);
 	});
 
-	it("store a chain, and leave what stands beside it", async () => {
+	it("preferences store a chain, and leave what stands beside it", async () => {
 		write({ beyond: { reserve: "always", other: 1 } });
 		const settings = open();
 		await settings.set({ "beyond.chain": ["anthropic/claude"] });
@@ -118,7 +118,7 @@ describe("preferences", () => {
 		expect(settings.read().beyond.chain).toEqual(["anthropic/claude"]);
 	});
 
-	it("are what the person wrote", () => {
+	it("preferences are what the person wrote", () => {
 		write({
 			rotation: {
 				policy: "in-order",
@@ -189,12 +189,12 @@ describe("preferences", () => {
 		["15m", 900_000],
 		["8h", 28_800_000],
 		["2d", 172_800_000],
-	])("write a duration as %s", (text, ms) => {
+	])("preferences write a duration as %s", (text, ms) => {
 		write({ rotation: { maxWait: text } });
 		expect(open().read().rotation.maxWaitMs).toBe(ms);
 	});
 
-	it("follow the file while pi runs", () => {
+	it("preferences follow the file while pi runs", () => {
 		const settings = open();
 		write({ notifications: false });
 		expect(settings.read().notifications).toBe(false);
@@ -274,7 +274,7 @@ describe("a bad value", () => {
 		);
 	});
 
-	it("are those of pi-multicodex 2.x where there is no footer yet", () => {
+	it("a bad value are those of pi-multicodex 2.x where there is no footer yet", () => {
 		const former = { usageMode: "used", resetWindow: "7d", showAccount: false, showReset: false, order: "usage-first" };
 		write(former);
 		const footer = { usage: "used", windows: "7d", account: false, reset: false, order: "usage-first" };
@@ -334,14 +334,14 @@ describe("a settings file that cannot be read", () => {
 		expect(problems).toEqual([]);
 	});
 
-	it.each(["", "{", "null", "[]", '"x"'])("is never touched: %j", (bytes) => {
+	it.each(["", "{", "null", "[]", '"x"'])("a settings file that cannot be read is never touched: %j", (bytes) => {
 		scratch.write(NAME, bytes);
 		expect(open().read()).toEqual(DEFAULT_SETTINGS);
 		expect(scratch.text(NAME)).toBe(bytes);
 		expect(scratch.names()).toEqual([NAME]);
 	});
 
-	it("is none when it is gone", () => {
+	it("a settings file that cannot be read is none when it is gone", () => {
 		write({ maskEmails: true });
 		const settings = open();
 		settings.read();
@@ -606,12 +606,12 @@ describe("the model that the person has saved", () => {
 		["of another shape", { defaultProvider: PROVIDER, defaultModel: 5 }],
 		["that is torn", '{"defaultProvider":"openai-codex","defaultModel":"gpt'],
 		["that is a list", []],
-	])("is none in a file %s", (_what, content) => {
+	])("the model that the person has saved is none in a file %s", (_what, content) => {
 		scratch.write(NAME, content);
 		expect(saved()).toBeUndefined();
 	});
 
-	it("is none where there is no file", () => {
+	it("the model that the person has saved is none where there is no file", () => {
 		expect(saved()).toBeUndefined();
 	});
 });
@@ -660,7 +660,7 @@ describe("caps and account sets in the file", () => {
 		[{ "7d": -5 }, { "7d": 0 }, /a cap of 0 or less is no cap/],
 		[{ fortnight: 20 }, { fortnight: 20 }, /a window that does not exist is passed over/],
 		["20", { "5h": 100, "7d": 100, "30d": 100, "1d": 100 }, /whose caps cannot be read stays unused/],
-	])("take %j, and say what is wrong with it", (stored, floors, problem) => {
+	])("caps and sets take %j, and say what is wrong with it", (stored, floors, problem) => {
 		expect(read({ caps: { [ID]: stored } }).caps).toEqual({ [ID]: floors });
 		expect(problems.map((text) => problem?.test(text))).toEqual(problem ? [true] : []);
 	});
@@ -672,12 +672,12 @@ describe("caps and account sets in the file", () => {
 		[{ proj: [ID], "C:\\proj": [ID] }, {}, /a folder that is not absolute is passed over/],
 		[[ID], { "*": [] }, /no account serves until it is corrected/],
 		[{ "*": [ID] }, {}, /not absolute/],
-	])("lose no set by a slip: %j", (stored, sets, problem) => {
+	])("caps and sets lose no set by a slip: %j", (stored, sets, problem) => {
 		expect(read({ sets: stored }).sets).toEqual(sets);
 		expect(problems.map((text) => problem?.test(text))).toEqual(problem ? [true] : []);
 	});
 
-	it("are stored under keys that hold anything, and leave no empty group behind", async () => {
+	it("caps and sets are stored under keys that hold anything, and leave no empty group behind", async () => {
 		write({ notifications: false });
 		const settings = open();
 		await settings.change([

@@ -160,7 +160,7 @@ describe("what is remembered of an account", () => {
 		expect(openStore().status("a")).toMatchObject({ lastUsedAt: NOW });
 	});
 
-	it("is forgotten with its pin", async () => {
+	it("what is remembered is forgotten with its pin", async () => {
 		const state = openStore();
 		await state.update("a", (status) => ({ ...status, strikes: 1 }));
 		await state.setPin("a");
@@ -340,7 +340,7 @@ describe("a session at work", () => {
 		}
 	});
 
-	it("is not at work for hours where a clock was set back", async () => {
+	it("a session at work is not at work for hours where a clock was set back", async () => {
 		const state = openStore();
 		state.acquireLease("s1", "a", true);
 		await state.flush();
@@ -444,7 +444,7 @@ describe("a session at work", () => {
 });
 
 describe("what cannot be true", () => {
-	it("is no cooldown: one that has ended, or that is further off than 366 days", async () => {
+	it("what cannot be true is no cooldown: one that has ended, or that is further off than 366 days", async () => {
 		const real = aCooldown({ until: NOW + DAY_MS });
 		write({
 			a: { cooldowns: [aCooldown({ until: NOW }), real, aCooldown({ scope: "model:x", until: NOW + 400 * DAY_MS })] },
@@ -454,7 +454,7 @@ describe("what cannot be true", () => {
 		expect(openStore().status("a").cooldowns).toEqual([]);
 	});
 
-	it("is no snapshot: one from the future, beyond what clocks may differ by", () => {
+	it("what cannot be true is no snapshot: one from the future, beyond what clocks may differ by", () => {
 		write({
 			a: { usage: aSnapshot({ capturedAt: NOW + 2 * MINUTE_MS }) },
 			b: { usage: aSnapshot({ capturedAt: NOW + 30_000 }) },
@@ -686,16 +686,19 @@ describe("changes that wait while a file cannot be written", () => {
 			change: { redemption: { ...redemption, end: "failed" } as const },
 			since: { redemption: { ...redemption, key: "another key", at: NOW + 3 } },
 		},
-	])("leave the note that another process has made since, as a whole: $what", async ({ before, change, since }) => {
-		const store = await openWaiting(before, (waiting) => {
-			waiting.updateSoon("a", (status) => ({ ...status, ...change, lastUsedAt: NOW }));
-		});
-		write({ a: { ...nothing, ...since } });
-		await store.flush();
-		expect(openStore().status("a")).toEqual({ ...nothing, ...since, lastUsedAt: NOW });
-	});
+	])(
+		"a waiting change leaves the later note of another process as a whole: $what",
+		async ({ before, change, since }) => {
+			const store = await openWaiting(before, (waiting) => {
+				waiting.updateSoon("a", (status) => ({ ...status, ...change, lastUsedAt: NOW }));
+			});
+			write({ a: { ...nothing, ...since } });
+			await store.flush();
+			expect(openStore().status("a")).toEqual({ ...nothing, ...since, lastUsedAt: NOW });
+		},
+	);
 
-	it("leave it where the account was forgotten, too, with what is spent", async () => {
+	it("a waiting change leaves that note where the account was forgotten, with what is spent", async () => {
 		const spent = [{ tokenHash: "first", reason: "refresh_token_reused" }];
 		const store = await openWaiting({ strikes: 1 }, (waiting) => void waiting.forget("a"));
 		write({ a: { ...nothing, strikes: 1, exchange: theirs, spent } });
@@ -703,7 +706,7 @@ describe("changes that wait while a file cannot be written", () => {
 		expect(openStore().status("a")).toMatchObject({ exchange: theirs, spent });
 	});
 
-	it("take back their own note", async () => {
+	it("a waiting change takes back its own note", async () => {
 		const store = await openWaiting({ exchange: ours }, (waiting) => {
 			waiting.updateSoon("a", (status) => ({ ...status, exchange: undefined }));
 		});
@@ -809,7 +812,7 @@ describe("a state file that is damaged in places", () => {
 });
 
 describe("changes of the state that could not be written", () => {
-	it("are made anew a few times, however many they were, and never shorten a cooldown of another process", async () => {
+	it("unwritten changes are made anew a few times only, and shorten no cooldown of another process", async () => {
 		scratch.write(NAME, { version: 99 });
 		const state = openStore();
 		let calls = 0;
@@ -915,7 +918,7 @@ describe("news that one process passes on", () => {
 });
 
 describe("the first words in a home", () => {
-	it("are for one of the processes that begin at once, and for none afterwards", async () => {
+	it("first words are for one of the processes that begin at once, and for none afterwards", async () => {
 		const [one, other] = [openStore(), openStore()];
 		const claims = await Promise.all([one.claimWelcome(), other.claimWelcome()]);
 		expect([...claims].sort()).toEqual([false, true]);
@@ -923,7 +926,7 @@ describe("the first words in a home", () => {
 		expect(scratch.json(NAME)).toMatchObject({ welcomedAt: NOW });
 	});
 
-	it("are due again after an account was there", async () => {
+	it("first words are due again after an account was there", async () => {
 		const state = openStore();
 		await state.claimWelcome();
 		state.endWelcome();
@@ -932,19 +935,22 @@ describe("the first words in a home", () => {
 		expect(await openStore().claimWelcome()).toBe(true);
 	});
 
-	it("leave a home alone in which nothing was shown", async () => {
+	it("first words leave a home alone in which nothing was shown", async () => {
 		const state = openStore();
 		state.endWelcome();
 		await state.flush();
 		expect(scratch.names()).toEqual([]);
 	});
 
-	it.skipIf(process.getuid?.() === 0)("are not said where it cannot be remembered, and nothing else is", async () => {
-		chmodSync(scratch.path(""), 0o500);
-		try {
-			expect([await openStore().claimWelcome(), problems]).toEqual([false, []]);
-		} finally {
-			chmodSync(scratch.path(""), 0o700);
-		}
-	});
+	it.skipIf(process.getuid?.() === 0)(
+		"first words are not said where that cannot be remembered, and nothing else is",
+		async () => {
+			chmodSync(scratch.path(""), 0o500);
+			try {
+				expect([await openStore().claimWelcome(), problems]).toEqual([false, []]);
+			} finally {
+				chmodSync(scratch.path(""), 0o700);
+			}
+		},
+	);
 });

@@ -304,7 +304,7 @@ describe("prodex", () => {
 		expect(loginsOf(await found("prodex")).sort()).toEqual(["side: side", "work: work"]);
 	});
 
-	it("is read where PRODEX_HOME says", async () => {
+	it("prodex is read where PRODEX_HOME says", async () => {
 		await writeTool("prodex", join(home, "x"), [work]);
 		expect(await found("prodex")).toEqual([]);
 		expect(loginsOf(await found("prodex", { PRODEX_HOME: join(home, "x/.prodex") }))).toEqual(["work: work"]);
@@ -364,12 +364,12 @@ describe("pi", () => {
 	it.each([
 		["an API key", { type: "api_key", key: "sk-SECRET" }, /API key/],
 		["half a login", { type: "oauth", access: aTokenOf("work") }, /cannot be read/],
-	])("with %s is left out", async (_what, entry, reason) => {
+	])("pi with %s is left out", async (_what, entry, reason) => {
 		inHome(".pi/agent/auth.json", { "openai-codex": entry });
 		expect(reasonsOf(await found("pi"))).toEqual([expect.stringMatching(reason)]);
 	});
 
-	it("without a login for Codex is no finding", async () => {
+	it("pi without a login for Codex is no finding", async () => {
 		inHome(".pi/agent/auth.json", { anthropic: { type: "api_key", key: "sk-SECRET" } });
 		expect(await found("pi")).toEqual([]);
 	});

@@ -40,7 +40,7 @@ describe("opencode's file", () => {
 		]);
 	});
 
-	it("is read where XDG_DATA_HOME says", async () => {
+	it("opencode's file is read where XDG_DATA_HOME says", async () => {
 		writeAt(join(home, "xdg/opencode/auth.json"), { openai: opencodeEntry(work) });
 		expect(loginsOf(await found({ XDG_DATA_HOME: join(home, "xdg") }))).toEqual(["-: work"]);
 		expect(await found({ XDG_DATA_HOME: "" })).toEqual([]);
