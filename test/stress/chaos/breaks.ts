@@ -1,12 +1,8 @@
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { z } from "zod";
-import { repositoryRoot } from "../../support/hosts.ts";
+import { editSchema, timesIn } from "../../mutations/edits.ts";
 
-const breakSchema = z.object({
-	what: z.string(),
-	edits: z.array(z.object({ file: z.string(), from: z.string(), to: z.string() })).min(1),
-});
+const breakSchema = z.object({ what: z.string(), edits: z.array(editSchema).min(1) });
 
 /** Guards that can be taken out of the source as it is read, by name. */
 export type Breaks = Readonly<Record<string, z.output<typeof breakSchema>>>;
@@ -23,7 +19,7 @@ export function misfits(name?: string, of: Breaks = breaks): string[] {
 	const chosen = Object.entries(of).filter(([each]) => name === undefined || each === name);
 	return chosen.flatMap(([each, { edits }]) =>
 		edits
-			.filter(({ file, from }) => !readFileSync(join(repositoryRoot, file), "utf8").includes(from))
+			.filter((edit) => timesIn(edit) === 0)
 			.map(({ file, from }) => `${each}: ${file} has no ${JSON.stringify(from)}`),
 	);
 }

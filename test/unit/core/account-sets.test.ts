@@ -30,6 +30,9 @@ describe("the set of a folder", () => {
 	it("the set of a folder is what all have in common where a request may belong to any", () => {
 		expect(narrowest([set, { folder: "/b", accounts: ["b", "a"] }])?.accounts).toEqual(["a"]);
 		expect(narrowest([set, { folder: "/b", accounts: ["b"] }])?.accounts).toEqual([]);
+		const third = { folder: "/c", accounts: ["b", "c"] };
+		expect(narrowest([{ folder: "/d", accounts: ["a", "b"] }, set, third])?.accounts).toEqual([]);
+		expect(narrowest([set])).toEqual(set);
 		expect(narrowest([])).toBeUndefined();
 	});
 

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { BeyondSources } from "../../../../src/core/beyond/beyond.ts";
 import type { DryAnswer, Offer, Rung } from "../../../../src/core/beyond/ladder.ts";
 import { rungKey } from "../../../../src/core/beyond/ladder.ts";
@@ -41,7 +41,7 @@ interface Setting {
 	/** What is known of each account besides that its week is spent. */
 	readonly accounts: Readonly<Record<string, Partial<UsageSnapshot>>>;
 	/** Of an account whose reset credit can be redeemed. */
-	readonly redeem?: (account: string) => Redemption | Promise<Redemption>;
+	readonly redeem?: (account: string, signal: AbortSignal | undefined) => Redemption | Promise<Redemption>;
 }
 
 function aSpentPool({ beyond, ask, sources, accounts, redeem }: Setting): World {
@@ -60,9 +60,9 @@ function aSpentPool({ beyond, ask, sources, accounts, redeem }: Setting): World 
 			...(redeem && {
 				resets: {
 					refreshStale: async () => undefined,
-					redeem: async ({ id }) => {
+					redeem: async ({ id }, _credit, signal) => {
 						redeemed.push(id);
-						return redeem(id);
+						return redeem(id, signal);
 					},
 				},
 			}),
@@ -280,6 +280,23 @@ describe("a request of a pool that is out", () => {
 		expect([world.redeemed, offered(world.questions[0])]).toEqual([["b"], ["reset-credit b credit of b", "wait"]]);
 	});
 
+	it("takes its redemption back, as far as that is possible, when it is given up meanwhile", async () => {
+		const giveUp = new AbortController();
+		let redemption: AbortSignal | undefined;
+		const world = aSpentPool({
+			ask: yesTo("reset-credit"),
+			accounts: { a: { resetCredits: 1 } },
+			redeem: (_id, signal) => {
+				redemption = signal;
+				giveUp.abort();
+				return never();
+			},
+		});
+		const { events, ends } = await world.harness.ask({ signal: giveUp.signal });
+		expect([events.at(-1), ends]).toMatchObject([{ reason: "aborted" }, 1]);
+		expect(redemption?.aborted).toBe(true);
+	});
+
 	it("says once that a reset failed, and does not try it again in that turn", async () => {
 		const failed = { kind: "failed", reason: "the service could not be reached", until: NOW + MINUTE_MS } as const;
 		const world = aSpentPool({
@@ -290,6 +307,29 @@ describe("a request of a pool that is out", () => {
 		for (let time = 0; time < 3; time += 1) expect((await world.harness.ask()).words).toBe(gaveUp(world.harness));
 		expect([world.redeemed, world.questions.length]).toEqual([["a"], 1]);
 		expect(told(world, "warning")).toMatchObject([{ text: "a was not reset: the service could not be reached." }]);
+	});
+
+	it("gives up the lists of reset credits that it has waited five seconds for", async () => {
+		vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+		try {
+			let loading: AbortSignal | undefined;
+			const resets: BeyondSources["resets"] = {
+				refreshStale: (signal) => {
+					loading = signal;
+					return never();
+				},
+				redeem: never,
+			};
+			const world = aSpentPool({ sources: { resets }, accounts: { a: {} } });
+			const asking = world.harness.ask();
+			await vi.advanceTimersByTimeAsync(4999);
+			expect(loading?.aborted).toBe(false);
+			await vi.advanceTimersByTimeAsync(1);
+			expect((await asking).words).toBe(gaveUp(world.harness));
+			expect(loading?.aborted).toBe(true);
+		} finally {
+			vi.useRealTimers();
+		}
 	});
 
 	it("names in its error the model to choose by hand, where a link of the chain answers there", async () => {

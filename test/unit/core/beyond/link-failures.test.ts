@@ -26,6 +26,7 @@ describe("the words of another provider", () => {
 		["429: please retry after 90 seconds", 90_000],
 		["rate limit reached, try again in 1.5h", 90 * MINUTE_MS],
 		["Server requested 1200s retry delay (max: 60s)", 20 * MINUTE_MS],
+		["429: try again in 100000 hours", 8 * 24 * 60 * MINUTE_MS],
 		["rate limited", undefined],
 		["503, retry after 90 seconds", undefined],
 	])("%j name the time %s", (words, afterMs) => {

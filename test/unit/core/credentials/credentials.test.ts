@@ -388,6 +388,25 @@ describe("a token that has expired", () => {
 	});
 });
 
+describe("a sign-in that moves elsewhere while its lock is waited for", () => {
+	it.each<[string, Partial<Account>]>([
+		["pi", { linked: true }],
+		["the pi of another directory", { linkedElsewhere: true }],
+		["a pool of several machines", { shared: true }],
+	])("is left to %s, and its token is not spent", async (_where, moved) => {
+		open(EXPIRED);
+		const { whileRefreshing } = accounts;
+		accounts.whileRefreshing = (id, work) =>
+			whileRefreshing(id, () => {
+				accounts.rows = [{ ...row(), ...moved }];
+				return work();
+			});
+		expect(await ask()).toMatchObject({ kind: "unavailable", reason: "its sign-in has moved" });
+		expect(spent).toEqual([]);
+		expect(row()).toMatchObject({ credential: EXPIRED, needsLogin: undefined });
+	});
+});
+
 describe("a sign-in that is over", () => {
 	beforeEach(() => open(EXPIRED));
 
@@ -411,6 +430,17 @@ describe("a sign-in that is over", () => {
 		};
 		expect(await ask()).toEqual({ kind: "ready", access: issued(NOW + 1000).access });
 		expect(row().needsLogin).toBeUndefined();
+	});
+
+	it("a refused token leaves a sign-in alone that was stored meanwhile, also where its access token has run out by now", async () => {
+		open(EXPIRED);
+		const newer = issued(NOW - 20 * MINUTE_MS, NOW - MINUTE_MS);
+		answer = async () => {
+			accounts.rows = [{ ...row(), credential: newer }];
+			return { kind: "refused", code: "refresh_token_expired", closed: false };
+		};
+		await ask();
+		expect(row()).toMatchObject({ credential: newer, needsLogin: undefined });
 	});
 
 	it("a sign-in that is over is not asked for once more with the same refresh token", async () => {
@@ -1344,8 +1374,11 @@ describe("a token that came for one account and speaks for another", () => {
 		expect(accounts.rows).toMatchObject([{ id: ID, credential, needsLogin: undefined }]);
 	});
 
-	it("is judged by the token that was spent where the row names another workspace than that", async () => {
-		open(EXPIRED, { workspaceId: "acct-typed-by-hand" });
+	it.each<[string, Partial<Account>]>([
+		["workspace", { workspaceId: "acct-typed-by-hand" }],
+		["workspace and user", { workspaceId: "acct-typed-by-hand", claims: ["chatgpt_user_id=typed-by-hand"] }],
+	])("is judged by the token that was spent where the row names another %s than that", async (_what, over) => {
+		open(EXPIRED, over);
 		answer = () => grant();
 		expect(await ask()).toEqual({ kind: "ready", access: FRESH.access });
 		expect(accounts.rows).toHaveLength(1);

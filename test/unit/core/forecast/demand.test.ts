@@ -21,6 +21,10 @@ describe("the demand of the last hours", () => {
 		expect(hoursOf([ago(6, 10), ago(3.5, 30), ago(1, 34)])).toEqual([0, 10, 10, 0, 4, 0]);
 	});
 
+	it("has nothing of figures from the future, as a clock that was wrong has left them", () => {
+		expect(hoursOf([ago(3, 10), ago(0.5, 20), ago(-0.5, 60)])).toEqual(hoursOf([ago(3, 10), ago(0.5, 20)]));
+	});
+
 	it("counts what a window had reached before it ended, and what was used of the next one", () => {
 		const next = { resetsAt: NOW + 5 * HOUR_MS };
 		expect(hoursOf([ago(4, 60, { resetsAt: NOW - 3 * HOUR_MS }), ago(2, 8, { ...next, formerPercent: 70 })])).toEqual([

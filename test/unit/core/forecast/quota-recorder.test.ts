@@ -50,6 +50,14 @@ describe("the recorder of quota", () => {
 		expect(written.map((batch) => batch.map(({ usedPercent }) => usedPercent))).toEqual([[12]]);
 	});
 
+	it("passes over a figure that comes after a newer one", async () => {
+		const { recorder, written } = aRecorder();
+		recorder.record("a", used(12, NOW + 5 * MINUTE_MS));
+		recorder.record("a", used(10));
+		await recorder.flush();
+		expect(written).toMatchObject([[{ usedPercent: 12, at: NOW + 5 * MINUTE_MS }]]);
+	});
+
 	it("keeps what a window had reached that ended before it was written", async () => {
 		const { recorder, written } = aRecorder();
 		recorder.record("a", used(96, NOW, NOW + MINUTE_MS));

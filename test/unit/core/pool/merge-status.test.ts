@@ -157,6 +157,13 @@ describe("a cooldown that one machine has ended", () => {
 		expect(merged(ended, again).cooldowns).toHaveLength(1);
 	});
 
+	it("stays ended where another machine has met the same refusal within a second", () => {
+		const ended = marked(cooling, { ...cooling, cooldowns: [] }, NOW);
+		const same = { ...NOTHING, cooldowns: [aCooldown({ setAt: NOW - HOUR_MS + 1000, until: NOW + HOUR_MS })] };
+		expect(merged(ended, same).cooldowns).toEqual([]);
+		expect(merged(same, ended).cooldowns).toEqual([]);
+	});
+
 	it("does not end what this machine is refused since, although its clock was set back", () => {
 		const ended = marked(cooling, { ...cooling, cooldowns: [] }, NOW);
 		const early = NOW - 3 * HOUR_MS;
@@ -246,6 +253,12 @@ describe("what two processes have changed in one file", () => {
 		const [ours, theirs] = ["a", "b"].map((tokenHash) => ({ ...base, exchange: { tokenHash, at: NOW }, later: 1 }));
 		const found = mergeSince(base, { ...base, ...ours }, { ...base, ...theirs }, NOW);
 		expect(found).toMatchObject({ exchange: { tokenHash: "b" }, later: 1 });
+	});
+
+	it("has the spent tokens of both: one that is forgotten would be sent again", () => {
+		const [ours, theirs] = ["a", "b"].map((tokenHash) => ({ ...base, spent: [{ tokenHash, reason: "exchanged" }] }));
+		const { spent } = mergeSince(base, { ...base, ...ours }, { ...base, ...theirs }, NOW);
+		expect(spent?.map(({ tokenHash }) => tokenHash).sort()).toEqual(["a", "b"]);
 	});
 
 	it("has one whole snapshot, and not parts of two", () => {

@@ -65,6 +65,27 @@ describe("what is known of the reserve model", () => {
 	});
 });
 
+describe("figures that come late", () => {
+	it("late figures change nothing where newer ones are known", () => {
+		const newer = ofEndpoint({ plan: "pro", windows: [{ usedPercent: 60, windowMinutes: 300 }] });
+		const status = merged(newer);
+		expect(mergeUsage(status, ofEndpoint({ capturedAt: NOW - 1, plan: "plus" }), NOW)).toBe(status);
+		expect(mergeUsage(status, aSnapshot({ capturedAt: NOW, plan: "plus" }), NOW).usage?.plan).toBe("plus");
+	});
+});
+
+describe("limits of single models", () => {
+	it("limits of single models are fifty at most, the newest of them, however many headers name", () => {
+		const limitsFrom = (first: number) => {
+			const ids = Array.from({ length: 40 }, (_, index) => `limit_${first + index}`);
+			return Object.fromEntries(ids.map((id) => [id, { windows: [] }]));
+		};
+		const { usage } = merged(aSnapshot({ limits: limitsFrom(0) }), aSnapshot({ limits: limitsFrom(40) }));
+		expect(Object.keys(usage?.limits ?? {})).toHaveLength(50);
+		expect(usage?.limits).toMatchObject(limitsFrom(40));
+	});
+});
+
 describe("what only the endpoint reports", () => {
 	it("is kept by headers: reset credits, and a limit on spending credits that is reached", () => {
 		const credits = { ...FUNDED, hasCredits: false, overageReached: true };

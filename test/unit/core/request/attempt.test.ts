@@ -338,6 +338,51 @@ describe("a redirect", () => {
 	});
 });
 
+/** A request whose host does `act`, and then fails without an event. */
+function failing(act: (inner: StreamOptions) => unknown) {
+	const attempt = startAttempt(
+		{
+			model: MODEL,
+			context: CONTEXT,
+			options: { fetch: answering("", 200) },
+			access: "t",
+			stripReasoning: false,
+			isFast: false,
+		},
+		{
+			delegate: {
+				stream: (_model, _context, inner) => ({
+					[Symbol.asyncIterator]: () => ({
+						next: async () => {
+							await act(inner);
+							throw new Error("gone");
+						},
+					}),
+				}),
+				forgetSession: () => undefined,
+			},
+			backend: { fetch: globalThis.fetch, readRefusal },
+			readUsageHeaders: () => ({ snapshot: undefined, activeLimit: undefined, activeWindows: [] }),
+			now: () => NOW,
+			onUsage: () => undefined,
+			onReserveModel: () => undefined,
+		},
+	);
+	return { attempt, events: () => attempt.events[Symbol.asyncIterator]().next() };
+}
+
+describe("a request that ends without an answer", () => {
+	it.each<[string, (inner: StreamOptions) => unknown, boolean]>([
+		["before its body was made", () => undefined, true],
+		["after its body was handed out, also where no fetch is seen", (inner) => inner.onPayload?.({}, MODEL), false],
+		["after it was fetched", (inner) => inner.fetch?.("http://127.0.0.1/"), false],
+	])("counts as unsent or not by how far it came: %s", async (_when, act, isUnsent) => {
+		const { attempt, events } = failing(act);
+		await expect(events()).rejects.toThrow("gone");
+		expect(attempt.evidence("gone").unsent).toBe(isUnsent ? true : undefined);
+	});
+});
+
 describe("a payload", () => {
 	const reasoning = { type: "reasoning", id: "rs_1", encrypted_content: "gA" };
 	const payload = { model: "gpt-5.5", input: [reasoning, { type: "message", id: "msg_1", role: "user" }, "text"] };

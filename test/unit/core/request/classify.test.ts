@@ -120,6 +120,14 @@ describe("evidence of different strength", () => {
 	});
 });
 
+describe("the words of a refusal", () => {
+	it("the words of a refusal are read up to two thousand characters", () => {
+		const message = "The usage limit has been reached";
+		expect(kindOf({ message: `${" ".repeat(1900)}${message}` })).toBe("usage-limit");
+		expect(kindOf({ message: `${" ".repeat(2000)}${message}` })).toBe("other");
+	});
+});
+
 describe("the end of a cooldown", () => {
 	const limit = { status: 429, code: "usage_limit_reached" } as const;
 	const coolingOf = (evidence: FailureEvidence) => classify(evidence, context).cooling;

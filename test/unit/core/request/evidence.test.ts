@@ -323,6 +323,13 @@ describe("the body of a refusal", () => {
 		expect(evidenceFromBody(body, NOW).code).toBeUndefined();
 	});
 
+	it("is read to a bounded depth, however deep it is", () => {
+		const nested = (depth: number) => `${'{"error":'.repeat(depth)}{"code":"usage_limit_reached"}${"}".repeat(depth)}`;
+		expect(evidenceFromBody(nested(4), NOW).code).toBe("usage_limit_reached");
+		expect(evidenceFromBody(nested(5), NOW).code).toBeUndefined();
+		expect(evidenceFromBody(nested(5000), NOW)).toEqual({});
+	});
+
 	it("is a page of HTML where it begins as one", () => {
 		expect(evidenceFromBody(`\n ${PAGE}`, NOW).html).toBe(true);
 		expect(evidenceFromBody("5 < 6", NOW).html).toBeUndefined();

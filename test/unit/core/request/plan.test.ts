@@ -85,6 +85,22 @@ describe("a plan", () => {
 		expect(idsIn(planOf([own, cooling("b")]).order)).toEqual([]);
 	});
 
+	it("leaves bought credits alone where an account with quota is back within the wait", () => {
+		const own = free("own", { usage: spentWith(FUNDED) });
+		const resting = cooling("b", { reason: "rate_limit", until: NOW + MINUTE_MS });
+		const setting = { served: "own", patienceMs: MINUTE_MS };
+		expect(idsIn(planOf([own, resting], setting).order)).toEqual([]);
+		expect(planOf([own, resting], setting).waitUntil).toBe(NOW + MINUTE_MS);
+		expect(idsIn(planOf([own, resting], { ...setting, patienceMs: MINUTE_MS - 1 }).order)).toEqual(["own"]);
+	});
+
+	it("says that an account below its cap is back when the window of the cap resets, and no sooner", () => {
+		const usage = aSnapshot({ windows: [{ usedPercent: 90, windowMinutes: 10_080, resetsAt: NOW + DAY_MS }] });
+		const capped = { usage, floors: { "7d": 20 } };
+		expect(planOf([free("a", capped)]).waitUntil).toBe(NOW + DAY_MS);
+		expect(planOf([cooling("a", { until: NOW + HOUR_MS }, capped)]).waitUntil).toBe(NOW + DAY_MS);
+	});
+
 	it("names the account that is back first, and whether that is a guess", () => {
 		const guess = cooling("a", { until: NOW + MINUTE_MS, guessed: true });
 		expect(firstBack(planOf([cooling("b"), guess]))).toMatchObject({ account: { id: "a" }, isGuess: true });

@@ -780,6 +780,20 @@ describe("a host that fails before anything is sent", () => {
 		expect((await harness.ask()).words).toBe("Cannot read properties of undefined");
 		expect(harness.tries).toEqual(["a"]);
 	});
+
+	it("a request that may be on its way is not tried with another account whatever words its host throws", async () => {
+		const harness = someone("a", "b");
+		harness.play("a", (options) => ({
+			[Symbol.asyncIterator]: () => ({
+				next: async () => {
+					await options.onPayload?.({}, MODEL);
+					throw new Error("The usage limit has been reached");
+				},
+			}),
+		}));
+		expect(await harness.ask()).toMatchObject({ words: "The usage limit has been reached", ends: 1 });
+		expect(harness.tries).toEqual(["a"]);
+	});
 });
 
 describe("a server that is at its limit", () => {

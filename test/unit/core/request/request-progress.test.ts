@@ -79,6 +79,7 @@ describe("the next step of a request", () => {
 		["is over once the final event is out", planOf([free("a")]), { isFinished: true }, "done"],
 		["gives up without an account", planOf([]), {}, "give-up exhausted"],
 		["waits for an account that is back soon", planOf([cooling("a", 30_000)]), {}, "wait 30"],
+		["waits as long as the person allows", planOf([cooling("a", 60_000)]), {}, "wait 60"],
 		["gives up where the first is back too late", planOf([cooling("a", 61_000)]), {}, "give-up exhausted"],
 		["gives up where the wait is used up", planOf([cooling("a", 1000)]), { waitBudgetMs: 0 }, "give-up exhausted"],
 		[
@@ -145,6 +146,21 @@ describe("the next step of a request", () => {
 		expect(told(next(past, planOf([cooling("a", HOUR_MS), cooling("b", HOUR_MS)]), { ...CALM, offers }))).toBe(
 			"try b on credits",
 		);
+	});
+
+	it("tries credits of an account once, whatever that try comes to", () => {
+		const offers = [aCreditsOffer("a")];
+		const dry = planOf([cooling("a", HOUR_MS)]);
+		const step = next(begun(), dry, { ...CALM, offers });
+		if (step.kind !== "try") throw new Error("credits with a yes are tried");
+		expect(told(step)).toBe("try a on credits");
+		expect(told(next(tried(begun(), step, refusedBy()), dry, { ...CALM, offers }))).toBe("give-up exhausted");
+	});
+
+	it("spends nothing beyond included quota while a refusal may be the fault of the request itself", () => {
+		const offers = [aCreditsOffer("a")];
+		const probing = tried(begun(), aTry("z"), refusedBy({ remedy: "try-elsewhere-once" }));
+		expect(told(next(probing, planOf([cooling("a", HOUR_MS)]), { ...CALM, offers }))).toBe("give-up exhausted");
 	});
 
 	it("tells the account whether another one could serve", () => {

@@ -92,6 +92,7 @@ function aProcess(pid: number, rows: readonly Account[] = [anAccount("a")]) {
 		},
 		baseUrl: (): string | undefined => "http://127.0.0.1:1/backend-api",
 		keys: 0,
+		onKey: (): void => undefined,
 		redeem: (credit = CREDIT, signal?: AbortSignal) => redeemer.redeem(anAccount("a"), credit, signal),
 		outcomes: () => events.flatMap((event) => (event.type === "redeemed" ? [event.outcome] : [])),
 	};
@@ -122,6 +123,7 @@ function aProcess(pid: number, rows: readonly Account[] = [anAccount("a")]) {
 		},
 		newKey: () => {
 			process.keys += 1;
+			process.onKey();
 			return `key-${pid}-${process.keys}`;
 		},
 	});
@@ -370,6 +372,16 @@ describe("a redemption that must not be made", () => {
 		answered({ kind: "reset" });
 		await until("it was written down", () => fileStatus().redemption?.end === "redeemed");
 	});
+});
+
+it("a redemption that is given up while its key is written sends nothing, and leaves the account as it was", async () => {
+	const stop = new AbortController();
+	const one = aProcess(1);
+	one.onKey = () => stop.abort();
+	expect(await one.redeem(CREDIT, stop.signal)).toMatchObject({ kind: "failed", reason: "it was cancelled" });
+	expect(one.state.status("a").redemption).toBeDefined();
+	await until("it is over", () => sent.length > 0 || one.state.status("a").redemption === undefined);
+	expect(sent).toEqual([]);
 });
 
 describe("a refusal of the backend", () => {

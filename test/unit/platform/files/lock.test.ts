@@ -1,9 +1,9 @@
-import { lutimesSync, mkdirSync, symlinkSync, utimesSync } from "node:fs";
+import { lutimesSync, mkdirSync, rmdirSync, symlinkSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import lockfile from "proper-lockfile";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
-import { LockBusyError, withLock, withLockUnlessBusy } from "../../../../src/platform/files/lock.ts";
+import { clearLock, LockBusyError, withLock, withLockUnlessBusy } from "../../../../src/platform/files/lock.ts";
 import { aScratch, type Scratch, settled } from "../../../support/fakes.ts";
 import { onPosix } from "../../../support/posix.ts";
 import { hurryTimersOf } from "../../waits.ts";
@@ -230,6 +230,31 @@ describe("what lies where a lock belongs, and is held by no live process", () =>
 			await Promise.allSettled(ways.map(come));
 		}
 		expect([most, scratch.names("a")]).toEqual([1, []]);
+	});
+
+	it.each<[string, number, () => void]>([
+		["touches it", 1, () => utimesSync(scratch.path("a.lock"), new Date(), new Date())],
+		[
+			"has made it anew",
+			2,
+			() => {
+				rmdirSync(scratch.path("a.lock"));
+				mkdirSync(scratch.path("a.lock"));
+			},
+		],
+	])("stays where a process %s right after it was looked at", async (_what, look, act) => {
+		folder(60_000);
+		let looks = 0;
+		const now = Date.now;
+		// The age of what lies there is the last thing that a look asks for.
+		const clock = vi.spyOn(Date, "now").mockImplementation(() => {
+			looks += 1;
+			if (looks === look) act();
+			return now();
+		});
+		onTestFinished(() => clock.mockRestore());
+		expect(await clearLock(scratch.path("a.lock"), 10_000)).toBe(false);
+		expect(scratch.names()).toEqual(["a.lock"]);
 	});
 
 	it("stays while another process is at it, unless that one was killed", async () => {

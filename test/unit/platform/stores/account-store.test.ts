@@ -320,6 +320,23 @@ describe("changing accounts", () => {
 		expect(rows()).toMatchObject([{ needsLogin: null, enabled: true, disabledReason: null }]);
 	});
 
+	it("changes nothing of a sign-in that it was not meant for, which another process has stored meanwhile", async () => {
+		writeRows(storedRow("work"));
+		const store = openStore();
+		store.list();
+		const credential = {
+			access: aTokenOf("work", { issuedAt: NOW + HOUR_MS }),
+			refresh: "next",
+			expiresAt: NOW + DAY_MS,
+		};
+		await openStore().patch(idOf("work"), { credential });
+		const over = { reason: "refresh_token_expired", at: NOW };
+		await store.patch(idOf("work"), { needsLogin: over }, ({ refresh }) => refresh === "refresh-work");
+		expect(row(idOf("work"))).toMatchObject({ needsLogin: null, credential: { refresh: "next" } });
+		await store.patch(idOf("work"), { needsLogin: over }, ({ refresh }) => refresh === "next");
+		expect(row(idOf("work"))).toMatchObject({ needsLogin: over });
+	});
+
 	it("patches no account that is gone, and brings none back", async () => {
 		writeRows(storedRow("work"));
 		const store = openStore();
@@ -1058,6 +1075,38 @@ describe("the file of 2.x", () => {
 		const former = { email: "w@example.test", accessToken: aTokenOf("work"), refreshToken: "r", expiresAt: "soon" };
 		scratch.write(NAME, { accounts: [former] });
 		expect(openStore().list()).toMatchObject([{ credential: { refresh: "r", expiresAt: NOW + 10 * DAY_MS } }]);
+	});
+});
+
+describe("two accounts that turn out to be one", () => {
+	it("doubled accounts become one row with the better sign-in, and the other one is kept in a backup", async () => {
+		const over = { needsLogin: { reason: "refresh_token_expired", at: NOW } };
+		writeRows(storedRow("work"), storedRow("work", { ...over, id: "older", label: "older", addedAt: 0 }));
+		await openStore().patch(idOf("work"), { claims: claimsOfToken("work") });
+		expect(rows()).toMatchObject([{ id: "older", formerIds: [idOf("work")], needsLogin: null }]);
+		const backups = scratch.names(`${NAME}.bak-merged-`);
+		expect(backups.map((name) => name.split("-").at(-1))).toEqual(["older"]);
+		expect(backups.map((name) => scratch.json(name))).toMatchObject([{ accounts: [over] }]);
+	});
+});
+
+describe("an account that has moved into a pool", () => {
+	it("leaves the file with the sign-in that has moved, and its backups with it", async () => {
+		writeRows(storedRow("work"), storedRow("home"));
+		const store = openStore();
+		await store.backUp(idOf("work"));
+		await store.drop(idOf("work"), "refresh-work");
+		expect(rows().map(({ id }) => id)).toEqual([idOf("home")]);
+		expect(scratch.names(`${NAME}.bak-`)).toEqual([]);
+	});
+
+	it("stays in the file where it has signed in anew since", async () => {
+		writeRows(storedRow("work"));
+		const store = openStore();
+		await store.backUp(idOf("work"));
+		await store.drop(idOf("work"), "refresh-of-before");
+		expect(row(idOf("work"))).toMatchObject({ credential: { refresh: "refresh-work" } });
+		expect(scratch.names(`${NAME}.bak-`)).toHaveLength(1);
 	});
 });
 

@@ -1,9 +1,10 @@
-import { rmSync, statSync, symlinkSync } from "node:fs";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { appendFileSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { boundedHistory, type HistorySample } from "../../../../src/core/forecast/quota-history.ts";
 import { withLock } from "../../../../src/platform/files/lock.ts";
 import { HISTORY_BYTES, openQuotaHistory } from "../../../../src/platform/stores/quota-history-store.ts";
-import { aScratch, DAY_MS, HOUR_MS, NOW, type Scratch } from "../../../support/fakes.ts";
+import { aScratch, DAY_MS, HOUR_MS, MINUTE_MS, NOW, type Scratch } from "../../../support/fakes.ts";
 import { expectMode, onPosix } from "../../../support/posix.ts";
 import { isWide } from "../../../support/tiers.ts";
 
@@ -34,6 +35,11 @@ function busyDays(accounts: number, day: number, hours: number): HistorySample[]
 
 function index(accountId: string): number {
 	return Number(accountId.slice("account-".length));
+}
+
+/** As the file has one figure. */
+function lineOf({ accountId: account, windowMinutes: window, at, usedPercent }: HistorySample): string {
+	return `${JSON.stringify({ account, window, samples: [[at / MINUTE_MS, usedPercent, 120]] })}\n`;
 }
 
 function linesIn(text: string): unknown[] {
@@ -124,6 +130,24 @@ describe("the history file", () => {
 		expect(statSync(scratch.path(NAME)).size).toBeLessThan(before / 10);
 		expect(await file.read()).toEqual(kept);
 		expectMode(scratch.path(NAME), 0o600);
+	});
+
+	it("loses no figures that come in while it is made smaller", async () => {
+		const file = aFile();
+		// The same figure again and again: a look at the file makes it smaller.
+		appendFileSync(scratch.path(NAME), lineOf(aSample(-2, 10)).repeat(3000));
+		const handle = await open(scratch.path(NAME), "r");
+		const prototype: { sync: () => Promise<void> } = Object.getPrototypeOf(handle);
+		await handle.close();
+		let isLate = false;
+		const sync = vi.spyOn(prototype, "sync").mockImplementation(async () => {
+			if (!isLate) appendFileSync(scratch.path(NAME), lineOf(aSample(-1, 55)));
+			isLate = true;
+		});
+		onTestFinished(() => sync.mockRestore());
+		await file.read();
+		expect(isLate).toBe(true);
+		expect((await file.read()).map(({ usedPercent }) => usedPercent)).toEqual([10, 55]);
 	});
 
 	it("still takes figures in while another process makes it smaller", async () => {

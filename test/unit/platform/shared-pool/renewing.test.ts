@@ -1,0 +1,90 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Credential } from "../../../../src/core/account.ts";
+import { anAccount, aTokenOf, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
+import { aKeeper, away, granted, type Keeper } from "../../../support/pool-keeper.ts";
+
+/** The sign-in number `count` of an account: what each exchange gives is the next one. */
+const signIn = (count: number, overrides: Partial<Credential> = {}): Credential => ({
+	access: aTokenOf("a", { issuedAt: NOW + count * HOUR_MS, expiresAt: NOW + 10 * DAY_MS + count * HOUR_MS }),
+	refresh: `refresh-${count}`,
+	expiresAt: NOW + 10 * DAY_MS + count * HOUR_MS,
+	...overrides,
+});
+const account = (count: number) => anAccount("a", { credential: signIn(count) });
+
+let keeper: Keeper;
+beforeEach(async () => {
+	keeper = aKeeper();
+	keeper.pool.put(account(1));
+	await keeper.rows.read("a");
+	keeper.answer = () => granted(signIn(2));
+});
+
+/** The pool refuses the token that the machine has. */
+const renew = () => {
+	const known = keeper.mirror.rows().get("a")?.account;
+	if (!known) throw new Error("the account is gone");
+	return keeper.tokens.renew(known, known.credential.access);
+};
+const stored = () => keeper.pool.account("a")?.credential.refresh;
+
+describe("the renewal of a shared account", () => {
+	it("sends its token once, and has what came in the database and on this machine", async () => {
+		expect(await renew()).toEqual({ kind: "ready", access: signIn(2).access });
+		expect(keeper.sent).toEqual(["refresh-1"]);
+		expect(stored()).toBe("refresh-2");
+		expect(keeper.mirror.rows().get("a")?.account.credential.access).toBe(signIn(2).access);
+		expect(keeper.journal).toEqual([]);
+	});
+
+	it("sends nothing where another machine has signed in to it before the token was claimed", async () => {
+		keeper.pool.once("claim", () => keeper.pool.put(account(5)), "after");
+		expect(await renew()).toEqual({ kind: "ready", access: signIn(5).access });
+		expect(keeper.sent).toEqual([]);
+		expect(stored()).toBe("refresh-5");
+		expect([...keeper.pool.claims]).toEqual([]);
+	});
+
+	it("sends nothing once its claim is older than twenty seconds, and gives the token free", async () => {
+		keeper.pool.once("claim", () => {
+			keeper.ranMs += 20_001;
+		});
+		expect(await renew()).toMatchObject({ kind: "unavailable" });
+		expect(keeper.sent).toEqual([]);
+		expect([...keeper.pool.claims]).toEqual([]);
+	});
+
+	it("keeps what came in the journal until the database has it", async () => {
+		keeper.pool.once("storeExchanged", () => {
+			throw away();
+		});
+		expect(await renew()).toEqual({ kind: "ready", access: signIn(2).access });
+		expect(keeper.journal).toMatchObject([{ account: { credential: { refresh: "refresh-2" } } }]);
+		expect(stored()).toBe("refresh-1");
+
+		keeper.clock.at += HOUR_MS;
+		keeper.answer = () => granted(signIn(3));
+		expect(await renew()).toEqual({ kind: "ready", access: signIn(3).access });
+		expect(keeper.sent).toEqual(["refresh-1", "refresh-2"]);
+		expect(keeper.journal).toEqual([]);
+		expect(stored()).toBe("refresh-3");
+	});
+
+	it("sends nothing while its journal cannot be written", async () => {
+		keeper.journalProblem = new Error("the disk is full");
+		await expect(renew()).rejects.toThrow("the disk is full");
+		expect(keeper.sent).toEqual([]);
+		expect([...keeper.pool.claims]).toEqual([]);
+	});
+
+	it("sends no token of a database that was put back to an older state", async () => {
+		const { row } = (await keeper.rows.read("a")) ?? {};
+		await renew();
+		if (row) keeper.pool.rows.set("a", row);
+		keeper.pool.claims.clear();
+		keeper.clock.at = signIn(1).expiresAt;
+
+		expect(await renew()).toMatchObject({ kind: "unavailable", reason: expect.stringContaining("put back") });
+		expect(keeper.sent).toEqual(["refresh-1"]);
+	});
+});

@@ -1,0 +1,90 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { fingerprint } from "../../../../src/platform/backend/jwt.ts";
+import { anAccount, aTokenOf, DAY_MS, NOW } from "../../../support/fakes.ts";
+import { aKeeper, away, type Keeper } from "../../../support/pool-keeper.ts";
+
+const account = anAccount("a", {
+	credential: { access: aTokenOf("a"), refresh: "refresh-a", expiresAt: NOW + 10 * DAY_MS },
+});
+const hash = fingerprint("refresh-a");
+
+let keeper: Keeper;
+beforeEach(async () => {
+	keeper = aKeeper();
+	keeper.pool.put(account);
+	await keeper.rows.read("a");
+});
+
+const claims = () => [...keeper.pool.claims.keys()];
+
+describe("an account of a pool", () => {
+	it("is removed for all machines once it has a backup", async () => {
+		await keeper.accounts.remove("a");
+		expect(keeper.aside).toMatchObject([{ id: "a", shared: undefined, credential: { refresh: "refresh-a" } }]);
+		expect(keeper.pool.rows.size).toBe(0);
+		expect(keeper.accounts.list()).toEqual([]);
+		expect(claims()).toEqual([]);
+	});
+
+	it("stays while another machine has its token under way", async () => {
+		keeper.pool.claims.set(`a ${hash}`, { holder: "another" });
+		await expect(keeper.accounts.remove("a")).rejects.toThrow("Another machine is renewing");
+		expect(keeper.pool.account("a")?.credential.refresh).toBe("refresh-a");
+		expect(claims()).toEqual([`a ${hash}`]);
+	});
+
+	it("stays where no backup of it can be written", async () => {
+		keeper.backupProblem = new Error("the disk is full");
+		await expect(keeper.accounts.remove("a")).rejects.toThrow("the disk is full");
+		expect(keeper.pool.account("a")?.credential.refresh).toBe("refresh-a");
+		expect(claims()).toEqual([]);
+	});
+
+	it("has both changes where another machine is quicker by a moment", async () => {
+		keeper.pool.once("change", () => keeper.pool.put({ ...account, plan: "pro" }));
+		await keeper.accounts.edit("a", { label: "work" });
+		expect(keeper.pool.account("a")).toMatchObject({ label: "work", plan: "pro" });
+		expect(keeper.accounts.list()).toMatchObject([{ label: "work", plan: "pro" }]);
+	});
+
+	it("has a change that this machine makes while the database is away, and the database has it later", async () => {
+		keeper.pool.once("row", () => {
+			throw away();
+		});
+		await expect(keeper.accounts.patch("a", { plan: "pro" })).rejects.toThrow("away");
+		expect(keeper.accounts.list()).toMatchObject([{ plan: "pro" }]);
+		expect(keeper.pool.account("a")?.plan).toBe("plus");
+		keeper.clock.at += DAY_MS;
+		await keeper.accounts.catchUp();
+		expect(keeper.pool.account("a")?.plan).toBe("pro");
+	});
+});
+
+describe("a claim whose answer was lost", () => {
+	const claim = { id: "a", tokenHash: hash, holder: "me" };
+
+	it("is given back as soon as the database can be reached", async () => {
+		keeper.pool.once(
+			"claim",
+			() => {
+				throw away();
+			},
+			"after",
+		);
+		await expect(keeper.unsent.claim(claim)).rejects.toThrow("away");
+		expect(claims()).toEqual([`a ${hash}`]);
+		keeper.clock.at += DAY_MS;
+		await keeper.unsent.catchUp();
+		expect(claims()).toEqual([]);
+	});
+
+	it("is given back once, and a claim that was answered is not", async () => {
+		await keeper.unsent.claim(claim);
+		await keeper.unsent.catchUp();
+		expect(claims()).toEqual([`a ${hash}`]);
+		await keeper.unsent.free(claim);
+		keeper.pool.claims.set(`a ${hash}`, { holder: "me" });
+		await keeper.unsent.catchUp();
+		expect(claims()).toEqual([`a ${hash}`]);
+	});
+});
