@@ -45,7 +45,11 @@ export function plausibleReset(at: number | undefined, now: number): number | un
 
 /** Returns the cooldowns that hold at `now`, without expired or implausibly long ones. */
 export function activeCooldowns(cooldowns: readonly Cooldown[], now: number): Cooldown[] {
-	return cooldowns.filter((cooldown) => cooldown.until > now && cooldown.until - now <= FURTHEST_RESET_MS);
+	return cooldowns.filter((cooldown) => isActive(cooldown, now));
+}
+
+function isActive({ until }: Cooldown, now: number): boolean {
+	return until > now && until - now <= FURTHEST_RESET_MS;
 }
 
 /**
@@ -82,16 +86,14 @@ export function withoutRefusal(cooldowns: readonly Cooldown[]): Cooldown[] {
 
 /** True if the time at which the account can serve `modelId` again is a guess. */
 export function isReadyAtGuessed(cooldowns: readonly Cooldown[], modelId: string | undefined, now: number): boolean {
-	const blocking = activeCooldowns(cooldowns, now).filter((cooldown) => covers(cooldown, modelId));
-	const until = Math.max(...blocking.map((cooldown) => cooldown.until));
-	return blocking.some((cooldown) => cooldown.until === until && cooldown.guessed === true);
+	const until = readyAt(cooldowns, modelId, now);
+	return cooldowns.some((each) => each.until === until && each.guessed === true && isKeeping(each, modelId, now));
 }
 
 /** True if the account cools for `modelId` because its quota is used up. */
 export function isReadyAtOfQuota(cooldowns: readonly Cooldown[], modelId: string | undefined, now: number): boolean {
-	const blocking = activeCooldowns(cooldowns, now).filter((cooldown) => covers(cooldown, modelId));
-	const until = Math.max(...blocking.map((cooldown) => cooldown.until));
-	return blocking.some((cooldown) => cooldown.until === until && isOfQuota(cooldown));
+	const until = readyAt(cooldowns, modelId, now);
+	return cooldowns.some((each) => each.until === until && isOfQuota(each) && isKeeping(each, modelId, now));
 }
 
 /** True if the cooldown was set because quota is used up. */
@@ -115,6 +117,11 @@ export function covers(cooldown: Cooldown, modelId: string | undefined): boolean
 
 /** Returns when the account can serve `modelId` again, epoch ms; `now` if it already can. */
 export function readyAt(cooldowns: readonly Cooldown[], modelId: string | undefined, now: number): number {
-	const blocking = activeCooldowns(cooldowns, now).filter((cooldown) => covers(cooldown, modelId));
-	return blocking.reduce((latest, cooldown) => Math.max(latest, cooldown.until), now);
+	let latest = now;
+	for (const each of cooldowns) if (each.until > latest && isKeeping(each, modelId, now)) latest = each.until;
+	return latest;
+}
+
+function isKeeping(cooldown: Cooldown, modelId: string | undefined, now: number): boolean {
+	return isActive(cooldown, now) && covers(cooldown, modelId);
 }

@@ -67,6 +67,29 @@ export function includedOf(snapshot: UsageSnapshot): readonly UsageWindow[] {
 	return budgets.length === 0 ? windowsOf(snapshot) : [...windowsOf(snapshot), ...budgets];
 }
 
+/** Returns the snapshot with other included quota, as of `capturedAt` (epoch ms), and no limit reached. */
+export function withIncluded(
+	{ source, plan, limits, credits, reserveModel, askedForReserve, resetCredits }: UsageSnapshot,
+	windows: readonly UsageWindow[],
+	budgets: readonly Budget[],
+	capturedAt: number,
+): UsageSnapshot {
+	// Named one by one: a forecast does this thousands of times, and a spread takes many times as long.
+	return {
+		capturedAt,
+		source,
+		plan,
+		windows,
+		budgets,
+		limits,
+		credits,
+		limitReached: false,
+		reserveModel,
+		askedForReserve,
+		resetCredits,
+	};
+}
+
 /** Returns the windows of the general limit, in the order reported. */
 export function windowsOf({ windows }: UsageSnapshot): readonly UsageWindow[] {
 	return windows;

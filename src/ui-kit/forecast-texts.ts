@@ -18,9 +18,20 @@ export function untilText(outlook: Outlook, now: number): string {
 
 /** Returns the same for a narrow screen. */
 function shortText(outlook: Outlook, now: number): string {
-	const { dryAt, from, to = dryAt } = outlook;
-	const isToday = [from, dryAt, to].every((at) => formatWeekday(at, now) === "today");
-	return isToday ? clocksText(outlook, now) : daysText(outlook, now);
+	return isAllToday(outlook, now) ? clocksText(outlook, now) : daysText(outlook, now);
+}
+
+/** The interval alone, where a screen has room for nothing else: `out 14:20 to 15:00`, `out Sun to Mon`. */
+export function outText(outlook: Outlook, now: number): string {
+	const { dryAt, from, to } = outlook;
+	const text = isAllToday(outlook, now) ? clockText : formatWeekday;
+	const [first, last] = [from, to ?? dryAt].map((at) => text(at, now));
+	if (to === undefined) return `until ${first} or later`;
+	return first === last ? `out ${first}` : `out ${first} to ${last}`;
+}
+
+function isAllToday({ dryAt, from, to = dryAt }: Outlook, now: number): boolean {
+	return [from, dryAt, to].every((at) => formatWeekday(at, now) === "today");
 }
 
 function daysText({ dryAt, from, to }: Outlook, now: number): string {
@@ -29,8 +40,12 @@ function daysText({ dryAt, from, to }: Outlook, now: number): string {
 }
 
 function clocksText({ dryAt, from, to }: Outlook, now: number): string {
-	const text = (at: number) => formatClock(Math.round(Math.max(at, now) / STEP_MS) * STEP_MS, now);
-	return `${text(dryAt)} (${text(from)}${to === undefined ? " or later" : ` to ${text(to)}`})`;
+	const interval = to === undefined ? " or later" : ` to ${clockText(to, now)}`;
+	return `${clockText(dryAt, now)} (${clockText(from, now)}${interval})`;
+}
+
+function clockText(at: number, now: number): string {
+	return formatClock(Math.round(Math.max(at, now) / STEP_MS) * STEP_MS, now);
 }
 
 /** Returns how long quota lasts, from the longest wording to the shortest; nothing without a forecast. */
@@ -39,14 +54,20 @@ export function lastsTexts({ forecast, accounts, active, now }: PoolView): reado
 	const { pool, serving } = forecast;
 	const own = accounts.length > 1 && active !== undefined ? serving : undefined;
 	const label = accounts.find(({ account }) => account.id === active)?.account.label;
-	const ofPool = pool && untilText(pool, now);
-	const short = pool ?? own;
-	const shortest = short ? [`until ${shortText(short, now)}`] : [];
-	const whole = accounts.length > 1 ? "the pool" : "quota";
-	const alone =
-		ofPool === undefined ? [] : [`at your pace ${whole} lasts until ${ofPool}`, `${whole} lasts until ${ofPool}`];
-	if (!own || label === undefined) return [...alone, ...(pool ? shortest : [])];
-	const first = `${label} lasts until ${untilText(own, now)}`;
-	const both = ofPool === undefined ? [] : [`at your pace ${first}, the pool until ${ofPool}`];
-	return [...both, ...(ofPool === undefined ? [`at your pace ${first}`, first] : alone), ...shortest];
+	const whole = accounts.length > 1 ? "pool" : "quota";
+	const the = accounts.length > 1 ? "the pool" : "quota";
+	const short = (name: string, outlook: Outlook) => [
+		`${name} until ${shortText(outlook, now)}`,
+		`${name} ${outText(outlook, now)}`,
+	];
+	const first = own && label !== undefined ? `${label} lasts until ${untilText(own, now)}` : undefined;
+	if (!pool) return own && first ? [`at your pace ${first}`, first, ...short(label ?? "", own)] : [];
+	const ofPool = untilText(pool, now);
+	const both = first ? `${first}, the pool until ${ofPool}` : undefined;
+	return [
+		...(both ? [`at your pace ${both}`, both] : []),
+		`at your pace ${the} lasts until ${ofPool}`,
+		`${the} lasts until ${ofPool}`,
+		...short(whole, pool),
+	];
 }

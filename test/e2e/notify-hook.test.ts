@@ -72,6 +72,26 @@ it("a command that hangs, ignores signals or floods its output is ended in time,
 	await until("all to be gone", () => !started.some(isRunning));
 });
 
+it("a program that a command leaves behind goes on, and holds nothing of pi", async () => {
+	const began = scratch.path("began");
+	const pipes = () => process.getActiveResourcesInfo().filter((kind) => kind === "PipeWrap").length;
+	const before = pipes();
+	const program = `
+		const options = { detached: true, stdio: ["inherit", "ignore", "ignore"] };
+		const left = require("node:child_process").spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], options);
+		require("node:fs").writeFileSync(${JSON.stringify(began)}, String(left.pid));
+		process.exit(0);
+	`;
+	expect(await createHooks(PATIENT_MS).run(node(program), "x".repeat(300_000))).toEqual({ kind: "done" });
+	const left = Number(readFileSync(began, "utf8"));
+	try {
+		expect(isRunning(left)).toBe(true);
+		await until("the pipe to be closed", () => pipes() <= before);
+	} finally {
+		process.kill(left, "SIGKILL");
+	}
+});
+
 it("a command that is no program has the code of the system", async () => {
 	const hooks = createHooks();
 	expect(await hooks.run([scratch.path("nothing")], DOCUMENT)).toEqual({ kind: "unstarted", code: "ENOENT" });

@@ -541,3 +541,11 @@ export function aStateStore(statusById: Readonly<Record<AccountId, Partial<Accou
 	};
 	return store;
 }
+
+/** What comes of work in steps, one after the other. */
+export function resultOf<T>(steps: Generator<unknown, T>): T {
+	for (;;) {
+		const { done, value } = steps.next();
+		if (done) return value;
+	}
+}

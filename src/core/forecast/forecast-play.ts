@@ -28,11 +28,13 @@ export interface Played {
 	readonly choices: number;
 }
 
-/** Simulates one path. Skips demand before `from`, epoch ms. */
-export type Player = (path: DemandPath, from?: number) => Played;
+/** Simulates one path, in steps of a few milliseconds. Skips demand before `from`, epoch ms. */
+export type Player = (path: DemandPath, from?: number) => Generator<undefined, Played>;
 
 /** Below this demand in an hour a session pauses, and chooses its account anew afterwards. */
 const PAUSE_DEMAND = 0.05;
+/** A step looks at no more accounts than this, which is about one future of twenty accounts. */
+const LOOKS_AT_ONCE = 3000;
 /** More sessions than this are simulated as this many, with larger shares. */
 const MOST_SESSIONS = 5;
 const TINY = 1e-9;
@@ -75,15 +77,20 @@ export function createPlayer(start: Start): Player {
 	for (const tank of full) candidateAt(tank, begins);
 	const next = createNextInPlan();
 
-	return (path, from = 0) => {
+	return function* (path, from = 0) {
 		const tanks = full.map(refilled);
 		const streams = streamsOf(tanks, snapshot, serving);
 		const choose = chooserOf(start, tanks, streams, next);
 		const play: Play = { streams, from, sessionPace, spentAt: new Map(), choose, choices: 0, served: 0 };
+		const choicesAtOnce = LOOKS_AT_ONCE / tanks.length;
+		let pausedAt = 0;
 		let dryAt: number | undefined;
 		for (let hour = 0; hour < path.length && dryAt === undefined; hour += 1) {
 			const hourAt = begins + hour * HOUR_MS;
 			if (hourAt + HOUR_MS > from) dryAt = playHour(play, hourAt, path[hour] ?? 0);
+			if (play.choices - pausedAt < choicesAtOnce) continue;
+			yield;
+			pausedAt = play.choices;
 		}
 		return { dryAt, spentAt: play.spentAt, choices: play.choices };
 	};

@@ -1,7 +1,7 @@
 import type { Cooldown } from "../cooldown.ts";
 import { ownValue } from "../own-value.ts";
 import { planFactor } from "../plan-sizes.ts";
-import { budgetsOf, isUntouched, windowName, windowsOf } from "../quota.ts";
+import { budgetsOf, isUntouched, windowName, windowsOf, withIncluded } from "../quota.ts";
 import type { Candidate } from "../request/candidate.ts";
 import type { Budget, UsageSnapshot, UsageWindow } from "../usage.ts";
 import { HOUR_MS, sizeOf } from "./demand.ts";
@@ -54,8 +54,11 @@ export function tankOf(candidate: Candidate, windowsPerWeek: number, now: number
 }
 
 /** Copies a tank, to be used independently. */
-export function refilled(tank: Tank): Tank {
-	return { ...tank, windows: tank.windows.map((window) => ({ ...window })) };
+export function refilled({ candidate, windows, spentUntil, seen }: Tank): Tank {
+	const own = windows.map(({ minutes, size, kept, isBudget, used, resetsAt }) => {
+		return { minutes, size, kept, isBudget, used, resetsAt };
+	});
+	return { candidate, windows: own, spentUntil, seen };
 }
 
 /** Resets the windows whose time has come. */
@@ -105,9 +108,13 @@ export function candidateAt(tank: Tank, at: number): Candidate {
 function look(tank: Tank, at: number): Candidate {
 	roll(tank, at);
 	const { candidate, windows, spentUntil } = tank;
-	const { usage } = candidate;
+	const { account, usage, isDoubted, trialAt, floors, outsideOf } = candidate;
 	const cooldowns = spentUntil > at ? [...candidate.cooldowns, cooldownUntil(spentUntil, at)] : candidate.cooldowns;
-	if (!usage) return { ...candidate, cooldowns };
+	// Named one by one: a spread would take as long as everything else that a choice does.
+	return { account, cooldowns, usage: usage && playedOf(usage, windows, at), isDoubted, trialAt, floors, outsideOf };
+}
+
+function playedOf(usage: UsageSnapshot, windows: readonly Window[], at: number): UsageSnapshot {
 	const seen: UsageWindow[] = [];
 	const budgets: Budget[] = [];
 	for (const { minutes: windowMinutes, size, used, resetsAt = at + windowMinutes * 60_000, isBudget } of windows) {
@@ -115,8 +122,7 @@ function look(tank: Tank, at: number): Candidate {
 		if (isBudget) budgets.push({ windowMinutes, usedPercent, resetsAt, isReached: usedPercent >= 100 });
 		else seen.push({ windowMinutes, usedPercent, resetsAt });
 	}
-	const played: UsageSnapshot = { ...usage, capturedAt: at, limitReached: false, windows: seen, budgets };
-	return { ...candidate, cooldowns, usage: played };
+	return withIncluded(usage, seen, budgets, at);
 }
 
 function cooldownUntil(until: number, setAt: number): Cooldown {

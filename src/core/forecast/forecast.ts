@@ -95,8 +95,8 @@ export function* forecastSteps(
 	const playAgain = next || waitUntil === undefined ? undefined : createPlayer({ ...start, serving: undefined });
 	for (const future of demandFutures(demand, futuresOf(snapshot), HORIZON_HOURS)) {
 		yield;
-		played.push(play(future));
-		if (playAgain) again.push(playAgain(future, waitUntil).dryAt);
+		played.push(yield* play(future));
+		if (playAgain) again.push((yield* playAgain(future, waitUntil)).dryAt);
 	}
 	const returns = returnsIn(snapshot);
 	const outlook = (of: (each: Played) => number | undefined) => outlookOf(played.map(of), now, returns);

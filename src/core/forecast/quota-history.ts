@@ -75,7 +75,8 @@ export function boundedHistory(samples: readonly HistorySample[], now: number): 
 	const latest = new Map<string, { sample: HistorySample; place: number; slotMs: number; slot: number }>();
 	for (const sample of [...samples].sort((a, b) => a.at - b.at)) {
 		const ageMs = now - sample.at;
-		if (ageMs > KEPT_MS) continue;
+		// A time that is so far ahead comes of no clock: it would never be old enough to make room for others.
+		if (Math.abs(ageMs) > KEPT_MS) continue;
 		const slotMs = ageMs > HOURLY_MS ? DAY_MS : HOUR_MS;
 		const slot = Math.floor(sample.at / slotMs);
 		const series = seriesOf(sample);

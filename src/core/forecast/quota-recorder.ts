@@ -22,6 +22,9 @@ const HOUR_MS = 60 * 60_000;
 /** Changes are written together this often, and at the end of a session. The next figure contains what is lost. */
 const WRITE_EVERY_MS = 5 * 60_000;
 
+/** A later answer may overtake an earlier one. A sample older than this means that the clock was set back. */
+const LATEST_MS = HOUR_MS;
+
 /** Creates the history. It collects changes and writes them in the background. */
 export function createQuotaRecorder({ load, now, onFailure }: Deps): QuotaHistory {
 	const latest = new Map<string, HistorySample>();
@@ -49,7 +52,8 @@ export function createQuotaRecorder({ load, now, onFailure }: Deps): QuotaHistor
 	const take = (sample: HistorySample) => {
 		const series = seriesOf(sample);
 		const former = latest.get(series);
-		if (former && (sample.at < former.at || isUnchanged(former, sample))) return;
+		const isLate = former !== undefined && sample.at < former.at && former.at - sample.at < LATEST_MS;
+		if (isLate || (former && isUnchanged(former, sample))) return;
 		latest.set(series, sample);
 		const at = waiting.findLastIndex((each) => seriesOf(each) === series);
 		const unwritten = waiting[at];

@@ -1,6 +1,15 @@
 import type { Account } from "../account.ts";
 import { includedOf } from "../quota.ts";
-import { type Candidate, createMeasure, crowdOn, type Facts, factsOf, gateOf, type Measured } from "./candidate.ts";
+import {
+	type Candidate,
+	createMeasure,
+	crowdOn,
+	type Facts,
+	factsOf,
+	gateOf,
+	type MeasureContext,
+	type Measured,
+} from "./candidate.ts";
 import { divide, type Looked, type SelectionRequest, type Snapshot } from "./plan.ts";
 import { type Ordering, orderingOf } from "./policies.ts";
 
@@ -10,8 +19,7 @@ export interface NextInPlan {
 }
 
 /** What is known of a candidate, and the times between which that holds. */
-interface Remembered {
-	readonly looked: Looked;
+interface Remembered extends Looked {
 	/** The candidate's own measures; undefined if a gate excludes it. */
 	readonly facts: Facts | undefined;
 	readonly from: number;
@@ -24,54 +32,93 @@ interface Remembered {
  * request must ask for the same model, and every snapshot must have the same pin, reserve and policy.
  */
 export function createNextInPlan(): NextInPlan {
-	const remembered: Remembered[] = [];
-	const seen: Looked[] = [];
+	const seen: Remembered[] = [];
 	let known: { readonly ordering: Ordering; readonly isAnyDoubted: boolean } | undefined;
 	let lastChosen: Snapshot["lastChosen"];
 
 	return {
 		nextOf: (request, snapshot) => {
 			const { candidates, now, liveSessions } = snapshot;
-			const measure = createMeasure(candidates, { ...snapshot, affinity: request.affinity });
+			const { affinity } = request;
 			const isTurnKept = lastChosen === snapshot.lastChosen;
 			({ lastChosen } = snapshot);
-			const isMeasuredSame = ({ candidate: { account }, isOwn, live }: Measured) =>
-				isTurnKept && isOwn === (account.id === request.affinity) && live === (liveSessions.get(account.id) ?? 0);
-			const lookAt = (candidate: Candidate, position: number): Looked => {
-				const { account } = candidate;
-				const former = remembered[position];
-				const isKnown = former?.looked.candidate === candidate && now >= former.from && now < former.until;
-				if (isKnown) {
-					const { gate, measured } = former.looked;
-					if (gate || (measured && isMeasuredSame(measured))) return former.looked;
-				}
-				const gate = isKnown ? undefined : gateOf(candidate, request.modelId, now);
-				const known = isKnown ? former.facts : undefined;
-				const facts = gate ? undefined : (known ?? factsOf(candidate, snapshot));
-				const measured = facts && measure(candidate, position, facts);
-				const looked = { candidate, account, position, gate, crowd: measured && crowdOn(measured), measured };
-				const { from, until } = isKnown ? former : holdsAround(candidate, now);
-				remembered[position] = { looked, facts, from, until };
-				return looked;
-			};
+			let lookAgain: ReturnType<typeof looker> | undefined;
+			let isAnyDoubted = false;
+			let isDivided = request.tried !== undefined || request.retries !== undefined;
 			for (let position = 0; position < candidates.length; position += 1) {
 				const candidate = candidates[position];
-				if (candidate) seen[position] = lookAt(candidate, position);
+				if (!candidate) continue;
+				let looked = seen[position];
+				const isKnown = looked?.candidate === candidate && now >= looked.from && now < looked.until;
+				if (!looked || !isKnown || !(isTurnKept && isMeasuredFor(looked, affinity, liveSessions))) {
+					lookAgain ??= looker(request, snapshot);
+					looked = lookAgain(candidate, position, isKnown ? looked : undefined);
+					seen[position] = looked;
+				}
+				if (candidate.isDoubted) isAnyDoubted = true;
+				if (looked.crowd || looked.gate?.kind === "credits") isDivided = true;
 			}
-			const isAnyDoubted = candidates.some(({ isDoubted }) => isDoubted);
 			if (known?.isAnyDoubted !== isAnyDoubted) {
 				known = { ordering: orderingOf(snapshot.policy, candidates), isAnyDoubted };
 			}
-			const { compare } = known.ordering;
+			if (!isDivided) return firstOf(seen, known.ordering)?.candidate.account;
 			const { order, lastResort } = divide(request, snapshot, seen);
-			let first: Measured | undefined;
-			for (const { measured, candidate, position } of order.length > 0 ? order : lastResort) {
-				const each = measured ?? measure(candidate, position);
-				if (!first || compare(each, first) < 0) first = each;
-			}
-			return first?.candidate.account;
+			const some = order.length > 0 ? order : lastResort;
+			const measured = some.every((each) => each.measured) ? some : measuredOf(some, request, snapshot);
+			return firstOf(measured, known.ordering)?.candidate.account;
 		},
 	};
+}
+
+/** True if the measures still hold for this session and the sessions that are live now. */
+function isMeasuredFor(
+	{ measured, account: { id } }: Remembered,
+	affinity: SelectionRequest["affinity"],
+	liveSessions: Snapshot["liveSessions"],
+): boolean {
+	if (!measured) return true;
+	const live = liveSessions.size === 0 ? 0 : (liveSessions.get(id) ?? 0);
+	return measured.live === live && measured.isOwn === (id === affinity);
+}
+
+/** Returns a function that measures one candidate for `request`. `former` is what still holds of an earlier look. */
+function looker(request: SelectionRequest, snapshot: Snapshot) {
+	const { now, candidates } = snapshot;
+	const context = contextOf(request, snapshot);
+	const measure = createMeasure(candidates, context);
+	return (candidate: Candidate, position: number, former: Remembered | undefined): Remembered => {
+		const gate = former ? former.gate : gateOf(candidate, request.modelId, now);
+		const facts = gate ? undefined : (former?.facts ?? factsOf(candidate, context));
+		const measured = facts && measure(candidate, position, facts);
+		const { from, until } = former ?? holdsAround(candidate, now);
+		const { account } = candidate;
+		return { candidate, account, position, gate, crowd: measured && crowdOn(measured), measured, facts, from, until };
+	};
+}
+
+/** Also measures candidates that a gate excludes: one of them may serve on bought credits. */
+function measuredOf(
+	some: readonly Looked[],
+	request: SelectionRequest,
+	snapshot: Snapshot,
+): Pick<Looked, "measured">[] {
+	const measure = createMeasure(snapshot.candidates, contextOf(request, snapshot));
+	return some.map(({ measured, candidate, position }) => ({ measured: measured ?? measure(candidate, position) }));
+}
+
+/** Returns the context of the measures. Its parts are named one by one: a spread takes as long as a whole choice. */
+function contextOf({ affinity }: SelectionRequest, snapshot: Snapshot): MeasureContext {
+	const { now, pinned, liveSessions, reserve, lastChosen } = snapshot;
+	return { now, pinned, affinity, liveSessions, reserve, lastChosen };
+}
+
+/** Returns the measured candidate that comes before all others. */
+function firstOf(some: readonly Pick<Looked, "measured">[], { compare }: Ordering): Measured | undefined {
+	let first: Measured | undefined;
+	for (const { measured } of some) {
+		if (measured && (!first || compare(measured, first) < 0)) first = measured;
+	}
+	return first;
 }
 
 /** Returns the times around `now` between which nothing about a candidate changes by itself. */

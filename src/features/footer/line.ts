@@ -8,7 +8,7 @@ import type { FooterSettings } from "../../core/settings.ts";
 import type { UsageSnapshot, UsageWindow } from "../../core/usage.ts";
 import { meter, toneOfLeft } from "../../ui-kit/account-cells.ts";
 import { folderName } from "../../ui-kit/account-texts.ts";
-import { untilText } from "../../ui-kit/forecast-texts.ts";
+import { outText, untilText } from "../../ui-kit/forecast-texts.ts";
 import {
 	about,
 	formatClock,
@@ -262,9 +262,10 @@ function drawReady({ active, ready, total, settings }: FooterModel, has: Has): L
 	return [dim(`${ready}/${total}${has("words of ready") ? " ready" : ""}`)];
 }
 
-function drawLasts({ active, settings, lasts, now }: FooterModel, has: Has): Line[] {
+function drawLasts({ active, settings, lasts, total, now }: FooterModel, has: Has): Line[] {
 	if (!active || !settings.lasts || !lasts || !has("lasts")) return [];
-	return [dim(`${has("words of lasts") ? "pool lasts " : ""}until ${untilText(lasts, now)}`)];
+	const whole = total > 1 ? "pool" : "quota";
+	return [dim(`${whole} ${has("words of lasts") ? `lasts until ${untilText(lasts, now)}` : outText(lasts, now)}`)];
 }
 
 /**

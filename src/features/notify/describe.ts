@@ -15,7 +15,9 @@ export function whatIsSent(settings: NotifySettings, screen: Pick<Screen, "isOur
 		warnAt.length > 0
 			? `The chat warns when the last account with quota has ${warned} of a window left.`
 			: "The chat does not warn when the last account with quota nears its end.",
-		...(aheadMs > 0 ? [`It warns ${durationText(aheadMs)} before a forecast has all of them run out.`] : []),
+		...(aheadMs > 0
+			? [`It warns up to ${durationText(aheadMs)} before the pool runs out, as far as a forecast tells.`]
+			: []),
 	];
 }
 

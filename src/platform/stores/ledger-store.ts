@@ -104,8 +104,16 @@ export function openLedgerStore({ path, now, projectOf, onFailure, lock = LOCK }
 		try {
 			const target = await realTarget(path);
 			await withLock(target, lock, async () => {
+				const found = await stat(target).catch(ignored);
+				// Opening a pipe or a device has side effects, or waits for another program.
+				if (found && !found.isFile()) {
+					written = batch.length;
+					return;
+				}
+				const today = dayOf(now());
+				if (found && found.size > MOST_BYTES) await compactIfDue(target, today);
 				written = await append(target, batch);
-				if (written === batch.length) await compactIfDue(target, dayOf(now()));
+				if (written === batch.length) await compactIfDue(target, today);
 			});
 		} catch (error) {
 			if (isDefect(error)) throw error;
@@ -144,12 +152,6 @@ export function openLedgerStore({ path, now, projectOf, onFailure, lock = LOCK }
 
 /** Appends a line for each row. Returns how many are in the file, since a full disk takes only part of them. */
 async function append(target: string, rows: readonly LedgerRow[]): Promise<number> {
-	// Opening a pipe or a device has side effects.
-	const isOther = await stat(target).then(
-		(found) => !found.isFile(),
-		() => false,
-	);
-	if (isOther) return rows.length;
 	const handle = await open(target, "a+", 0o600);
 	try {
 		const { size, ino } = await handle.stat();

@@ -3,11 +3,12 @@ import * as z from "zod/mini";
 import { ACCOUNT_ID } from "../../core/account.ts";
 import { boundedHistory, type HistorySample, seriesOf } from "../../core/forecast/quota-history.ts";
 import type { HistoryFile } from "../../core/forecast/quota-recorder.ts";
+import { boundedPercent, boundedWindow } from "../../core/usage-bounds.ts";
 import { writeAtomically } from "../files/atomic-file.ts";
 import { appendLines } from "../files/line-file.ts";
 import { LockBusyError, withLock } from "../files/lock.ts";
 import { realTarget } from "../files/real-path.ts";
-import { readText } from "../files/regular-file.ts";
+import { NotReadableError, readText } from "../files/regular-file.ts";
 import { parseJson } from "../json.ts";
 
 /** The largest file for up to 20 accounts. For more accounts it grows with their number, up to four times as large. */
@@ -46,11 +47,10 @@ export function openQuotaHistory(path: string, now: () => number): HistoryFile {
 	const compact = async (target: string): Promise<boolean> => {
 		try {
 			return await withLock(target, { waitMs: LOCK_WAIT_MS }, async () => {
-				const text = await readText(target);
-				const next = fitting(boundedHistory(samplesIn(text), now()));
-				const bytes = Buffer.byteLength(text);
+				const { size } = statSync(target);
+				const next = fitting(boundedHistory(samplesIn(await readText(target).catch(nothingOfTooMuch)), now()));
 				// What another process appends after our read must not be lost.
-				const isStillOurs = () => statSync(target).size === bytes;
+				const isStillOurs = () => statSync(target).size === size;
 				const written = await writeAtomically(target, next, 0o600, isStillOurs);
 				if (written) smallest = Buffer.byteLength(next);
 				return written !== undefined;
@@ -92,20 +92,31 @@ function samplesIn(text: string): HistorySample[] {
 		if (!line) return [];
 		let minute = 0;
 		return line.samples.flatMap((row): HistorySample | HistorySample[] => {
-			const [step, usedPercent, resetIn, formerPercent]: readonly unknown[] = Array.isArray(row) ? row : [];
-			if (typeof step !== "number" || typeof usedPercent !== "number") return [];
+			const [step, used, resetIn, former]: readonly unknown[] = Array.isArray(row) ? row : [];
+			if (typeof step !== "number" || typeof used !== "number") return [];
 			minute += step;
 			const at = minute * MINUTE_MS;
+			const resetsAt = typeof resetIn === "number" ? at + resetIn * MINUTE_MS : undefined;
+			// A number that no account can have had would make every forecast untrue.
+			const window = boundedWindow({ windowMinutes: line.window, usedPercent: used, resetsAt }, at);
+			if (!window || !Number.isSafeInteger(at)) return [];
+			const formerPercent = typeof former === "number" ? boundedPercent(former) : undefined;
 			return {
 				accountId: line.account,
 				windowMinutes: line.window,
 				at,
-				usedPercent,
-				...(typeof resetIn === "number" && { resetsAt: at + resetIn * MINUTE_MS }),
-				...(typeof formerPercent === "number" && { formerPercent }),
+				usedPercent: used,
+				...(window.resetsAt !== undefined && { resetsAt: window.resetsAt }),
+				...(formerPercent !== undefined && { formerPercent }),
 			};
 		});
 	});
+}
+
+/** Returns an empty history for a file that is too large to be one of ours. */
+function nothingOfTooMuch(error: unknown): string {
+	if (error instanceof NotReadableError && error.code === "EFBIG") return "";
+	throw error;
 }
 
 /** Formats one line for each window of each account. */

@@ -5,6 +5,7 @@ import type { HistorySample } from "../../../src/core/forecast/quota-history.ts"
 import type { Candidate } from "../../../src/core/request/candidate.ts";
 import type { Snapshot } from "../../../src/core/request/plan.ts";
 import { DEFAULT_POLICY } from "../../../src/core/request/policies.ts";
+import { resultOf } from "../../support/fakes.ts";
 import { DAY_MS, HOUR_MS, START } from "./model.ts";
 import { createDice } from "./random.ts";
 import { accountAt } from "./rank-time.ts";
@@ -58,7 +59,7 @@ export function forecastTime(): string {
 	const demand = knownDemand(history, snapshot);
 	const play = demand && createPlayer({ ...input, ...demand });
 	const futures = demand ? demandFutures(demand, futuresOf(snapshot), HORIZON_HOURS) : [];
-	const choices = futures.reduce((sum, future) => sum + (play?.(future).choices ?? 0), 0);
+	const choices = futures.reduce((sum, future) => sum + (play ? resultOf(play(future)).choices : 0), 0);
 	const middle = (key: keyof (typeof costs)[number]) => medianOf(costs.map((each) => each[key]));
 	return [
 		`A forecast over ${ACCOUNTS} accounts and ${history.length} samples, median of ${ROUNDS}:`,

@@ -55,6 +55,19 @@ describe("the scores of a forecast", () => {
 		expect(scoresOf(hours)[0]?.coverageError).toBeCloseTo((100 * Math.sqrt(0.5)) / 4);
 	});
 
+	it("the scores of a forecast tell by draws of the seeds how sure it is that one rule errs less", () => {
+		const hours = (seeds: readonly number[], error: number, others: number) =>
+			seeds.flatMap((seed) =>
+				[1, 2, 3].map(() => ({ ...anHour(10 + error, 10, [0, 100], seed), lastWeek: START + others * HOUR_MS })),
+			);
+		const [own, , always] = scoresOf(hours([1, 2, 3, 4], 1, 13));
+		expect(own).toMatchObject({ likelyError: [10, 10], behindForecast: Number.NaN });
+		expect(always).toMatchObject({ medianError: 30, likelyError: [30, 30], behindForecast: 100 });
+		const [, , open] = scoresOf([...hours([1, 2], 1, 13), ...hours([3, 4], 4, 11)]);
+		expect(open?.behindForecast).toBeGreaterThan(5);
+		expect(open?.behindForecast).toBeLessThan(95);
+	});
+
 	it("the scores of a forecast count an alarm as false where the pool had quota for two more days", () => {
 		const hours = [anHour(10, 30), anHour(10, 60), anHour(10, undefined), anHour(30, undefined)];
 		expect(scoresOf(hours)[0]).toMatchObject({ alarms: 3, falseAlarms: (2 / 3) * 100 });

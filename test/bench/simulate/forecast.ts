@@ -10,10 +10,12 @@ import {
 } from "../../../src/core/forecast/quota-history.ts";
 import type { Snapshot } from "../../../src/core/request/plan.ts";
 import { DEFAULT_POLICY } from "../../../src/core/request/policies.ts";
+import { resultOf } from "../../support/fakes.ts";
 import { longestOf, ours } from "./choosers.ts";
 import { createScenario, type Family, type Scenario } from "./demand.ts";
 import type { Meter } from "./meter.ts";
 import { DAY_MS, MINUTE_MS, type Model, START, WEEK_MS } from "./model.ts";
+import { createDice } from "./random.ts";
 import { play as playWeeks, type Watcher } from "./run.ts";
 
 /** What one rule said at one hour: when the pool runs out, epoch ms; undefined for not within a week. */
@@ -82,16 +84,14 @@ function saidAt(snapshot: Snapshot, { meters, samples, futures }: Known): Omit<A
 	const demand = demandOf(samples, snapshot.candidates, snapshot.now);
 	const input = { snapshot, request: REQUEST, serving: undefined };
 	const play = createPlayer({ snapshot, request: REQUEST, serving: undefined, ...demand });
-	const steps = forecastSteps(input, demand);
-	let step = steps.next();
-	while (!step.done) step = steps.next();
-	const times = futures.map((future) => play(future).dryAt ?? Infinity).sort((a, b) => a - b);
-	const middle = times[Math.floor(times.length / 2)] ?? Infinity;
+	const { pool } = resultOf(forecastSteps(input, demand));
+	const times = futures.map((future) => resultOf(play(future)).dryAt ?? Infinity).sort((a, b) => a - b);
+	const early = times[Math.floor(times.length * LAW_SAID)] ?? Infinity;
 	return {
-		ours: step.value.pool,
+		ours: pool,
 		linear: linearPace(meters, snapshot.now),
-		lastWeek: play(asLastWeek(demand)).dryAt,
-		allKnown: middle === Infinity ? undefined : middle,
+		lastWeek: resultOf(play(asLastWeek(demand))).dryAt,
+		allKnown: early === Infinity ? undefined : early,
 	};
 }
 
@@ -109,10 +109,12 @@ const REQUEST = { modelId: "simulated", patienceMs: PATIENCE_MS };
 function lawOf(family: Family, scenario: Scenario, model: Model): (now: number) => Float64Array[] {
 	const weight = ({ load, accounts }: Scenario) =>
 		load * accounts.reduce((sum, { longWork, longMs }) => sum + longWork / longMs, 0);
+	// Other programs use the accounts as well.
+	const withOutside = 1 + family.outsideShare / scenario.load;
 	const users = Array.from({ length: LAW_USERS }, (_, index) => {
 		const other = createScenario(family, LAW_FIRST_SEED + index, LAW_WEEKS, model);
 		const hours = new Float64Array(LAW_WEEKS * WEEK_HOURS);
-		const scale = (weight(scenario) / weight(other) / model.windowWork) * 100 * OUTSIDE_USE;
+		const scale = (weight(scenario) / weight(other) / model.windowWork) * 100 * withOutside;
 		for (const { turns } of other.sessions) {
 			for (const { plannedAt, work } of turns) {
 				const hour = Math.floor((plannedAt - START) / HOUR_MS);
@@ -131,8 +133,8 @@ const WEEK_HOURS = WEEK_MS / HOUR_MS;
 const LAW_USERS = 15;
 const LAW_WEEKS = 2;
 const LAW_FIRST_SEED = 10_001;
-/** Other programs use the accounts as well. */
-const OUTSIDE_USE = 1.05;
+/** The time said is as early among the futures of the law as the forecast's among its own. */
+const LAW_SAID = 0.35;
 
 /** The same hour last week, once more. */
 function asLastWeek({ hours }: HourlyDemand): Float64Array {
@@ -192,6 +194,10 @@ export interface Score {
 	readonly name: string;
 	/** Median error of the time until dry, where that was under two days; Infinity where it said nothing. */
 	readonly medianError: number;
+	/** Two of three times the median error of as many other seeds would be between these two. */
+	readonly likelyError: readonly [least: number, most: number];
+	/** In how many of a hundred draws of as many seeds the forecast errs less; NaN for the forecast itself. */
+	readonly behindForecast: number;
 	/** Of times at which it said that the pool runs out within a day, how often that did not happen within two. */
 	readonly falseAlarms: number;
 	/** How often what it said was between the two ends of its interval; undefined for a rule without one. */
@@ -217,13 +223,23 @@ export function scoresOf(judged: readonly Judged[]): Score[] {
 		[ALL_KNOWN, ({ allKnown }) => allKnown],
 	];
 	const covered = coverageOf(judged);
-	return rules.map(([name, said], index) => {
-		const errors = judged.flatMap((each) => {
-			const { at, truth } = each;
-			if (truth === undefined || truth - at > SOON_MS) return [];
+	const errorsOf = (said: (typeof rules)[number][1]) => {
+		const bySeed = new Map<number, number[]>();
+		for (const each of judged) {
+			const { at, truth, seed } = each;
+			if (truth === undefined || truth - at > SOON_MS) continue;
 			const answer = said(each);
-			return [answer === undefined ? Infinity : (Math.abs(answer - truth) / Math.max(truth - at, MINUTE_MS)) * 100];
-		});
+			const error =
+				answer === undefined ? Infinity : (Math.abs(answer - truth) / Math.max(truth - at, MINUTE_MS)) * 100;
+			bySeed.set(seed, [...(bySeed.get(seed) ?? []), error]);
+		}
+		return [...bySeed.values()];
+	};
+	const drawn = rules.map(([, said]) => drawnMedians(errorsOf(said)));
+	return rules.map(([name, said], index) => {
+		const errors = errorsOf(said).flat();
+		const medians = drawn[index] ?? [];
+		const isBehind = (error: number, draw: number) => error > (drawn[0]?.[draw] ?? Infinity);
 		const alarms = judged.filter((each) => {
 			const answer = said(each);
 			return answer !== undefined && answer - each.at <= ALARM_MS;
@@ -232,6 +248,8 @@ export function scoresOf(judged: readonly Judged[]): Score[] {
 		return {
 			name,
 			medianError: median(errors),
+			likelyError: [quantile(medians, 1 / 6), quantile(medians, 5 / 6)],
+			behindForecast: index === 0 ? Number.NaN : (medians.filter(isBehind).length / medians.length) * 100,
 			falseAlarms: (alarms.filter(isFalse).length / Math.max(1, alarms.length)) * 100,
 			coverage: index === 0 ? covered.share * 100 : undefined,
 			coverageError: covered.error * 100,
@@ -263,8 +281,20 @@ function coverageOf(judged: readonly Judged[]): { readonly share: number; readon
 }
 
 function median(values: readonly number[]): number {
+	return quantile(values, 0.5);
+}
+
+function quantile(values: readonly number[], level: number): number {
 	const sorted = [...values].sort((a, b) => a - b);
-	return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+	return sorted[Math.floor(sorted.length * level)] ?? Number.NaN;
+}
+
+const DRAWS = 300;
+
+/** The median over the hours of as many seeds as there are, drawn from them again and again; the same for each rule. */
+function drawnMedians(bySeed: readonly (readonly number[])[]): number[] {
+	const dice = createDice(1, "seeds drawn");
+	return Array.from({ length: bySeed.length > 0 ? DRAWS : 0 }, () => median(bySeed.flatMap(() => dice.pick(bySeed))));
 }
 
 /** What the design asks of the forecast. */
@@ -282,15 +312,27 @@ export function forecastTable({ name, title }: Family, judged: readonly Judged[]
 	const scores = scoresOf(judged);
 	const [own, linear, lastWeek] = scores;
 	const soonDry = own?.hours ?? 0;
-	const rows = scores.map(({ name: rule, medianError, coverage, coverageError, falseAlarms, alarms }) =>
-		[
+	const rows = scores.map((score) => {
+		const {
+			name: rule,
+			medianError,
+			likelyError,
+			behindForecast,
+			coverage,
+			coverageError,
+			falseAlarms,
+			alarms,
+		} = score;
+		return [
 			rule.padEnd(28),
 			figure(medianError).padStart(10),
+			likelyError.map(figure).join(" to ").padStart(20),
+			(Number.isNaN(behindForecast) ? "" : behindForecast.toFixed(0)).padStart(10),
 			(coverage === undefined ? "" : `${coverage.toFixed(0)} ± ${coverageError.toFixed(0)}`).padStart(10),
 			(alarms === 0 ? "-" : falseAlarms.toFixed(0)).padStart(8),
 			String(alarms).padStart(8),
-		].join(""),
-	);
+		].join("");
+	});
 	const error = own?.medianError ?? Number.NaN;
 	const [least, most] = COVERAGE;
 	const told = (goal: string, isReached: boolean) => `${goal}: ${isReached ? "reached" : "MISSED"}`;
@@ -301,10 +343,11 @@ export function forecastTable({ name, title }: Family, judged: readonly Judged[]
 		...(Number.isNaN(error) ? [] : [told("better than last week", error < (lastWeek?.medianError ?? 0))]),
 	];
 	const intervals = judged.filter(({ ours: given }) => given).length;
+	const dry = new Set(judged.flatMap(({ at, truth = Infinity, seed }) => (truth - at <= SOON_MS ? seed : []))).size;
 	return [
-		`${name} ${title}: ${seeds} seeds, ${judged.length} hours, ` +
+		`${name} ${title}: ${seeds} seeds, ${dry} of which run dry, ${judged.length} hours, ` +
 			`${soonDry} of them within two days of a dry pool, ${intervals} with a forecast`,
-		`${"".padEnd(28)} error % coverage % false % of alarms`,
+		`${"".padEnd(28)}   error %  of other seeds (2/3)  worse, % coverage % false % of alarms`,
 		...rows,
 		goals.join(" · "),
 	].join("\n");

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Forecast, Outlook } from "../../../src/core/forecast/forecast.ts";
 import type { PoolView } from "../../../src/core/pool/pool-view.ts";
-import { lastsTexts, untilText } from "../../../src/ui-kit/forecast-texts.ts";
+import { lastsTexts, outText, untilText } from "../../../src/ui-kit/forecast-texts.ts";
 import { anAccount, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
 
 const outlook = (dryAt: number, from: number, to: number | undefined): Outlook => ({ dryAt, from, to, comesBack: [] });
@@ -69,8 +69,13 @@ describe("how long quota lasts, in words", () => {
 	it("names the account that serves, and the pool", () => {
 		const [longest = "", ...shorter] = lastsTexts(viewWith({ serving: soon, pool: later }));
 		expect(longest).toBe(`at your pace work lasts until ${untilText(soon, NOW)}, the pool until Mon (Sun or later)`);
-		expect(shorter[0]).toBe("at your pace the pool lasts until Mon (Sun or later)");
-		expect(shorter.at(-1)).toBe("until Mon (Sun or later)");
+		expect(shorter).toEqual([
+			`work lasts until ${untilText(soon, NOW)}, the pool until Mon (Sun or later)`,
+			"at your pace the pool lasts until Mon (Sun or later)",
+			"the pool lasts until Mon (Sun or later)",
+			"pool until Mon (Sun or later)",
+			"pool until Sun or later",
+		]);
 		for (const text of shorter) expect(text.length).toBeLessThan(longest.length);
 	});
 
@@ -79,6 +84,23 @@ describe("how long quota lasts, in words", () => {
 		expect(lastsTexts(viewWith({ serving: soon, pool: soon }, ["work"]))[0]).toBe(
 			`at your pace quota lasts until ${untilText(soon, NOW)}`,
 		);
+	});
+
+	it("a forecast says of what it is in every length, and the interval in the shortest", () => {
+		const one = lastsTexts(viewWith({ serving: soon, pool: soon }, ["work"]));
+		expect(one.every((text) => text.includes("quota"))).toBe(true);
+		const far = outlook(NOW + 3 * DAY_MS, NOW + 2 * DAY_MS, NOW + 3 * DAY_MS);
+		expect(lastsTexts(viewWith({ pool: far })).slice(-2)).toEqual([
+			"pool until Mon (Sun to Mon)",
+			"pool out Sun to Mon",
+		]);
+		expect(lastsTexts(viewWith({ serving: far })).slice(-2)).toEqual([
+			"work until Mon (Sun to Mon)",
+			"work out Sun to Mon",
+		]);
+		expect(outText(outlook(far.dryAt, far.dryAt - HOUR_MS, far.dryAt), NOW)).toBe("out Mon");
+		const today = outlook(NOW + 20 * MINUTE_MS, NOW + 10 * MINUTE_MS, NOW + 30 * MINUTE_MS);
+		expect(outText(today, NOW)).toMatch(/^out \d\d:\d0 to \d\d:\d0$/);
 	});
 
 	it("is nothing where nothing can be told", () => {

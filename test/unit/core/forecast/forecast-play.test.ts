@@ -3,7 +3,7 @@ import { createPlayer } from "../../../../src/core/forecast/forecast-play.ts";
 import type { Candidate } from "../../../../src/core/request/candidate.ts";
 import type { Snapshot } from "../../../../src/core/request/plan.ts";
 import type { PolicyName } from "../../../../src/core/request/policies.ts";
-import { anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
+import { anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW, resultOf } from "../../../support/fakes.ts";
 
 /** Accounts whose 5h window has begun, with so much of it used. */
 function poolOf(used: readonly number[], policy: PolicyName = "soonest-reset"): Snapshot {
@@ -28,7 +28,7 @@ function poolOf(used: readonly number[], policy: PolicyName = "soonest-reset"): 
 function play(snapshot: Snapshot, path: readonly number[], sessionPace: number) {
 	const request = { modelId: undefined };
 	const player = createPlayer({ snapshot, request, serving: undefined, windowsPerWeek: 6, sessionPace });
-	const { dryAt, spentAt } = player(Float64Array.from(path));
+	const { dryAt, spentAt } = resultOf(player(Float64Array.from(path)));
 	const hoursAfter = (at: number) => Math.round(((at - NOW) / HOUR_MS) * 100) / 100;
 	return {
 		dry: dryAt === undefined ? undefined : hoursAfter(dryAt),
@@ -71,8 +71,25 @@ describe("a future that is played", () => {
 		const request = { modelId: undefined };
 		const player = createPlayer({ snapshot, request, serving: "a1", windowsPerWeek: 6, sessionPace: 30 });
 		const path = Float64Array.from({ length: 60 }, (_, hour) => (hour % 12 < 6 ? 70 : 0));
-		const first = player(path);
-		player(path.map((amount) => amount * 2));
-		expect(player(path)).toEqual(first);
+		const first = resultOf(player(path));
+		resultOf(player(path.map((amount) => amount * 2)));
+		expect(resultOf(player(path))).toEqual(first);
+	});
+
+	it("is played in steps, none of which looks at many more accounts than that of a small pool", () => {
+		const request = { modelId: undefined };
+		const stepsWith = (accounts: number) => {
+			const snapshot = poolOf(Array.from({ length: accounts }, (_, index) => index % 90));
+			const player = createPlayer({ snapshot, request, serving: undefined, windowsPerWeek: 6, sessionPace: 30 });
+			// Work by day, so that sessions begin anew each morning.
+			const steps = player(Float64Array.from({ length: 168 }, (_, hour) => (hour % 24 < 10 ? 150 : 0)));
+			let count = 1;
+			let step = steps.next();
+			for (; !step.done; step = steps.next()) count += 1;
+			return { count, looks: step.value.choices * accounts };
+		};
+		expect(stepsWith(5).count).toBe(1);
+		const { count, looks } = stepsWith(1000);
+		expect(looks / count).toBeLessThan(10_000);
 	});
 });

@@ -66,6 +66,15 @@ describe("the recorder of quota", () => {
 		expect(written).toMatchObject([[{ usedPercent: 2, formerPercent: 96 }]]);
 	});
 
+	it("the recorder of quota passes over a late answer, and goes on after a clock was set back", async () => {
+		const { recorder, written } = aRecorder();
+		recorder.record("a", used(20));
+		recorder.record("a", used(15, NOW - 5 * MINUTE_MS));
+		recorder.record("a", used(30, NOW - 40 * 24 * HOUR_MS));
+		await recorder.flush();
+		expect(written.flat().map(({ usedPercent }) => usedPercent)).toEqual([20, 30]);
+	});
+
 	it("writes by itself while a session goes on", async () => {
 		vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
 		onTestFinished(() => void vi.useRealTimers());

@@ -127,7 +127,7 @@ describe("the footer", () => {
 		harness.settings = { ...harness.settings, footer: { ...harness.settings.footer, lasts: true } };
 		harness.pool.emit({ type: "changed" });
 		await settled();
-		expect(shown()).toContain("until Sun (Sat or later)");
+		expect(shown()).toContain("pool until Sat or later");
 	});
 
 	it("names no account of the pool while pi's own API key serves", async () => {

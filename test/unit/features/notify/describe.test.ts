@@ -29,7 +29,7 @@ describe("what the settings of notices lead to", () => {
 		const quiet = { from: 22 * 60, to: 8 * 60 + 5 };
 		expect(whatIsSent({ ...defaults, quiet }, seen).slice(1)).toEqual([
 			"The chat warns when the last account with quota has 25%, 10%, 5% of a window left.",
-			"It warns 3h before a forecast has all of them run out.",
+			"It warns up to 3h before the pool runs out, as far as a forecast tells.",
 		]);
 		expect(whatIsSent({ ...defaults, to: "terminal", quiet, warnAt: [], aheadMs: 0 }, seen).slice(1)).toEqual([
 			"Nothing is sent from 22:00 to 08:05.",

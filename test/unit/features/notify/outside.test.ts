@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import type { PoolEvent } from "../../../../src/core/events.ts";
 import { DEFAULT_SETTINGS, type NotifySettings } from "../../../../src/core/settings.ts";
 import { noticeOf } from "../../../../src/features/notices/texts.ts";
@@ -298,6 +298,20 @@ describe("quiet hours", () => {
 		const night = { from: 22 * 60, to: 7 * 60 };
 		const seen = [at(21, 59), at(22, 0), at(23, 59), at(0, 0), at(6, 59), at(7, 0), at(12, 0)];
 		expect(seen.map((time) => isQuiet(night, time))).toEqual([false, true, true, true, true, false, false]);
+	});
+
+	it("quiet hours follow the clock in the nights in which it is changed", () => {
+		const zone = process.env.TZ;
+		onTestFinished(() => {
+			if (zone === undefined) delete process.env.TZ;
+			else process.env.TZ = zone;
+		});
+		process.env.TZ = "Europe/Berlin";
+		const quietAt = (time: string) => isQuiet({ from: 22 * 60, to: 2 * 60 + 30 }, Date.parse(time));
+		// In March 01:59 is followed by 03:00, in October 02:59 by 02:00.
+		expect(["2026-03-29T00:59Z", "2026-03-29T01:00Z"].map(quietAt)).toEqual([true, false]);
+		const october = ["2026-10-25T00:29Z", "2026-10-25T00:30Z", "2026-10-25T01:29Z", "2026-10-25T01:30Z"];
+		expect(october.map(quietAt)).toEqual([true, false, true, false]);
 	});
 });
 

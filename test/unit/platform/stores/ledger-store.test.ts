@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { appendFileSync, mkdirSync, renameSync, statSync, symlinkSync, truncateSync, utimesSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { DatedEntry } from "../../../../src/core/ledger/late-ledger.ts";
@@ -194,6 +195,37 @@ describe("a ledger that was damaged", () => {
 		store.add([answered()]);
 		expect(await store.read()).toEqual([]);
 		expect(scratch.text(NAME)).toBe(newer);
+	});
+
+	it("a ledger that is larger than any of ours is added up before more is counted", async () => {
+		const store = aStore();
+		store.add([answered("a")]);
+		await store.flush();
+		truncateSync(scratch.path(NAME), 100 * 1024 * 1024);
+		store.add([answered("b")]);
+		const rows = await store.read();
+		expect(rows.map(({ account }) => account)).toEqual(["a", "b"]);
+		expect(statSync(scratch.path(NAME)).size).toBeLessThan(1000);
+	});
+
+	it("a ledger has what was counted while a clock was ahead or behind, each on its day", async () => {
+		const store = aStore();
+		for (const days of [400, -400, 0]) {
+			now = NOW + days * DAY_MS;
+			store.add([answered()]);
+			await store.flush();
+		}
+		expect(sumOf(await store.read()).requests).toBe(3);
+		appendFileSync(scratch.path(NAME), `${" ".repeat(150_000)}\n`);
+		store.add([answered()]);
+		expect(sumOf(await store.read()).requests).toBe(4);
+	});
+
+	onPosix("a ledger is no reason for a word where its path is a pipe", async () => {
+		execFileSync("mkfifo", [scratch.path(NAME)]);
+		const store = aStore();
+		store.add([answered()]);
+		expect(await store.read()).toEqual([]);
 	});
 
 	it("a ledger that was damaged is no reason for a word where its path is a folder", async () => {

@@ -1,4 +1,5 @@
-import { appendFileSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { appendFileSync, mkdirSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { boundedHistory, type HistorySample } from "../../../../src/core/forecast/quota-history.ts";
@@ -27,8 +28,8 @@ function aSample(hour: number, usedPercent: number, more: Partial<HistorySample>
 function busyDays(accounts: number, day: number, hours: number): HistorySample[] {
 	return Array.from({ length: hours }, (_, hour) => day * 24 + hour).flatMap((hour) =>
 		Array.from({ length: accounts }, (_, index) => `account-${index}`).flatMap((accountId) => [
-			aSample(hour, ((hour + index(accountId)) * 37.3) % 100, { accountId }),
-			aSample(hour, (hour * 0.63) % 100, { accountId, windowMinutes: 10_080 }),
+			aSample(hour, Math.abs((hour + index(accountId)) * 37.3) % 100, { accountId }),
+			aSample(hour, Math.abs(hour * 0.63) % 100, { accountId, windowMinutes: 10_080 }),
 		]),
 	);
 }
@@ -155,6 +156,66 @@ describe("the history file", () => {
 		await file.append([aSample(-3, 1)]);
 		await withLock(scratch.path(NAME), { waitMs: 1000 }, () => file.append([aSample(-1, 2)]));
 		expect((await file.read()).map(({ usedPercent }) => usedPercent)).toEqual([1, 2]);
+	});
+
+	it("the history file has no figures that no account can have had", async () => {
+		const at = NOW / 60_000;
+		const line = (window: number, ...samples: readonly (readonly (number | null)[])[]) =>
+			JSON.stringify({ account: "a", window, samples });
+		scratch.write(
+			NAME,
+			[
+				line(300, [at - 60, 1e308, 90], [0, -5, 90], [0, 7, 1e300, 1e9], [1e300, 8, 90], [1e12, 9, 90]),
+				line(1e300, [at - 60, 5, 90]),
+				line(300, [-at, 5, 90]),
+			].join("\n"),
+		);
+		expect(await aFile().read()).toEqual([{ accountId: "a", windowMinutes: 300, at: NOW - HOUR_MS, usedPercent: 7 }]);
+	});
+
+	it("the history file is made smaller although bytes of it are no text", async () => {
+		const repeated = Buffer.from(
+			`${JSON.stringify({ account: "a", window: 300, samples: [[NOW / 60_000 - 60, 5, 90]] })}\n`,
+		);
+		const torn = Buffer.from([0xc3, 0x0a]);
+		const many = Math.ceil(HISTORY_BYTES / repeated.length);
+		writeFileSync(scratch.path(NAME), Buffer.concat([torn, ...Array.from({ length: many }, () => repeated)]));
+		const file = aFile();
+		await file.append([aSample(0, 9, { accountId: "b" })]);
+		expect(statSync(scratch.path(NAME)).size).toBeLessThan(1000);
+		expect((await file.read()).map(({ usedPercent }) => usedPercent)).toEqual([5, 9]);
+	});
+
+	it("the history file begins anew where it is larger than any of ours", async () => {
+		scratch.write(NAME, "");
+		truncateSync(scratch.path(NAME), 100 * HISTORY_BYTES);
+		const file = aFile();
+		expect(await file.read()).toEqual([]);
+		await file.append([aSample(0, 9)]);
+		expect(statSync(scratch.path(NAME)).size).toBeLessThan(1000);
+		expect(await file.read()).toMatchObject([{ usedPercent: 9 }]);
+	});
+
+	it("the history file keeps what was written while a clock was ahead or behind, in order", async () => {
+		await aFile(NOW + 40 * DAY_MS).append([aSample(-2, 5), aSample(40 * 24, 50)]);
+		const file = aFile(NOW - 40 * DAY_MS);
+		await file.append([aSample(-40 * 24, 7)]);
+		expect((await file.read()).map(({ usedPercent }) => usedPercent)).toEqual([7, 5, 50]);
+	});
+
+	it("the history file takes nothing in where its path is a folder", async () => {
+		mkdirSync(scratch.path(NAME));
+		const file = aFile();
+		await file.append([aSample(0, 9)]);
+		expect(await file.read()).toEqual([]);
+		expect(scratch.names()).toEqual([NAME]);
+	});
+
+	onPosix("the history file takes nothing in where its path is a pipe", async () => {
+		execFileSync("mkfifo", [scratch.path(NAME)]);
+		const file = aFile();
+		await file.append([aSample(0, 9)]);
+		expect(await file.read()).toEqual([]);
 	});
 
 	onPosix("keeps a link to another file", async () => {
