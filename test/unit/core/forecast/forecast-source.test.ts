@@ -70,6 +70,12 @@ describe("the source of forecasts", () => {
 		expect([made.length, reading.mock.calls.length]).toEqual([13, 2]);
 	});
 
+	it("makes one for all who ask at once", async () => {
+		const { source, made, reading } = aSource();
+		const all = await Promise.all([source.fresh(), source.renew(), source.fresh()]);
+		expect([made.length, reading.mock.calls.length, new Set(all).size]).toEqual([1, 1, 1]);
+	});
+
 	it("reports a history that cannot be read, and tells nothing", async () => {
 		const { source, failures } = aSource(async () => {
 			throw new Error("unreadable");

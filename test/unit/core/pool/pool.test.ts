@@ -304,6 +304,22 @@ describe("a cooldown", () => {
 		expect([choose({ modelId: "spark" }), choose({ modelId: "spark-2" }), choose()]).toEqual(["b", "b", "a"]);
 	});
 
+	it("a cooldown of a workspace ends for the other seats once one of them is reported to have quota again", () => {
+		open(anAccount("a", { workspaceId: "team" }), anAccount("b", { workspaceId: "team" }), anAccount("c"));
+		pool.cool(account("a"), cooling({ covers: "workspace", reason: "workspace_limit" }), "gpt-5.5");
+		clock.at = NOW + 2 * MINUTE_MS;
+		const reported = (usedPercent: number) =>
+			aSnapshot({
+				source: "api",
+				capturedAt: clock.at,
+				windows: [{ usedPercent, windowMinutes: 300, resetsAt: NOW + HOUR_MS }],
+			});
+		pool.noteUsage("a", reported(100));
+		expect(state.status("b").cooldowns).toMatchObject([{ shared: true }]);
+		pool.noteUsage("a", reported(10));
+		expect(state.status("b").cooldowns).toEqual([]);
+	});
+
 	it("a cooldown of a workspace takes out every seat of it, and no other account", () => {
 		open(anAccount("a", { workspaceId: "team" }), anAccount("b", { workspaceId: "team" }), anAccount("c"));
 		pool.cool(account("a"), cooling({ covers: "workspace", reason: "workspace_limit" }), "gpt-5.5");

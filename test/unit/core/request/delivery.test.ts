@@ -192,6 +192,26 @@ describe("an abort", () => {
 		expect(failed((await delivering).delivery)).toMatchObject({ final: undefined, isCommitted: true });
 	});
 
+	it("lets nothing through that the host sends after the end", async () => {
+		const abort = new AbortController();
+		let goOn = (): void => undefined;
+		async function* late(): AsyncGenerator<Event> {
+			yield textDelta("x");
+			await new Promise<void>((resolve) => {
+				goOn = resolve;
+			});
+			yield textDelta("late");
+		}
+		const delivering = delivered(late(), abort.signal);
+		await settled();
+		abort.abort();
+		const { pushed } = await delivering;
+		expect(pushed).toHaveLength(1);
+		goOn();
+		await settled();
+		expect(pushed).toHaveLength(1);
+	});
+
 	it("an abort that came before the stream still ends it", async () => {
 		async function* silent(): AsyncGenerator<Event> {
 			yield* [];

@@ -16,6 +16,16 @@ describe("the identity in a token", () => {
 		},
 	};
 
+	it("an identity in a token holds nothing that could move the cursor", () => {
+		const esc = "\u001b[2J";
+		const shown = identityOf(
+			aToken({ ...whole, email: `${esc}me@work.example`, auth: { ...whole.auth, chatgpt_plan_type: `te${esc}am\n` } }),
+		);
+		expect(`${shown?.email}${shown?.plan}`).toMatch(/^[\x20-\x7e\ufffd?]+$/);
+		const inProfile = identityOf(aToken({ profileEmail: `${esc}me@work.example`, auth: whole.auth }));
+		expect(inProfile?.email).not.toContain("\u001b");
+	});
+
 	it("an identity in a token is the seat's, with everything that the token tells", () => {
 		expect(identityOf(aToken(whole))).toEqual({
 			id: idFor("seat", "acct"),

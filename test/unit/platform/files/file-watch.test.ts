@@ -1,7 +1,7 @@
 import { mkdirSync, renameSync, rmSync } from "node:fs";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { followFiles } from "../../../../src/platform/files/file-watch.ts";
-import { aScratch, type Scratch, until } from "../../../support/fakes.ts";
+import { aScratch, type Scratch, settled, until } from "../../../support/fakes.ts";
 
 let scratch: Scratch;
 let calls: number;
@@ -58,6 +58,17 @@ describe("files that another process writes", () => {
 		stop();
 		await awhile();
 		expect(calls).toBe(1);
+	});
+
+	it("a change right before the end of the watch is not noticed", async () => {
+		vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+		onTestFinished(() => void vi.useRealTimers());
+		scratch.write("a.json", { n: 1 });
+		// The system tells of a change after a moment of its own.
+		for (const end = performance.now() + 150; performance.now() < end; ) await settled();
+		stop();
+		vi.advanceTimersByTime(1000);
+		expect(calls).toBe(0);
 	});
 
 	it("a watch survives files that are missing or deleted", async () => {

@@ -54,6 +54,15 @@ describe("how far the clock of a machine is ahead of the database", () => {
 		expect(databaseClock.aheadMs()).toBe(HOUR_MS);
 	});
 
+	it.each([1000, -1000, MINUTE_MS, -MINUTE_MS])("is measured anew after the clock was set by %d ms", (setMs) => {
+		const { databaseClock, clock } = aMachine();
+		databaseClock.measure(NOW, NOW);
+		clock.at += setMs;
+		expect(databaseClock.aheadMs()).toBeUndefined();
+		expect(databaseClock.measure(NOW, clock.at)).toBe(setMs);
+		expect(databaseClock.aheadMs()).toBe(setMs);
+	});
+
 	it("is what this process has measured where the noted one can no longer be true", () => {
 		const { databaseClock } = aMachine({ aheadMs: 7000, at: NOW - MINUTE_MS });
 		databaseClock.measure(NOW, NOW);

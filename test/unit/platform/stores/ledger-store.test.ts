@@ -1,6 +1,16 @@
 import { execFileSync } from "node:child_process";
-import { appendFileSync, mkdirSync, renameSync, statSync, symlinkSync, truncateSync, utimesSync } from "node:fs";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import {
+	appendFileSync,
+	mkdirSync,
+	renameSync,
+	statSync,
+	symlinkSync,
+	truncateSync,
+	unlinkSync,
+	utimesSync,
+} from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import type { DatedEntry } from "../../../../src/core/ledger/late-ledger.ts";
 import { daysBefore, sumOf } from "../../../../src/core/ledger/ledger.ts";
 import { type LockOptions, withLock } from "../../../../src/platform/files/lock.ts";
@@ -250,6 +260,29 @@ describe("a ledger that cannot be written", () => {
 		}
 		await store.flush();
 		expect(sumOf(await aStore().read()).requests).toBe(2);
+	});
+
+	it("has every line once where the disk was full in the middle of one", async () => {
+		const store = aStore();
+		store.add([answered("a"), answered("b")]);
+		const handle = await open(scratch.write("any", ""), "r");
+		const prototype: { write: (bytes: Buffer, at: number) => unknown } = Object.getPrototypeOf(handle);
+		await handle.close();
+		unlinkSync(scratch.path("any"));
+		const { write } = prototype;
+		const full = vi.spyOn(prototype, "write");
+		onTestFinished(() => full.mockRestore());
+		full.mockImplementationOnce(function (this: FileHandle, bytes) {
+			// The first line is whole, and all but a little of the second one.
+			return write.call(this, bytes.subarray(0, bytes.length - 10), 0);
+		});
+		full.mockRejectedValueOnce(Object.assign(new Error("no"), { code: "ENOSPC" }));
+		await store.flush();
+		await store.flush();
+		expect((await aStore().read()).map(({ account, requests }) => [account, requests])).toEqual([
+			["a", 1],
+			["b", 1],
+		]);
 	});
 
 	it("is written again after the lock was held for too long, and once", async () => {
