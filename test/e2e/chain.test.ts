@@ -156,11 +156,9 @@ describe("a night of printed turns", () => {
 	});
 });
 
-describe("without a chain", () => {
-	wide("pi lists the models that it lists without us", async () => {
-		const bench = await chainBench([]);
-		const models = await bench.run(["--list-models", "codex"]);
-		expect(models.stdout).toContain("openai-codex");
-		expect(models.stdout).not.toMatch(/\bpool\b/);
-	});
+wide("pi lists the models that it lists without us", async () => {
+	const bench = await chainBench([]);
+	const models = await bench.run(["--list-models", "codex"]);
+	expect(models.stdout).toContain("openai-codex");
+	expect(models.stdout).not.toMatch(/\bpool\b/);
 });

@@ -290,19 +290,17 @@ describe("/multicodex path and help", () => {
 	});
 });
 
-describe("a word that no subcommand has", () => {
-	it("is refused in one line that leads to help, in every mode", async () => {
-		const bench = await createBenchOnAnyHost();
-		for (const args of [["-p"], ["--mode", "json"]]) {
-			const result = await bench.run([...args, "/multicodex nonsense"]);
-			expect(result.code).toBe(1);
-			expect(result.stdout).not.toContain("nonsense");
-			expect(resultLines(result.stdout.includes("{") ? result.stdout : "")).toEqual([]);
-			expect(result.stderr.trimEnd().split("\n")).toHaveLength(1);
-			expect(result.stderr).toMatch(/"nonsense".*\/multicodex help/);
-		}
-		expect(bench.codex.requests).toEqual([]);
-	});
+it("a word that no subcommand has is refused in one line that leads to help, in every mode", async () => {
+	const bench = await createBenchOnAnyHost();
+	for (const args of [["-p"], ["--mode", "json"]]) {
+		const result = await bench.run([...args, "/multicodex nonsense"]);
+		expect(result.code).toBe(1);
+		expect(result.stdout).not.toContain("nonsense");
+		expect(resultLines(result.stdout.includes("{") ? result.stdout : "")).toEqual([]);
+		expect(result.stderr.trimEnd().split("\n")).toHaveLength(1);
+		expect(result.stderr).toMatch(/"nonsense".*\/multicodex help/);
+	}
+	expect(bench.codex.requests).toEqual([]);
 });
 
 describe("in RPC mode", () => {

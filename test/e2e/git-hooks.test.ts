@@ -1,20 +1,16 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { z } from "zod";
-import { aScratch, type Scratch } from "../support/fakes.ts";
 import { repositoryRoot } from "../support/hosts.ts";
+import { scratchForEach } from "../support/scratch-for-each.ts";
 
 const manifest = z
 	.object({ scripts: z.looseObject({ prepare: z.string() }) })
 	.parse(JSON.parse(readFileSync(join(repositoryRoot, "package.json"), "utf8")));
 
-let scratch: Scratch;
-beforeEach(() => {
-	scratch = aScratch();
-});
-afterEach(() => scratch.remove());
+const scratch = scratchForEach();
 
 /** A clone of this repository in the scratch folder, with the dependencies that its development needs. */
 function cloneAt(name: string): string {

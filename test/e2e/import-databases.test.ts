@@ -1,9 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createImportFinder } from "../../src/features/import/tools/finder.ts";
 import { fingerprint } from "../../src/platform/backend/jwt.ts";
-import { aScratch, DAY_MS, NOW, type Scratch } from "../support/fakes.ts";
+import { DAY_MS, NOW } from "../support/fakes.ts";
 import {
 	codexFile,
 	credentialSql,
@@ -15,12 +15,13 @@ import {
 	writeDatabase,
 	writeTool,
 } from "../support/import-fixtures.ts";
+import { scratchForEach } from "../support/scratch-for-each.ts";
 import { aLogin, loginsOf, reasonsOf } from "../unit/features/import/readers.ts";
 import { type SearchProcess, startSearchProcess } from "./search-process.ts";
 
 // The oldest supported Node has no SQLite: one that has it searches, in a process of its own.
 let searcher: SearchProcess;
-let scratch: Scratch;
+const scratch = scratchForEach();
 let home: string;
 let data: string;
 beforeAll(async () => {
@@ -30,12 +31,10 @@ afterAll(async () => {
 	expect(await searcher.close()).not.toMatch(/SQLite/i);
 });
 beforeEach(() => {
-	scratch = aScratch();
 	home = scratch.path("home");
 	data = join(home, ".local/share/opencode");
 	mkdirSync(data, { recursive: true });
 });
-afterEach(() => scratch.remove());
 
 const work = aLogin("work");
 const side = aLogin("side");

@@ -641,7 +641,7 @@ describe("the names of imported accounts", () => {
 		expect(tools.stored("a").label).toBe("main-2");
 	});
 
-	wide("labels and reasons bring nothing to the screen that could change it", async () => {
+	wide("the names of other tools bring nothing to the screen that could change it", async () => {
 		const tools = await createTools(["a", "b"]);
 		const names = ["\u001b[2Jred\u0007", "two\nlines"];
 		const logins = ["a", "b"].map((account, index) => tools.login(account, { name: names[index] ?? "" }));

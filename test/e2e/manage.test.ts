@@ -134,22 +134,20 @@ describe("/multicodex rename", () => {
 	});
 });
 
-describe("what is changed while another process exchanges the token", () => {
-	wide("stays changed, and the new token is kept", async () => {
-		const bench = await benchWithExpiredLogin("us", ["b"]);
-		bench.codex.account("a").token(tokenAnswers.delay(8_000, { rotate: "before" }));
-		const turn = bench.print("say hi");
-		await bench.codex.waitFor(({ kind }) => kind === "token", 60_000);
-		expect((await bench.print("/multicodex rename a renamed")).code).toBe(0);
-		expect((await bench.print("/multicodex disable renamed")).code).toBe(0);
-		expect((await turn).code).toBe(0);
-		const [exchange] = bench.codex.tokenRequests();
-		expect(bench.codex.tokenRequests()).toHaveLength(1);
-		expect(bench.stored("a")).toMatchObject({
-			label: "renamed",
-			enabled: false,
-			credential: { refresh: exchange?.issuedRefresh },
-		});
+wide("what is changed while another process exchanges the token stays changed, and the new token is kept", async () => {
+	const bench = await benchWithExpiredLogin("us", ["b"]);
+	bench.codex.account("a").token(tokenAnswers.delay(8_000, { rotate: "before" }));
+	const turn = bench.print("say hi");
+	await bench.codex.waitFor(({ kind }) => kind === "token", 60_000);
+	expect((await bench.print("/multicodex rename a renamed")).code).toBe(0);
+	expect((await bench.print("/multicodex disable renamed")).code).toBe(0);
+	expect((await turn).code).toBe(0);
+	const [exchange] = bench.codex.tokenRequests();
+	expect(bench.codex.tokenRequests()).toHaveLength(1);
+	expect(bench.stored("a")).toMatchObject({
+		label: "renamed",
+		enabled: false,
+		credential: { refresh: exchange?.issuedRefresh },
 	});
 });
 
@@ -450,38 +448,36 @@ describe("an account whose sign-in is over", () => {
 	);
 });
 
-describe("removing an account in the terminal", () => {
-	it("asks, does nothing on Esc, and moves the footer on at once where that is the answer", async () => {
-		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
-		const terminal = bench.terminal([], { cols: 80, rows: 40 });
-		await terminal.ready(60_000);
-		await terminal.submit("say hi");
-		await terminal.waitForText("OK from a #1", 60_000);
-		await terminal.waitForText(/codex a .*ready/, 30_000);
-		await terminal.submit("/multicodex remove a");
-		await terminal.waitForText("Remove a?", 30_000);
-		expect(terminal.screen()).toContain("The next request goes to b. /multicodex add --undo puts it back.");
-		await terminal.press("escape");
-		await terminal.waitForText("Nothing was removed.", 30_000);
-		expect(storedLabels(bench)).toEqual(["a", "b"]);
+it("asks, does nothing on Esc, and moves the footer on at once where that is the answer", async () => {
+	const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
+	const terminal = bench.terminal([], { cols: 80, rows: 40 });
+	await terminal.ready(60_000);
+	await terminal.submit("say hi");
+	await terminal.waitForText("OK from a #1", 60_000);
+	await terminal.waitForText(/codex a .*ready/, 30_000);
+	await terminal.submit("/multicodex remove a");
+	await terminal.waitForText("Remove a?", 30_000);
+	expect(terminal.screen()).toContain("The next request goes to b. /multicodex add --undo puts it back.");
+	await terminal.press("escape");
+	await terminal.waitForText("Nothing was removed.", 30_000);
+	expect(storedLabels(bench)).toEqual(["a", "b"]);
 
-		await terminal.submit("/multicodex remove a");
-		await terminal.waitForText("█  Keep", 30_000);
-		// What is under the cursor is harmless.
-		await terminal.press("enter");
-		await terminal.waitForScreen((screen) => !screen.includes("█  Keep"), 30_000);
-		expect(storedLabels(bench)).toEqual(["a", "b"]);
-		await terminal.submit("/multicodex remove a");
-		await terminal.waitForText("█  Keep", 30_000);
-		await terminal.press("down");
-		await terminal.waitForText("█  Remove", 30_000);
-		await terminal.press("enter");
-		await terminal.waitForText(/next request goes to\s+b\./, 30_000);
-		await terminal.waitForText(/codex b .*1/, 30_000);
-		expect(storedLabels(bench)).toEqual(["b"]);
-		await terminal.submit("say hi");
-		await terminal.waitForText("OK from b #1", 60_000);
-		expect(bench.codex.responsesRequests().map(bearerOf)).toHaveLength(2);
-		expect(bench.asked()).toEqual(["a", "b"]);
-	});
+	await terminal.submit("/multicodex remove a");
+	await terminal.waitForText("█  Keep", 30_000);
+	// What is under the cursor is harmless.
+	await terminal.press("enter");
+	await terminal.waitForScreen((screen) => !screen.includes("█  Keep"), 30_000);
+	expect(storedLabels(bench)).toEqual(["a", "b"]);
+	await terminal.submit("/multicodex remove a");
+	await terminal.waitForText("█  Keep", 30_000);
+	await terminal.press("down");
+	await terminal.waitForText("█  Remove", 30_000);
+	await terminal.press("enter");
+	await terminal.waitForText(/next request goes to\s+b\./, 30_000);
+	await terminal.waitForText(/codex b .*1/, 30_000);
+	expect(storedLabels(bench)).toEqual(["b"]);
+	await terminal.submit("say hi");
+	await terminal.waitForText("OK from b #1", 60_000);
+	expect(bench.codex.responsesRequests().map(bearerOf)).toHaveLength(2);
+	expect(bench.asked()).toEqual(["a", "b"]);
 });

@@ -210,17 +210,15 @@ it("prints documents in which nothing acts on a terminal, as text of pi -p and a
 	expect(`${printed}${lines}`).not.toMatch(/(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
 });
 
-describe("in a session that goes on", () => {
-	it("the document comes first in a session that goes on", async () => {
-		const bench = await createBench({ accounts: ["a"], usage });
-		await bench.print("say hi");
-		const result = await bench.print("/multicodex verify --json", ["-c"]);
-		const end = result.stdout.lastIndexOf("}") + 1;
-		expect(verifySchema.parse(JSON.parse(result.stdout.slice(0, end)))).toMatchObject({ healthy: true });
-		expect(result.stdout.slice(end).trim()).toBe("OK from a #1");
-		const shown = await bench.print("/multicodex show --json", ["-c"]);
-		const document = shown.stdout.slice(0, shown.stdout.lastIndexOf("}") + 1);
-		expect(showSchema.parse(JSON.parse(document)).accounts).toHaveLength(1);
-		expect((await bench.print("/multicodex use missing", ["-c"])).code).toBe(1);
-	});
+it("the document comes first in a session that goes on", async () => {
+	const bench = await createBench({ accounts: ["a"], usage });
+	await bench.print("say hi");
+	const result = await bench.print("/multicodex verify --json", ["-c"]);
+	const end = result.stdout.lastIndexOf("}") + 1;
+	expect(verifySchema.parse(JSON.parse(result.stdout.slice(0, end)))).toMatchObject({ healthy: true });
+	expect(result.stdout.slice(end).trim()).toBe("OK from a #1");
+	const shown = await bench.print("/multicodex show --json", ["-c"]);
+	const document = shown.stdout.slice(0, shown.stdout.lastIndexOf("}") + 1);
+	expect(showSchema.parse(JSON.parse(document)).accounts).toHaveLength(1);
+	expect((await bench.print("/multicodex use missing", ["-c"])).code).toBe(1);
 });

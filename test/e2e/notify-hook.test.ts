@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { createHooks } from "../../src/features/notify/hook.ts";
-import { aScratch, type Scratch, until } from "../support/fakes.ts";
+import { until } from "../support/fakes.ts";
+import { scratchForEach } from "../support/scratch-for-each.ts";
 
 /** Enough for Node to start on a busy machine, where that is what a test is about. */
 const PATIENT_MS = 60_000;
@@ -10,11 +11,7 @@ const PATIENT_MS = 60_000;
 const HASTY_MS = 3000;
 const DOCUMENT = `${JSON.stringify({ version: 1, text: "職場 is ready again." })}\n`;
 
-let scratch: Scratch;
-beforeEach(() => {
-	scratch = aScratch();
-});
-afterEach(() => scratch.remove());
+const scratch = scratchForEach();
 
 /** A command that runs `program` in Node, with `args` behind it. */
 const node = (program: string, ...args: string[]) => [process.execPath, "-e", program, ...args];

@@ -75,27 +75,25 @@ describe("rotation.reserve", () => {
 	});
 });
 
-describe("rotation.fastMode", () => {
-	it("asks for the faster tier never, always, or while every window has enough left", async () => {
-		const bench = await createBench({
-			accounts: [{ name: "a", quota: used(60, 60) }],
-			settings: rotation({}),
-		});
-		const rpc = bench.rpc();
-		await usageKnown(bench);
-		const tierAfter = async (...commands: readonly string[]) => {
-			for (const command of commands) await rpc.send(command);
-			expect(await rpc.prompt("say hi")).toMatchObject({ stopReason: "stop" });
-			return bench.codex.responsesRequests().at(-1)?.body?.service_tier;
-		};
-
-		expect(await tierAfter()).toBeUndefined();
-		expect(await tierAfter("/multicodex rotation fastMode=auto")).toBe("priority");
-		bench.codex.account("a").setQuota(used(10, 75));
-		// This answer reports what is left.
-		expect(await tierAfter()).toBe("priority");
-		expect(await tierAfter()).toBeUndefined();
-		expect(await tierAfter("/multicodex rotation fastMode=always")).toBe("priority");
-		expect(await tierAfter("/multicodex rotation fastMode=off")).toBeUndefined();
+it("rotation.fastMode asks for the faster tier never, always, or while every window has enough left", async () => {
+	const bench = await createBench({
+		accounts: [{ name: "a", quota: used(60, 60) }],
+		settings: rotation({}),
 	});
+	const rpc = bench.rpc();
+	await usageKnown(bench);
+	const tierAfter = async (...commands: readonly string[]) => {
+		for (const command of commands) await rpc.send(command);
+		expect(await rpc.prompt("say hi")).toMatchObject({ stopReason: "stop" });
+		return bench.codex.responsesRequests().at(-1)?.body?.service_tier;
+	};
+
+	expect(await tierAfter()).toBeUndefined();
+	expect(await tierAfter("/multicodex rotation fastMode=auto")).toBe("priority");
+	bench.codex.account("a").setQuota(used(10, 75));
+	// This answer reports what is left.
+	expect(await tierAfter()).toBe("priority");
+	expect(await tierAfter()).toBeUndefined();
+	expect(await tierAfter("/multicodex rotation fastMode=always")).toBe("priority");
+	expect(await tierAfter("/multicodex rotation fastMode=off")).toBeUndefined();
 });

@@ -271,25 +271,23 @@ describe("accounts that two machines share", () => {
 	});
 });
 
-describe("making a pool", () => {
-	it("goes on where it was cut off, and leaves a database alone that holds another pool", async () => {
-		const one = start();
-		const id = await one.signIn("a");
-		const broken = { change: () => Promise.reject(new Error("settings.json is read-only")) };
-		const half = start({ scratch: one.scratch, settings: broken });
-		const wanted = { url, name: "team", machine: "one", accounts: [id] };
-		await expect(half.pools.create(wanted, undefined)).rejects.toThrow("read-only");
-		const codes = await one.pools.create(wanted, undefined);
-		expect(find(one, id)?.shared).toBe(true);
+it("making a pool goes on where it was cut off, and leaves a database alone that holds another pool", async () => {
+	const one = start();
+	const id = await one.signIn("a");
+	const broken = { change: () => Promise.reject(new Error("settings.json is read-only")) };
+	const half = start({ scratch: one.scratch, settings: broken });
+	const wanted = { url, name: "team", machine: "one", accounts: [id] };
+	await expect(half.pools.create(wanted, undefined)).rejects.toThrow("read-only");
+	const codes = await one.pools.create(wanted, undefined);
+	expect(find(one, id)?.shared).toBe(true);
 
-		const two = start();
-		await two.signIn("b");
-		await expect(two.pools.create({ ...wanted, accounts: [] }, undefined)).rejects.toThrow("holds a pool already");
-		expect(two.labels()).toEqual(["b"]);
-		expect(two.scratch.text("codex-pool.json")).not.toContain("pi-pool");
-		await two.pools.join(codes.keeper, "two", undefined);
-		expect(two.labels()).toEqual(["b", "a"]);
-	});
+	const two = start();
+	await two.signIn("b");
+	await expect(two.pools.create({ ...wanted, accounts: [] }, undefined)).rejects.toThrow("holds a pool already");
+	expect(two.labels()).toEqual(["b"]);
+	expect(two.scratch.text("codex-pool.json")).not.toContain("pi-pool");
+	await two.pools.join(codes.keeper, "two", undefined);
+	expect(two.labels()).toEqual(["b", "a"]);
 });
 
 /** What the file of a home has of its pool. */
@@ -490,34 +488,32 @@ describe("leaving a pool", () => {
 	});
 });
 
-describe("new keys", () => {
-	it("new keys end the codes that were printed before, and keep every account", async () => {
-		const { one, ids, codes } = await shared("a", "b");
-		const two = await joined(codes.keeper, "two");
-		const [id = ""] = ids;
+it("new keys end the codes that were printed before, and keep every account", async () => {
+	const { one, ids, codes } = await shared("a", "b");
+	const two = await joined(codes.keeper, "two");
+	const [id = ""] = ids;
 
-		const beside = start({ scratch: one.scratch });
-		await beside.sharing.settling();
+	const beside = start({ scratch: one.scratch });
+	await beside.sharing.settling();
 
-		const next = await one.pools.rotate(undefined, undefined);
-		// Another process of the machine that has made them goes on with the new ones.
-		await beside.pools.look(undefined);
-		await until("the pool is open anew", () => {
-			const [mine, theirs] = [beside, one].map((each) => each.open().codes()?.keeper);
-			return mine === theirs;
-		});
-		await beside.pools.look(undefined);
-		expect(beside.pools.status()?.connection.kind).not.toBe("away");
-		expect(beside.events.filter(({ type }) => type === "pool-away")).toEqual([]);
-		await two.pools.look(undefined);
-		expect(two.pools.status()?.connection).toMatchObject({ kind: "away", problem: "revoked" });
-		expect(await tokenOf(two, id)).toBe(find(one, id)?.credential.access);
-		await expect(start().pools.join(codes.runner, "three", undefined)).rejects.toThrow("were replaced");
-		await two.pools.join(next.keeper, undefined, undefined);
-		expect(two.pools.status()?.connection.kind).not.toBe("away");
-		expect(two.pools.status()?.machine).toBe("two");
-		const old = find(two, id)?.credential.access;
-		expect(await tokenOf(two, id, old)).not.toBe(old);
-		expectOnce();
+	const next = await one.pools.rotate(undefined, undefined);
+	// Another process of the machine that has made them goes on with the new ones.
+	await beside.pools.look(undefined);
+	await until("the pool is open anew", () => {
+		const [mine, theirs] = [beside, one].map((each) => each.open().codes()?.keeper);
+		return mine === theirs;
 	});
+	await beside.pools.look(undefined);
+	expect(beside.pools.status()?.connection.kind).not.toBe("away");
+	expect(beside.events.filter(({ type }) => type === "pool-away")).toEqual([]);
+	await two.pools.look(undefined);
+	expect(two.pools.status()?.connection).toMatchObject({ kind: "away", problem: "revoked" });
+	expect(await tokenOf(two, id)).toBe(find(one, id)?.credential.access);
+	await expect(start().pools.join(codes.runner, "three", undefined)).rejects.toThrow("were replaced");
+	await two.pools.join(next.keeper, undefined, undefined);
+	expect(two.pools.status()?.connection.kind).not.toBe("away");
+	expect(two.pools.status()?.machine).toBe("two");
+	const old = find(two, id)?.credential.access;
+	expect(await tokenOf(two, id, old)).not.toBe(old);
+	expectOnce();
 });

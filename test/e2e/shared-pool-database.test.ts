@@ -471,34 +471,32 @@ describe("new keys", () => {
 	});
 });
 
-describe("news", () => {
-	it("news of every kind of change reach another process within a second, and not the one that made it", async () => {
-		await database.change(aRow(), "me");
-		const other = pool.open();
-		const onNews = vi.fn();
-		const onOwnNews = vi.fn();
-		const stop = await other.listen("other", onNews);
-		const stopOwn = await database.listen("me", onOwnNews);
-		const changes: readonly (() => Promise<unknown>)[] = [
-			() => database.push({ ...push, statuses: [{ id: "a1", version: 0, status: 1 }] }),
-			() => database.push({ ...push, pin: { account: "a1", replaces: 0 } }),
-			() => database.change(aRow({ replaces: 1 }), "me"),
-			() => database.storeExchanged(aRow({ replaces: 2, tokenHash: "hash-2" }), "hash-1", "me"),
-			() => database.remove("a1", "me"),
-		];
-		for (const [index, change] of changes.entries()) {
-			await change();
-			await vi.waitFor(() => expect(onNews).toHaveBeenCalledTimes(index + 1), { timeout: 1000, interval: 5 });
-		}
-		await database.push({ ...push, presence: { machine: "m", sessions: {} } });
-		await database.push({ ...push, statuses: [{ id: "a1", version: 9, status: 1 }] });
-		expect(onOwnNews).not.toHaveBeenCalled();
-		await stop?.();
-		await other.push({ process: "other", statuses: [], pin: { account: "a1", replaces: 1 } });
-		await vi.waitFor(() => expect(onOwnNews).toHaveBeenCalledTimes(1));
-		expect(onNews).toHaveBeenCalledTimes(changes.length);
-		await stopOwn?.();
-	});
+it("news of every kind of change reach another process within a second, and not the one that made it", async () => {
+	await database.change(aRow(), "me");
+	const other = pool.open();
+	const onNews = vi.fn();
+	const onOwnNews = vi.fn();
+	const stop = await other.listen("other", onNews);
+	const stopOwn = await database.listen("me", onOwnNews);
+	const changes: readonly (() => Promise<unknown>)[] = [
+		() => database.push({ ...push, statuses: [{ id: "a1", version: 0, status: 1 }] }),
+		() => database.push({ ...push, pin: { account: "a1", replaces: 0 } }),
+		() => database.change(aRow({ replaces: 1 }), "me"),
+		() => database.storeExchanged(aRow({ replaces: 2, tokenHash: "hash-2" }), "hash-1", "me"),
+		() => database.remove("a1", "me"),
+	];
+	for (const [index, change] of changes.entries()) {
+		await change();
+		await vi.waitFor(() => expect(onNews).toHaveBeenCalledTimes(index + 1), { timeout: 1000, interval: 5 });
+	}
+	await database.push({ ...push, presence: { machine: "m", sessions: {} } });
+	await database.push({ ...push, statuses: [{ id: "a1", version: 9, status: 1 }] });
+	expect(onOwnNews).not.toHaveBeenCalled();
+	await stop?.();
+	await other.push({ process: "other", statuses: [], pin: { account: "a1", replaces: 1 } });
+	await vi.waitFor(() => expect(onOwnNews).toHaveBeenCalledTimes(1));
+	expect(onNews).toHaveBeenCalledTimes(changes.length);
+	await stopOwn?.();
 });
 
 describe("over a network that fails", () => {

@@ -4,9 +4,10 @@ import type { AccountId } from "../../src/core/ids.ts";
 import { isAlike } from "../../src/core/pool/merge-status.ts";
 import { createPoolDatabase } from "../../src/platform/shared-pool/database.ts";
 import type { PoolDatabase } from "../../src/platform/shared-pool/types.ts";
-import { aCooldown, aScratch, aSnapshot, HOUR_MS, MINUTE_MS, type Scratch, until } from "../support/fakes.ts";
+import { aCooldown, aSnapshot, HOUR_MS, MINUTE_MS, until } from "../support/fakes.ts";
 import { aPoolMachine, type PoolMachine } from "../support/pool-machine.ts";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
+import { scratchForEach } from "../support/scratch-for-each.ts";
 import { isWide } from "../support/tiers.ts";
 
 const POOL = { id: "pool-1", name: "team", keeperKeyId: "k", runnerKeyId: "r" };
@@ -14,7 +15,7 @@ const IDS = ["a", "b", "c"];
 const TEN_MINUTES = 10 * MINUTE_MS;
 
 let server: TestPostgres;
-let scratch: Scratch;
+const scratch = scratchForEach();
 let url: string;
 let machines: { machine: PoolMachine; database: PoolDatabase }[];
 beforeAll(async () => {
@@ -22,7 +23,6 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 beforeEach(async () => {
-	scratch = aScratch();
 	url = await server.database();
 	machines = [];
 	const database = createPoolDatabase({ url, poolId: POOL.id });
@@ -39,7 +39,6 @@ afterEach(async () => {
 			await database.end();
 		}),
 	);
-	scratch.remove();
 });
 
 function addAccount(database: PoolDatabase, id: AccountId) {

@@ -273,29 +273,27 @@ describe.each(coreOf(hosts, ({ host }) => isAtAnEnd(host)))("--api-key on pi $ho
 	});
 });
 
-describe("pi's /logout, in its own screen", () => {
-	it("takes the only account away at once", async () => {
-		const bench = await createBench({ usage, accounts: [], strangers: ["a"] });
-		signPiInAs(bench, "a");
-		const terminal = startTerminal(bench.host, bench.dir, [], { env: { PI_MULTICODEX_AUTH_URL: bench.codex.issuer } });
-		onTestFinished(async () => {
-			await terminal.stop();
-		});
-		await terminal.ready();
-		await terminal.submit("say hi");
-		await terminal.waitForText("OK from a #1");
-		await terminal.submit("/logout");
-		await terminal.waitForText(/ChatGPT Plus\/Pro \(Codex Subscription\)|→ OpenAI Codex/);
-		await terminal.press("enter");
-		await terminal.waitForText(/Logged out of|Removed/);
-
-		await terminal.submit("say hi again");
-		await terminal.waitForText(/No API key found|No Codex account is signed in|accountId/);
-		await terminal.submit("say hi once more");
-
-		await terminal.waitForText("No API key found for openai-codex", 5_000);
-		expect(terminal.transcript()).not.toContain("accountId");
-		expect(bench.asked()).toEqual(["a"]);
-		expect(storedLabels(bench)).toEqual([]);
+it("pi's /logout, in its own screen takes the only account away at once", async () => {
+	const bench = await createBench({ usage, accounts: [], strangers: ["a"] });
+	signPiInAs(bench, "a");
+	const terminal = startTerminal(bench.host, bench.dir, [], { env: { PI_MULTICODEX_AUTH_URL: bench.codex.issuer } });
+	onTestFinished(async () => {
+		await terminal.stop();
 	});
+	await terminal.ready();
+	await terminal.submit("say hi");
+	await terminal.waitForText("OK from a #1");
+	await terminal.submit("/logout");
+	await terminal.waitForText(/ChatGPT Plus\/Pro \(Codex Subscription\)|→ OpenAI Codex/);
+	await terminal.press("enter");
+	await terminal.waitForText(/Logged out of|Removed/);
+
+	await terminal.submit("say hi again");
+	await terminal.waitForText(/No API key found|No Codex account is signed in|accountId/);
+	await terminal.submit("say hi once more");
+
+	await terminal.waitForText("No API key found for openai-codex", 5_000);
+	expect(terminal.transcript()).not.toContain("accountId");
+	expect(bench.asked()).toEqual(["a"]);
+	expect(storedLabels(bench)).toEqual([]);
 });

@@ -314,35 +314,33 @@ function createGate(): { readonly opened: Promise<void>; readonly open: () => vo
 	return { opened, open: () => gate.open() };
 }
 
-describe("a rotation", () => {
-	it("a rotation is as stored, screen by screen", async () => {
-		const [refusal, answer] = [createGate(), createGate()];
-		const { bench, terminal } = await startScene({ rows: 20 });
-		bench.codex.account("work").always(async () => {
-			await refusal.opened;
-			return answers.usageLimit({ resetsInMs: 67 * 60_000 + NOW - Date.now() });
-		});
-		bench.codex.account("personal").always(async () => {
-			await answer.opened;
-			return answers.text("src/core/request/request-loop.ts: it decides what follows a refusal.");
-		});
-		const frames: Frame[] = [];
-		const take = async (sign: RegExp, lastsMs: number) => {
-			await terminal.waitForText(sign, PATIENCE_MS);
-			frames.push({ screen: terminal.cells(), lastsMs });
-		};
-		await terminal.type("Which file decides what follows a refusal?");
-		await take(/what follows a refusal\?/, 1500);
-		await terminal.press("enter");
-		await take(/⠋ Working/, 1500);
-		refusal.open();
-		await take(/⠋ Working[\s\S]*codex personal/, 1500);
-		answer.open();
-		await take(/it decides what follows/, 6000);
-		taken.add("rotation");
-		const picture = movingPictureOf(PICTURES.rotation, frames, GROUNDS.dark);
-		await expect(picture).toMatchFileSnapshot("pictures/rotation.svg");
+it("a rotation is as stored, screen by screen", async () => {
+	const [refusal, answer] = [createGate(), createGate()];
+	const { bench, terminal } = await startScene({ rows: 20 });
+	bench.codex.account("work").always(async () => {
+		await refusal.opened;
+		return answers.usageLimit({ resetsInMs: 67 * 60_000 + NOW - Date.now() });
 	});
+	bench.codex.account("personal").always(async () => {
+		await answer.opened;
+		return answers.text("src/core/request/request-loop.ts: it decides what follows a refusal.");
+	});
+	const frames: Frame[] = [];
+	const take = async (sign: RegExp, lastsMs: number) => {
+		await terminal.waitForText(sign, PATIENCE_MS);
+		frames.push({ screen: terminal.cells(), lastsMs });
+	};
+	await terminal.type("Which file decides what follows a refusal?");
+	await take(/what follows a refusal\?/, 1500);
+	await terminal.press("enter");
+	await take(/⠋ Working/, 1500);
+	refusal.open();
+	await take(/⠋ Working[\s\S]*codex personal/, 1500);
+	answer.open();
+	await take(/it decides what follows/, 6000);
+	taken.add("rotation");
+	const picture = movingPictureOf(PICTURES.rotation, frames, GROUNDS.dark);
+	await expect(picture).toMatchFileSnapshot("pictures/rotation.svg");
 });
 
 describe("the panels", () => {
@@ -822,10 +820,8 @@ describe("the chain", () => {
 	});
 });
 
-describe("the pictures", () => {
-	it("the pictures are taken, each that is named", () => {
-		expect([...taken].sort()).toEqual(Object.keys(PICTURES).sort());
-	});
+it("the pictures are taken, each that is named", () => {
+	expect([...taken].sort()).toEqual(Object.keys(PICTURES).sort());
 });
 
 /** What this machine knows of a pool whose database is at `port`: two of its accounts, and one other machine. */

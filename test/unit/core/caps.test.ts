@@ -106,22 +106,18 @@ describe("a cap", () => {
 	});
 });
 
-describe("what is left above a cap", () => {
-	it("what is left above a cap is the least over all capped windows, and unknown without any", () => {
-		const usage = aSnapshot({ windows: [used(50, FIVE_HOURS), used(70)] });
-		expect(aboveCap({ "5h": 10, "7d": 20 }, usage, NOW)).toBe(10);
-		expect(aboveCap({ "30d": 10 }, usage, NOW)).toBeUndefined();
-		expect(aboveCap(undefined, usage, NOW)).toBeUndefined();
-	});
+it("what is left above a cap is the least over all capped windows, and unknown without any", () => {
+	const usage = aSnapshot({ windows: [used(50, FIVE_HOURS), used(70)] });
+	expect(aboveCap({ "5h": 10, "7d": 20 }, usage, NOW)).toBe(10);
+	expect(aboveCap({ "30d": 10 }, usage, NOW)).toBeUndefined();
+	expect(aboveCap(undefined, usage, NOW)).toBeUndefined();
 });
 
-describe("the caps of an account", () => {
-	it("the caps of an account are those under its id and under every id that it had before", () => {
-		const merged = anAccount("a", { formerIds: ["old"] });
-		expect(floorsOf({ old: { "5h": 5, "7d": 1 }, a: { "7d": 20 } }, merged)).toEqual({ "5h": 5, "7d": 20 });
-		expect(floorsOf({ other: { "7d": 20 } }, merged)).toBeUndefined();
-		expect(floorsOf({}, anAccount("constructor"))).toBeUndefined();
-	});
+it("the caps of an account are those under its id and under every id that it had before", () => {
+	const merged = anAccount("a", { formerIds: ["old"] });
+	expect(floorsOf({ old: { "5h": 5, "7d": 1 }, a: { "7d": 20 } }, merged)).toEqual({ "5h": 5, "7d": 20 });
+	expect(floorsOf({ other: { "7d": 20 } }, merged)).toBeUndefined();
+	expect(floorsOf({}, anAccount("constructor"))).toBeUndefined();
 });
 
 describe("a window by its word", () => {

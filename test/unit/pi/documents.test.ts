@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { createPool } from "../../../src/core/pool/pool.ts";
 import { DEFAULT_SETTINGS } from "../../../src/core/settings.ts";
 import { poolAsJson } from "../../../src/features/accounts/show-view.ts";
@@ -14,14 +14,11 @@ import { openAccountStore } from "../../../src/platform/stores/account-store.ts"
 import { openEventLog } from "../../../src/platform/stores/event-log.ts";
 import { openStateStore } from "../../../src/platform/stores/state-store.ts";
 import { anyCharacter } from "../../support/arbitraries.ts";
-import { aScratch, aTokenOf, NOW, type Scratch } from "../../support/fakes.ts";
+import { aTokenOf, NOW } from "../../support/fakes.ts";
+import { scratchForEach } from "../../support/scratch-for-each.ts";
 import { runs } from "../../support/tiers.ts";
 
-let scratch: Scratch;
-beforeEach(() => {
-	scratch = aScratch();
-});
-afterEach(() => scratch.remove());
+const scratch = scratchForEach();
 
 /** Values of the wrong kind that a file may hold after an edit by hand. */
 const odd = fc.oneof(

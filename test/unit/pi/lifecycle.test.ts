@@ -428,22 +428,18 @@ describe("an answer by another account", () => {
 	});
 });
 
-describe("the end of a session", () => {
-	it("waits for an exchange and writes everything, whatever fails before", async () => {
-		const { ctx } = await start();
-		harness.pool.emit({ type: "served", account: "b", hasMoved: true, hasToldUsage: true });
-		Object.assign(pi.api, {
-			appendEntry: () => {
-				throw new TypeError("the session file is full");
-			},
-		});
-		order.length = 0;
-		await pi.fire("session_shutdown", ctx);
-		expect(order).toEqual(
-			expect.arrayContaining(["footer stop", "usage stop", "idle", "flush", "log flush", "history"]),
-		);
-		expect(harness.told).toContainEqual(expect.objectContaining({ type: "defect", where: "session" }));
+it("the end of a session waits for an exchange and writes everything, whatever fails before", async () => {
+	const { ctx } = await start();
+	harness.pool.emit({ type: "served", account: "b", hasMoved: true, hasToldUsage: true });
+	Object.assign(pi.api, {
+		appendEntry: () => {
+			throw new TypeError("the session file is full");
+		},
 	});
+	order.length = 0;
+	await pi.fire("session_shutdown", ctx);
+	expect(order).toEqual(expect.arrayContaining(["footer stop", "usage stop", "idle", "flush", "log flush", "history"]));
+	expect(harness.told).toContainEqual(expect.objectContaining({ type: "defect", where: "session" }));
 });
 
 describe("the key that other extensions get", () => {

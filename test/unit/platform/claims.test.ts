@@ -1,5 +1,5 @@
 import { setTimeout } from "node:timers/promises";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import type { Credential } from "../../../src/core/account.ts";
 import { createCredentials } from "../../../src/core/credentials/credentials.ts";
 import type { AccountStore } from "../../../src/core/ports.ts";
@@ -11,15 +11,14 @@ import {
 	aMachine,
 	anAccount,
 	aPiAuth,
-	aScratch,
 	aTokenOf,
 	DAY_MS,
 	HOUR_MS,
 	idFor,
 	NOW,
-	type Scratch,
 	settled,
 } from "../../support/fakes.ts";
+import { scratchForEach } from "../../support/scratch-for-each.ts";
 import { isWide } from "../../support/tiers.ts";
 
 const ID = idFor("user-work__acct-work", "acct-work");
@@ -27,11 +26,7 @@ const EXCHANGES = isWide ? 1000 : 40;
 const PROCESSES = 3;
 const LONGEST_ANSWER_MS = 500;
 
-let scratch: Scratch;
-beforeEach(() => {
-	scratch = aScratch();
-});
-afterEach(() => scratch.remove());
+const scratch = scratchForEach();
 
 /** Numbers that look like chance and are the same in every run. */
 function aDice(seed: number): (sides: number) => number {

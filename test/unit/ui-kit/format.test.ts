@@ -197,10 +197,8 @@ describe("a text behind a head", () => {
 	});
 });
 
-describe("a moment in the past", () => {
-	it("is a time today, else has its day", () => {
-		const now = new Date(2026, 10, 20, 14, 32).getTime();
-		expect(formatPast(new Date(2026, 10, 20, 0, 5).getTime(), now)).toBe("00:05");
-		expect(formatPast(new Date(2026, 10, 19, 23, 59).getTime(), now)).toBe("19 Nov 23:59");
-	});
+it("a moment in the past is a time today, else has its day", () => {
+	const now = new Date(2026, 10, 20, 14, 32).getTime();
+	expect(formatPast(new Date(2026, 10, 20, 0, 5).getTime(), now)).toBe("00:05");
+	expect(formatPast(new Date(2026, 10, 19, 23, 59).getTime(), now)).toBe("19 Nov 23:59");
 });

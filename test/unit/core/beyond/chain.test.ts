@@ -61,9 +61,7 @@ describe("the choice between pool and chain", () => {
 	});
 });
 
-describe("the name of a model", () => {
-	it("is a provider and an id, which may have slashes of its own", () => {
-		expect(modelRefOf("openrouter/z-ai/glm-5.3")).toEqual({ provider: "openrouter", id: "z-ai/glm-5.3" });
-		for (const bad of ["", "claude", "/x", "x/", "a b/c"]) expect(modelRefOf(bad)).toBeUndefined();
-	});
+it("the name of a model is a provider and an id, which may have slashes of its own", () => {
+	expect(modelRefOf("openrouter/z-ai/glm-5.3")).toEqual({ provider: "openrouter", id: "z-ai/glm-5.3" });
+	for (const bad of ["", "claude", "/x", "x/", "a b/c"]) expect(modelRefOf(bad)).toBeUndefined();
 });

@@ -838,29 +838,27 @@ describe("a token that the backend has refused", () => {
 	});
 });
 
-describe("an abort", () => {
-	it("ends the wait and not the exchange, whose token is stored", async () => {
-		open(EXPIRED);
-		let finish: ((outcome: RefreshOutcome) => void) | undefined;
-		answer = () => new Promise((resolve) => (finish = resolve));
-		const abort = new AbortController();
-		const waiting = ask({ signal: abort.signal });
-		const other = ask();
-		await settled();
-		abort.abort(new Error("the person left"));
-		await expect(waiting).rejects.toThrow("the person left");
-		let isIdle = false;
-		const idle = credentials.idle().then(() => {
-			isIdle = true;
-		});
-		await settled();
-		expect(isIdle).toBe(false);
-		finish?.(grant());
-		await idle;
-		expect(row().credential).toEqual(issued(NOW));
-		expect(await other).toEqual({ kind: "ready", access: issued(NOW).access });
-		expect(spent).toHaveLength(1);
+it("an abort ends the wait and not the exchange, whose token is stored", async () => {
+	open(EXPIRED);
+	let finish: ((outcome: RefreshOutcome) => void) | undefined;
+	answer = () => new Promise((resolve) => (finish = resolve));
+	const abort = new AbortController();
+	const waiting = ask({ signal: abort.signal });
+	const other = ask();
+	await settled();
+	abort.abort(new Error("the person left"));
+	await expect(waiting).rejects.toThrow("the person left");
+	let isIdle = false;
+	const idle = credentials.idle().then(() => {
+		isIdle = true;
 	});
+	await settled();
+	expect(isIdle).toBe(false);
+	finish?.(grant());
+	await idle;
+	expect(row().credential).toEqual(issued(NOW));
+	expect(await other).toEqual({ kind: "ready", access: issued(NOW).access });
+	expect(spent).toHaveLength(1);
 });
 
 describe("pi's own login", () => {

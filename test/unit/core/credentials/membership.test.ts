@@ -17,7 +17,6 @@ import {
 	anAccount,
 	anAccountStore,
 	aPiAuth,
-	aScratch,
 	aStateStore,
 	aToken,
 	aTokenOf,
@@ -28,16 +27,16 @@ import {
 	HOUR_MS,
 	idFor,
 	NOW,
-	type Scratch,
 	settled,
 } from "../../../support/fakes.ts";
 import { expectMode, onPosix } from "../../../support/posix.ts";
+import { scratchForEach } from "../../../support/scratch-for-each.ts";
 import { runs } from "../../../support/tiers.ts";
 import { hurryLocks } from "../../waits.ts";
 
 const FILE = "codex-accounts.json";
 
-let scratch: Scratch;
+const scratch = scratchForEach();
 let accounts: AccountStore;
 let state: FakeStateStore;
 let clock: FakeClock;
@@ -70,12 +69,10 @@ function open(over: { readonly accounts?: AccountStore; readonly piAuth?: PiAuth
 	});
 }
 beforeEach(() => {
-	scratch = aScratch();
 	open();
 });
 afterEach(async () => {
 	await accounts.flush();
-	scratch.remove();
 });
 
 const idOf = (name: string) => idFor(`user-${name}__acct-${name}`, `acct-${name}`);
@@ -720,16 +717,14 @@ describe("accounts that were taken for two", () => {
 	});
 });
 
-describe("what a change announces", () => {
-	it("is each change once, and nothing where nothing has changed", async () => {
-		open({ accounts: anAccountStore(anAccount("work")) });
-		await membership.setEnabled("work", false);
-		await membership.setEnabled("work", true);
-		await membership.rename("work", "job");
-		await membership.remove("work");
-		await membership.remove("work");
-		expect((await membership.lastRemoved())?.label).toBe("job");
-		await membership.restore();
-		expect(told).toEqual(["disabled", "enabled", "renamed", "removed", "restored"]);
-	});
+it("what a change announces is each change once, and nothing where nothing has changed", async () => {
+	open({ accounts: anAccountStore(anAccount("work")) });
+	await membership.setEnabled("work", false);
+	await membership.setEnabled("work", true);
+	await membership.rename("work", "job");
+	await membership.remove("work");
+	await membership.remove("work");
+	expect((await membership.lastRemoved())?.label).toBe("job");
+	await membership.restore();
+	expect(told).toEqual(["disabled", "enabled", "renamed", "removed", "restored"]);
 });

@@ -381,19 +381,17 @@ describe("looks that overlap", () => {
 	});
 });
 
-describe("a token that tells more than those before it", () => {
-	it("is kept in mind, also where pi's grant is left to pi", async () => {
-		const less = aToken({ sub: "auth0|work", auth: { chatgpt_account_id: "acct-work" } });
-		const own = { access: less, refresh: "ours", expiresAt: NOW + DAY_MS };
-		open(rowOf("work", { credential: own, claims: ["sub=auth0|work"] }));
-		login("work");
-		await link.sync();
-		expect(rows()).toMatchObject([{ linked: false, credential: own }]);
-		expect(rows()[0]?.claims).toEqual(expect.arrayContaining(claimsOfToken("work")));
-		const before = rows()[0];
-		await link.sync();
-		expect(rows()[0]).toBe(before);
-	});
+it("a token that tells more than those before it is kept in mind, also where pi's grant is left to pi", async () => {
+	const less = aToken({ sub: "auth0|work", auth: { chatgpt_account_id: "acct-work" } });
+	const own = { access: less, refresh: "ours", expiresAt: NOW + DAY_MS };
+	open(rowOf("work", { credential: own, claims: ["sub=auth0|work"] }));
+	login("work");
+	await link.sync();
+	expect(rows()).toMatchObject([{ linked: false, credential: own }]);
+	expect(rows()[0]?.claims).toEqual(expect.arrayContaining(claimsOfToken("work")));
+	const before = rows()[0];
+	await link.sync();
+	expect(rows()[0]).toBe(before);
 });
 
 describe("a look at pi's login that is older than its refusal", () => {
@@ -441,16 +439,14 @@ describe("a look at pi's login that is older than its refusal", () => {
 	});
 });
 
-describe("a store that cannot be written", () => {
-	it("ends no request; the login is looked at again", async () => {
-		login("work");
-		accounts.isFull = true;
-		await expect(link.sync()).resolves.toBeUndefined();
-		accounts.isFull = false;
-		const { reads } = piAuth;
-		await link.sync();
-		expect(piAuth.reads).toBeGreaterThan(reads);
-	});
+it("a store that cannot be written ends no request; the login is looked at again", async () => {
+	login("work");
+	accounts.isFull = true;
+	await expect(link.sync()).resolves.toBeUndefined();
+	accounts.isFull = false;
+	const { reads } = piAuth;
+	await link.sync();
+	expect(piAuth.reads).toBeGreaterThan(reads);
 });
 
 describe("a sign-in through pi", () => {

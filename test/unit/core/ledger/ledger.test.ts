@@ -61,17 +61,15 @@ describe("what is counted of a request", () => {
 	});
 });
 
-describe("days and months", () => {
-	it("days and months are those of the local calendar, across the change of clocks, months and years", () => {
-		expect(dayOf(new Date(2026, 2, 29, 0, 30).getTime())).toBe("2026-03-29");
-		expect(dayOf(new Date(2026, 2, 29, 23, 30).getTime())).toBe("2026-03-29");
-		expect([daysBefore("2026-03-30", 1), daysBefore("2026-01-01", 1), daysBefore("2024-03-01", 1)]).toEqual([
-			"2026-03-29",
-			"2025-12-31",
-			"2024-02-29",
-		]);
-		expect([monthsBefore("2026-01-31", 1), monthsBefore("2026-11", 23)]).toEqual(["2025-12", "2024-12"]);
-	});
+it("days and months are those of the local calendar, across the change of clocks, months and years", () => {
+	expect(dayOf(new Date(2026, 2, 29, 0, 30).getTime())).toBe("2026-03-29");
+	expect(dayOf(new Date(2026, 2, 29, 23, 30).getTime())).toBe("2026-03-29");
+	expect([daysBefore("2026-03-30", 1), daysBefore("2026-01-01", 1), daysBefore("2024-03-01", 1)]).toEqual([
+		"2026-03-29",
+		"2025-12-31",
+		"2024-02-29",
+	]);
+	expect([monthsBefore("2026-01-31", 1), monthsBefore("2026-11", 23)]).toEqual(["2025-12", "2024-12"]);
 });
 
 describe("the rows of a ledger", () => {

@@ -13,7 +13,6 @@ import {
 	aCooldown,
 	anAccount,
 	anAccountStore,
-	aScratch,
 	aSnapshot,
 	aStateStore,
 	type FakeClock,
@@ -21,10 +20,10 @@ import {
 	HOUR_MS,
 	MINUTE_MS,
 	NOW,
-	type Scratch,
 	settled,
 	until,
 } from "../../../support/fakes.ts";
+import { scratchForEach } from "../../../support/scratch-for-each.ts";
 
 const BASE = "http://127.0.0.1:1/backend-api";
 
@@ -655,15 +654,13 @@ describe("usage that fails to arrive", () => {
 });
 
 describe("over many processes", () => {
-	let scratch: Scratch;
+	const scratch = scratchForEach();
 	let stores: StateStore[];
 	beforeEach(() => {
-		scratch = aScratch();
 		stores = [];
 	});
 	afterEach(async () => {
 		await Promise.all(stores.map((store) => store.flush()));
-		scratch.remove();
 	});
 
 	/** One more process on the same state file. */

@@ -105,12 +105,10 @@ describe("the end of a request that no account serves", () => {
 	});
 });
 
-describe("a return that is a guess", () => {
-	it("is called one only where it is the first of all", () => {
-		const guess = cooling("a", { until: NOW + 2 * HOUR_MS, guessed: true });
-		expect(endingOf(begun(), planOf([guess, cooling("b")])).why?.guessed).toBeUndefined();
-		expect(endingOf(begun(), planOf([guess])).why?.guessed).toBe(true);
-	});
+it("a return that is a guess is called one only where it is the first of all", () => {
+	const guess = cooling("a", { until: NOW + 2 * HOUR_MS, guessed: true });
+	expect(endingOf(begun(), planOf([guess, cooling("b")])).why?.guessed).toBeUndefined();
+	expect(endingOf(begun(), planOf([guess])).why?.guessed).toBe(true);
 });
 
 describe("a request within an account set, or at caps", () => {

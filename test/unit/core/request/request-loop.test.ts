@@ -194,17 +194,15 @@ describe("a request", () => {
 	});
 });
 
-describe("what the host is given", () => {
-	it("what the host is given is the caller's own, but for the token", async () => {
-		const harness = someone("a");
-		await harness.ask({ reasoning: "high", headers: { "x-mine": "1" }, maxRetries: 2 });
-		expect(harness.options[0]).toMatchObject({
-			apiKey: "access-a",
-			reasoning: "high",
-			headers: { "x-mine": "1" },
-			maxRetries: 2,
-			sessionId: "s",
-		});
+it("what the host is given is the caller's own, but for the token", async () => {
+	const harness = someone("a");
+	await harness.ask({ reasoning: "high", headers: { "x-mine": "1" }, maxRetries: 2 });
+	expect(harness.options[0]).toMatchObject({
+		apiKey: "access-a",
+		reasoning: "high",
+		headers: { "x-mine": "1" },
+		maxRetries: 2,
+		sessionId: "s",
 	});
 });
 
@@ -1462,34 +1460,30 @@ describe("a trial on weak evidence", () => {
 	});
 });
 
-describe("the longest wait", () => {
-	it("counts the time that passed, not the pauses that were asked for", async () => {
-		const harness = someone("a");
-		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs: 60_000 } };
-		harness.state.statusById.set("a", { cooldowns: [aCooldown({ until: NOW + 50_000 })], strikes: 0 });
-		// Another request's refusal puts the return off; every look at pi's login takes five seconds.
-		Object.assign(harness.deps.link, {
-			sync: async () => {
-				harness.clock.at += 5000;
-				const until = harness.clock.at + 9000;
-				harness.state.statusById.set("a", { cooldowns: [aCooldown({ until })], strikes: 0 });
-			},
-		});
-		expect((await harness.ask()).words).toBe(gaveUp(harness));
-		expect(harness.clock.at - NOW).toBeLessThanOrEqual(66_000);
-		expect(harness.pauses.length).toBeLessThanOrEqual(10);
+it("the longest wait counts the time that passed, not the pauses that were asked for", async () => {
+	const harness = someone("a");
+	harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs: 60_000 } };
+	harness.state.statusById.set("a", { cooldowns: [aCooldown({ until: NOW + 50_000 })], strikes: 0 });
+	// Another request's refusal puts the return off; every look at pi's login takes five seconds.
+	Object.assign(harness.deps.link, {
+		sync: async () => {
+			harness.clock.at += 5000;
+			const until = harness.clock.at + 9000;
+			harness.state.statusById.set("a", { cooldowns: [aCooldown({ until })], strikes: 0 });
+		},
 	});
+	expect((await harness.ask()).words).toBe(gaveUp(harness));
+	expect(harness.clock.at - NOW).toBeLessThanOrEqual(66_000);
+	expect(harness.pauses.length).toBeLessThanOrEqual(10);
 });
 
-describe("a look at pi's login", () => {
-	it("is taken once a step, behind the account that was tried", async () => {
-		const harness = someone("a", "b", "c");
-		const looks: number[] = [];
-		Object.assign(harness.deps.link, { sync: async () => void looks.push(harness.tries.length) });
-		for (const name of ["a", "b"]) harness.play(name, LIMIT);
-		expect((await harness.ask()).text).toBe("from c");
-		expect(looks).toEqual([1, 2]);
-	});
+it("a look at pi's login is taken once a step, behind the account that was tried", async () => {
+	const harness = someone("a", "b", "c");
+	const looks: number[] = [];
+	Object.assign(harness.deps.link, { sync: async () => void looks.push(harness.tries.length) });
+	for (const name of ["a", "b"]) harness.play(name, LIMIT);
+	expect((await harness.ask()).text).toBe("from c");
+	expect(looks).toEqual([1, 2]);
 });
 
 describe("an abort", () => {
@@ -1764,15 +1758,13 @@ describe("a summary, which has an id of its own", () => {
 	});
 });
 
-describe("many requests at once", () => {
-	it("many requests at once share what is known, not their tries", async () => {
-		const harness = someone("a", "b", "c");
-		harness.play("a", LIMIT);
-		const outcomes = await Promise.all(["s", "t", "u"].map((sessionId) => harness.ask({ sessionId })));
-		for (const { text, ends } of outcomes) expect([text.startsWith("from "), ends]).toEqual([true, 1]);
-		expect(harness.state.status("a").cooldowns).toHaveLength(1);
-		expect(harness.clock.at - NOW).toBeLessThan(MINUTE_MS);
-	});
+it("many requests at once share what is known, not their tries", async () => {
+	const harness = someone("a", "b", "c");
+	harness.play("a", LIMIT);
+	const outcomes = await Promise.all(["s", "t", "u"].map((sessionId) => harness.ask({ sessionId })));
+	for (const { text, ends } of outcomes) expect([text.startsWith("from "), ends]).toEqual([true, 1]);
+	expect(harness.state.status("a").cooldowns).toHaveLength(1);
+	expect(harness.clock.at - NOW).toBeLessThan(MINUTE_MS);
 });
 
 describe("the faster tier", () => {

@@ -48,12 +48,10 @@ describe("the words that end a turn for good", () => {
 	});
 });
 
-describe("the words that let a host go on", () => {
-	it("words that let a host go on are those of the contract", () => {
-		expect(texts.continuesElsewhere()).toBe(
-			"The Codex usage limit was reached while answering. Another account takes over after the retry delay.",
-		);
-	});
+it("words that let a host go on are those of the contract", () => {
+	expect(texts.continuesElsewhere()).toBe(
+		"The Codex usage limit was reached while answering. Another account takes over after the retry delay.",
+	);
 });
 
 describe("the exhausted message", () => {

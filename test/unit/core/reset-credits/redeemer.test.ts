@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import type { Account } from "../../../../src/core/account.ts";
 import type { TokenRequest, TokenResult } from "../../../../src/core/credentials/credentials.ts";
 import type { PoolEvent } from "../../../../src/core/events.ts";
@@ -16,17 +16,16 @@ import {
 	aMachine,
 	anAccount,
 	anAccountStore,
-	aScratch,
 	aSnapshot,
 	closeFolder,
 	DAY_MS,
 	HOUR_MS,
 	MINUTE_MS,
 	NOW,
-	type Scratch,
 	settled,
 	until,
 } from "../../../support/fakes.ts";
+import { scratchForEach } from "../../../support/scratch-for-each.ts";
 import { runs } from "../../../support/tiers.ts";
 
 const STATE = "codex-state.json";
@@ -46,7 +45,7 @@ interface Sent {
 	readonly access: string;
 }
 
-let scratch: Scratch;
+const scratch = scratchForEach();
 let clock: ReturnType<typeof aClock>;
 let machine: ReturnType<typeof aMachine>;
 /** What the backend was sent, and how it answers. */
@@ -56,7 +55,6 @@ let usage: () => Promise<UsageSnapshot>;
 let usageCalls: number;
 
 beforeEach(async () => {
-	scratch = aScratch();
 	clock = aClock();
 	machine = aMachine();
 	machine.ranMs = 1000;
@@ -66,7 +64,6 @@ beforeEach(async () => {
 	usage = async () => ({ ...FULL, capturedAt: clock.now() });
 	await store().update("a", () => status());
 });
-afterEach(() => scratch.remove());
 
 const store = () => openStateStore(scratch.path(STATE), () => undefined, clock.now);
 const status = (overrides: Partial<AccountStatus> = {}): AccountStatus => ({

@@ -272,15 +272,13 @@ describe("refresh", () => {
 	});
 });
 
-describe("a session that has ended", () => {
-	it("receives nothing any more", async () => {
-		cli.screen.isAway = true;
-		const removing = cli.command.handler("remove work", cli.screen.ctx);
-		await expect.poll(() => cli.screen.questions.length).toBe(1);
-		await cli.pi.fire("session_shutdown", cli.screen.ctx);
-		await removing;
-		expect([cli.screen.notices, labels().includes("work")]).toEqual([[], true]);
-		cli.screen = aContext({ mode: "tui" });
-		expect(await run("remove work")).toMatch(/removed work/);
-	});
+it("a session that has ended receives nothing any more", async () => {
+	cli.screen.isAway = true;
+	const removing = cli.command.handler("remove work", cli.screen.ctx);
+	await expect.poll(() => cli.screen.questions.length).toBe(1);
+	await cli.pi.fire("session_shutdown", cli.screen.ctx);
+	await removing;
+	expect([cli.screen.notices, labels().includes("work")]).toEqual([[], true]);
+	cli.screen = aContext({ mode: "tui" });
+	expect(await run("remove work")).toMatch(/removed work/);
 });

@@ -68,11 +68,9 @@ describe("requests that ask at once", () => {
 	});
 });
 
-describe("a request", () => {
-	it("that is over asks nothing", async () => {
-		const turn = aTurn();
-		turn.abort(new Error("over"));
-		await expect(asking.ask(ALL, turn.signal)).rejects.toThrow("over");
-		expect(shown).toEqual([]);
-	});
+it("that is over asks nothing", async () => {
+	const turn = aTurn();
+	turn.abort(new Error("over"));
+	await expect(asking.ask(ALL, turn.signal)).rejects.toThrow("over");
+	expect(shown).toEqual([]);
 });

@@ -95,32 +95,28 @@ describe("why, where included quota is out", () => {
 	});
 });
 
-describe("why, while no account can serve", () => {
-	it("names the model of the chain that does, for a person and for a program", () => {
-		const none = { ...view([spent]), link: "anthropic/claude" };
-		expect(whyAsText(none, 100)).toMatch(
-			/^anthropic\/claude serves next, from your chain\. No account can serve before .*\n- spent {2}out of quota/,
-		);
-		expect(whyAsJson(none)).toMatchObject({ next: null, link: "anthropic/claude" });
-		expect(whyAsJson(view([spent]))).not.toHaveProperty("link");
-	});
+it("why, while no account can serve names the model of the chain that does, for a person and for a program", () => {
+	const none = { ...view([spent]), link: "anthropic/claude" };
+	expect(whyAsText(none, 100)).toMatch(
+		/^anthropic\/claude serves next, from your chain\. No account can serve before .*\n- spent {2}out of quota/,
+	);
+	expect(whyAsJson(none)).toMatchObject({ next: null, link: "anthropic/claude" });
+	expect(whyAsJson(view([spent]))).not.toHaveProperty("link");
 });
 
-describe("why, where nothing but bought credits is left", () => {
-	it("says who spends them, and that no other may", () => {
-		const own = view([spent, onCredits], { served: "id-of-rich" });
-		expect(whyAsText(own, 100)).toMatch(
-			/^rich serves next on bought credits: no account has included quota left\.\n1 rich {3}on bought credits until .*\n- spent {2}out of quota/,
-		);
-		expect(whyAsJson(own).candidates[0]).toMatchObject({
-			rank: 1,
-			gate: { kind: "credits", until: new Date(NOW + HOUR_MS).toISOString() },
-		});
-		const other = view([work, onCredits], { served: "id-of-rich" });
-		expect(whyAsText(other, 100)).toMatch(/\n- rich {2}out of quota until /);
-		expect(whyAsJson(other).candidates[1]).toMatchObject({ rank: null, gate: { kind: "credits" } });
-		expect(whyAsText(view([onCredits, spent]), 100)).toMatch(/^No account can serve before /);
+it("why, where nothing but bought credits is left says who spends them, and that no other may", () => {
+	const own = view([spent, onCredits], { served: "id-of-rich" });
+	expect(whyAsText(own, 100)).toMatch(
+		/^rich serves next on bought credits: no account has included quota left\.\n1 rich {3}on bought credits until .*\n- spent {2}out of quota/,
+	);
+	expect(whyAsJson(own).candidates[0]).toMatchObject({
+		rank: 1,
+		gate: { kind: "credits", until: new Date(NOW + HOUR_MS).toISOString() },
 	});
+	const other = view([work, onCredits], { served: "id-of-rich" });
+	expect(whyAsText(other, 100)).toMatch(/\n- rich {2}out of quota until /);
+	expect(whyAsJson(other).candidates[1]).toMatchObject({ rank: null, gate: { kind: "credits" } });
+	expect(whyAsText(view([onCredits, spent]), 100)).toMatch(/^No account can serve before /);
 });
 
 describe("why, for a person", () => {

@@ -298,16 +298,14 @@ describe("any plan", () => {
 	});
 });
 
-describe("the sign-ins that an import would take", () => {
-	it("sign-ins are named by e-mail or by the name that the tool has for them, and leave out what is not taken", () => {
-		const findings = [found("a@5"), found("b@5", { tool: "prodex", name: "main" }), found("c@5")];
-		const { planned, leftOut } = plan(findings, [holding("c@9", { source: "login" })]);
-		const nameless = planned.map((each) =>
-			each.owner.id === "b" ? { ...each, owner: { id: "b", email: undefined } } : each,
-		);
-		expect(takeableSignIns({ planned: nameless, leftOut })).toEqual([
-			{ tool: "Codex CLI", who: "a@example.test" },
-			{ tool: "prodex", who: "main" },
-		]);
-	});
+it("sign-ins are named by e-mail or by the name that the tool has for them, and leave out what is not taken", () => {
+	const findings = [found("a@5"), found("b@5", { tool: "prodex", name: "main" }), found("c@5")];
+	const { planned, leftOut } = plan(findings, [holding("c@9", { source: "login" })]);
+	const nameless = planned.map((each) =>
+		each.owner.id === "b" ? { ...each, owner: { id: "b", email: undefined } } : each,
+	);
+	expect(takeableSignIns({ planned: nameless, leftOut })).toEqual([
+		{ tool: "Codex CLI", who: "a@example.test" },
+		{ tool: "prodex", who: "main" },
+	]);
 });

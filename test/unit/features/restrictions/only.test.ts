@@ -1,12 +1,13 @@
 import { mkdirSync } from "node:fs";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { setHolds } from "../../../../src/features/restrictions/texts.ts";
 import { onlySchema } from "../../../../src/pi/json-schemas.ts";
 import { createSessionFolders, realFolder } from "../../../../src/platform/stores/session-folders.ts";
-import { anAccount, aScratch, type Scratch } from "../../../support/fakes.ts";
+import { anAccount } from "../../../support/fakes.ts";
+import { scratchForEach } from "../../../support/scratch-for-each.ts";
 import { type CommandHarness, createCommandHarness } from "../../command-harness.ts";
 
-let scratch: Scratch;
+const scratch = scratchForEach();
 let root: string;
 let cli: CommandHarness;
 const begin = (folder: string, init?: Parameters<typeof createCommandHarness>[1]) => {
@@ -31,13 +32,11 @@ const sets = () => cli.harness.settings.sets;
 const run = (args: string) => cli.run(`only ${args}`);
 const next = () => cli.harness.pool.plan({ modelId: "m", affinity: undefined, sessionId: "s" }).next?.id;
 beforeEach(() => {
-	scratch = aScratch();
 	root = realFolder(scratch.dir);
 	mkdirSync(`${root}/proj/.git`, { recursive: true });
 	begin("proj");
 	cli.harness.settings = { ...cli.harness.settings, sets: {} };
 });
-afterEach(() => scratch.remove());
 
 describe("/multicodex only", () => {
 	it("binds the project of the session to some accounts, also from a folder deep in it", async () => {

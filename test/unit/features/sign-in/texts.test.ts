@@ -63,15 +63,13 @@ describe("the texts of a sign-in", () => {
 	});
 });
 
-describe("the answer to an undone removal", () => {
-	it("says what keeps the account from being used, if anything", () => {
-		expect(restored(anAccount("work"), true)).toBe("Codex: work is back.");
-		expect(restored(anAccount("work", { enabled: false }), true)).toBe(
-			"Codex: work is back. It is off (by hand). /multicodex enable work",
-		);
-		const lost = anAccount("work", { needsLogin: { reason: "revoked", at: NOW } });
-		expect(restored(lost, true)).toBe(
-			"Codex: work is back. It is signed out: its sign-in was revoked. /multicodex login work",
-		);
-	});
+it("the answer to an undone removal says what keeps the account from being used, if anything", () => {
+	expect(restored(anAccount("work"), true)).toBe("Codex: work is back.");
+	expect(restored(anAccount("work", { enabled: false }), true)).toBe(
+		"Codex: work is back. It is off (by hand). /multicodex enable work",
+	);
+	const lost = anAccount("work", { needsLogin: { reason: "revoked", at: NOW } });
+	expect(restored(lost, true)).toBe(
+		"Codex: work is back. It is signed out: its sign-in was revoked. /multicodex login work",
+	);
 });

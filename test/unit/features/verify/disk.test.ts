@@ -14,8 +14,9 @@ import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { HealthCheck } from "../../../../src/features/verify/disk.ts";
 import { openHealth } from "../../../../src/features/verify/disk.ts";
-import { aScratch, aTokenOf, closeFolder, DAY_MS, idFor, type Scratch } from "../../../support/fakes.ts";
+import { aTokenOf, closeFolder, DAY_MS, idFor } from "../../../support/fakes.ts";
 import { onPosix } from "../../../support/posix.ts";
+import { scratchForEach } from "../../../support/scratch-for-each.ts";
 import { runs } from "../../../support/tiers.ts";
 
 const now = () => Date.now();
@@ -28,14 +29,12 @@ const state = { version: 1, pin: null, accounts: {} };
 const auth = { "openai-codex": { type: "oauth", ...credential("other") } };
 const v1 = { accounts: [{ accessToken: aTokenOf("a"), refreshToken: "r", expiresAt: 1 }] };
 
-let scratch: Scratch;
+const scratch = scratchForEach();
 let health: HealthCheck;
 beforeEach(() => {
-	scratch = aScratch();
 	chmodSync(scratch.dir, 0o700);
 	health = openHealth(scratch.dir, "http://127.0.0.1:1", now);
 });
-afterEach(() => scratch.remove());
 
 /** Everything in the directory: what it is, who may read it, when it was touched, what is in it. */
 function listing(): Record<string, string> {

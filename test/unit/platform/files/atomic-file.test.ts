@@ -2,18 +2,14 @@ import { pbkdf2 } from "node:crypto";
 import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { promisify } from "node:util";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { stageFile, writeAtomically } from "../../../../src/platform/files/atomic-file.ts";
-import { aScratch, type Scratch } from "../../../support/fakes.ts";
 import { onPosix } from "../../../support/posix.ts";
+import { scratchForEach } from "../../../support/scratch-for-each.ts";
 
-let scratch: Scratch;
-beforeEach(() => {
-	scratch = aScratch();
-});
+const scratch = scratchForEach();
 afterEach(() => {
 	vi.restoreAllMocks();
-	scratch.remove();
 });
 
 const modeOf = (path: string) => statSync(path).mode & 0o777;

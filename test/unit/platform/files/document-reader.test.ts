@@ -3,17 +3,16 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openDocumentReader } from "../../../../src/platform/files/document-reader.ts";
 import { openAccountStore } from "../../../../src/platform/stores/account-store.ts";
 import { openStateStore } from "../../../../src/platform/stores/state-store.ts";
-import { aScratch, NOW, type Scratch } from "../../../support/fakes.ts";
+import { NOW } from "../../../support/fakes.ts";
+import { scratchForEach } from "../../../support/scratch-for-each.ts";
 
-let scratch: Scratch;
+const scratch = scratchForEach();
 let problems: string[];
 beforeEach(() => {
-	scratch = aScratch();
 	problems = [];
 });
 afterEach(() => {
 	chmodSync(scratch.path("."), 0o700);
-	scratch.remove();
 });
 
 const ACCOUNTS = "codex-accounts.json";

@@ -1,13 +1,13 @@
 import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { followFiles } from "../../../../src/platform/files/file-watch.ts";
-import { aScratch, type Scratch, settled, until } from "../../../support/fakes.ts";
+import { settled, until } from "../../../support/fakes.ts";
+import { scratchForEach } from "../../../support/scratch-for-each.ts";
 
-let scratch: Scratch;
+const scratch = scratchForEach();
 let calls: number;
 let stop: () => void;
 beforeEach(() => {
-	scratch = aScratch();
 	calls = 0;
 	stop = followFiles([scratch.path("a.json"), scratch.path("b.json")], () => {
 		calls += 1;

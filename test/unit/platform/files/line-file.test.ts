@@ -1,14 +1,10 @@
 import { renameSync } from "node:fs";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { appendLines } from "../../../../src/platform/files/line-file.ts";
-import { aScratch, type Scratch } from "../../../support/fakes.ts";
 import { onPosix } from "../../../support/posix.ts";
+import { scratchForEach } from "../../../support/scratch-for-each.ts";
 
-let scratch: Scratch;
-beforeEach(() => {
-	scratch = aScratch();
-});
-afterEach(() => scratch.remove());
+const scratch = scratchForEach();
 
 const noRoomNeeded = async () => false;
 const append = (batch: string, makeRoom: (size: number) => Promise<boolean> = noRoomNeeded) =>

@@ -2,17 +2,14 @@ import { lutimesSync, mkdirSync, rmdirSync, symlinkSync, utimesSync } from "node
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import lockfile from "proper-lockfile";
-import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { clearLock, LockBusyError, withLock, withLockUnlessBusy } from "../../../../src/platform/files/lock.ts";
-import { aScratch, type Scratch, settled } from "../../../support/fakes.ts";
+import { settled } from "../../../support/fakes.ts";
 import { onPosix } from "../../../support/posix.ts";
+import { scratchForEach } from "../../../support/scratch-for-each.ts";
 import { hurryTimersOf } from "../../waits.ts";
 
-let scratch: Scratch;
-beforeEach(() => {
-	scratch = aScratch();
-});
-afterEach(() => scratch.remove());
+const scratch = scratchForEach();
 
 describe("a lock", () => {
 	it("is pi's: a folder beside the file, gone when the work is done", async () => {

@@ -5,17 +5,17 @@ import { openInGivenFolder } from "../../../../src/platform/files/shared-documen
 import { openAccountStore } from "../../../../src/platform/stores/account-store.ts";
 import { accountsPlaceOf } from "../../../../src/platform/stores/agent-directory.ts";
 import { openStateStore } from "../../../../src/platform/stores/state-store.ts";
-import { anAccount, aScratch, type Scratch } from "../../../support/fakes.ts";
+import { anAccount } from "../../../support/fakes.ts";
 import { onPosix } from "../../../support/posix.ts";
+import { scratchForEach } from "../../../support/scratch-for-each.ts";
 
 const FILE = "codex-accounts.json";
 const ID = "3f9c0a7be21d";
 
-let scratch: Scratch;
+const scratch = scratchForEach();
 let problems: string[];
 let opened: { flush(): Promise<void> }[];
 beforeEach(() => {
-	scratch = aScratch();
 	problems = [];
 	opened = [];
 	mkdirSync(scratch.path("home"));
@@ -26,7 +26,6 @@ afterEach(async () => {
 	rmSync(scratch.path(`home/${FILE}`), { force: true });
 	mkdirSync(scratch.path("away"));
 	await Promise.all(opened.map((store) => store.flush()));
-	scratch.remove();
 });
 
 const tell = (text: string) => void problems.push(text);

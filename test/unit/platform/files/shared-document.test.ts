@@ -25,8 +25,9 @@ import {
 	type SharedDocumentOptions,
 	signatureOf,
 } from "../../../../src/platform/files/shared-document.ts";
-import { aScratch, type Scratch, settled, until } from "../../../support/fakes.ts";
+import { aScratch, settled, until } from "../../../support/fakes.ts";
 import { expectMode, onPosix } from "../../../support/posix.ts";
+import { scratchForEach } from "../../../support/scratch-for-each.ts";
 import { runs } from "../../../support/tiers.ts";
 import { hurryTimersOf } from "../../waits.ts";
 
@@ -34,19 +35,17 @@ const schema = z.looseObject({ version: z.number(), counts: z.record(z.string(),
 type Counts = z.output<typeof schema>;
 type Migration = Pick<SharedDocumentOptions<typeof schema>, "migrate" | "beforeMigration" | "isDisposable">;
 
-let scratch: Scratch;
+const scratch = scratchForEach();
 let problems: string[];
 let opened: { flush(): Promise<void> }[];
 beforeEach(() => {
 	opened = [];
-	scratch = aScratch();
 	problems = [];
 });
 afterEach(async () => {
 	vi.useRealTimers();
 	// A look alone may begin a write: it must not outlive its folder.
 	await Promise.all(opened.map((document) => document.flush()));
-	scratch.remove();
 });
 
 const NAME = "counts.json";
@@ -387,29 +386,25 @@ describe("a broken file that another process has replaced since it was read", ()
 	});
 });
 
-describe("a document that is a link", () => {
-	onPosix("stays one, and is locked at its target, where every process locks", async () => {
-		mkdirSync(scratch.path("shared"));
-		scratch.write("shared/real.json", { version: 2, counts: {} });
-		symlinkSync(scratch.path("shared/real.json"), scratch.path(NAME));
-		const [one, other] = [openCounts(), openCounts(scratch.path("shared/real.json"))];
-		await Promise.all([one.update(set("a")), other.update(set("b")), one.update(set("c"))]);
-		expect(stored("shared/real.json")).toEqual({ a: 1, b: 1, c: 1 });
-		expect(lstatSync(scratch.path(NAME)).isSymbolicLink()).toBe(true);
-		expect(scratch.names()).toEqual([NAME, "shared"]);
-	});
+onPosix("a document that is a link stays one, and is locked at its target, where every process locks", async () => {
+	mkdirSync(scratch.path("shared"));
+	scratch.write("shared/real.json", { version: 2, counts: {} });
+	symlinkSync(scratch.path("shared/real.json"), scratch.path(NAME));
+	const [one, other] = [openCounts(), openCounts(scratch.path("shared/real.json"))];
+	await Promise.all([one.update(set("a")), other.update(set("b")), one.update(set("c"))]);
+	expect(stored("shared/real.json")).toEqual({ a: 1, b: 1, c: 1 });
+	expect(lstatSync(scratch.path(NAME)).isSymbolicLink()).toBe(true);
+	expect(scratch.names()).toEqual([NAME, "shared"]);
 });
 
-describe("a document whose lock is taken for stale", () => {
-	it("loses nothing of what the intruder writes, nor of its own", async () => {
-		const counts = openCounts();
-		await write(counts, set("a"));
-		const change = counts.update(set("mine"));
-		await until("the write is under way", () => scratch.names().some((name) => name.endsWith(".tmp")));
-		scratch.write(NAME, { version: 2, counts: { a: 1, theirs: 1 } });
-		await change;
-		expect(stored()).toEqual({ a: 1, theirs: 1, mine: 1 });
-	});
+it("a document whose lock is taken for stale loses nothing of what the intruder writes, nor of its own", async () => {
+	const counts = openCounts();
+	await write(counts, set("a"));
+	const change = counts.update(set("mine"));
+	await until("the write is under way", () => scratch.names().some((name) => name.endsWith(".tmp")));
+	scratch.write(NAME, { version: 2, counts: { a: 1, theirs: 1 } });
+	await change;
+	expect(stored()).toEqual({ a: 1, theirs: 1, mine: 1 });
 });
 
 describe("a document that another process writes all the time", () => {

@@ -2,24 +2,15 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { composeState } from "../../../../src/platform/shared-pool/composed-state.ts";
 import type { Presence } from "../../../../src/platform/shared-pool/types.ts";
 import { openStateStore } from "../../../../src/platform/stores/state-store.ts";
-import {
-	aClock,
-	aCooldown,
-	aScratch,
-	type FakeClock,
-	HOUR_MS,
-	MINUTE_MS,
-	NOW,
-	type Scratch,
-} from "../../../support/fakes.ts";
+import { aClock, aCooldown, type FakeClock, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+import { scratchForEach } from "../../../support/scratch-for-each.ts";
 
-let scratch: Scratch;
+const scratch = scratchForEach();
 let clock: FakeClock;
 let local: ReturnType<typeof openStateStore>;
 let shared: string[];
 let presences: Presence[];
 beforeEach(() => {
-	scratch = aScratch();
 	clock = aClock();
 	local = openStateStore(scratch.path("codex-state.json"), () => undefined, clock.now);
 	shared = ["a"];
@@ -27,7 +18,6 @@ beforeEach(() => {
 });
 afterEach(async () => {
 	await local.flush();
-	scratch.remove();
 });
 
 const compose = () =>

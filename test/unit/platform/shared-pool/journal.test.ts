@@ -1,10 +1,11 @@
 import { statSync } from "node:fs";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { newKeeperCode, runnerCodeOf } from "../../../../src/platform/shared-pool/join-code.ts";
 import { openJournal } from "../../../../src/platform/shared-pool/journal.ts";
 import { accountIn, openRow, sealAccount, textOf } from "../../../../src/platform/shared-pool/sealed-account.ts";
 import { createSealing } from "../../../../src/platform/shared-pool/sealing.ts";
-import { anAccount, aScratch, aTokenOf, closeFolder, NOW, type Scratch } from "../../../support/fakes.ts";
+import { anAccount, aTokenOf, closeFolder, NOW } from "../../../support/fakes.ts";
+import { scratchForEach } from "../../../support/scratch-for-each.ts";
 
 const code = newKeeperCode("postgres://x@localhost/pi");
 const keys = { sealing: createSealing(code), poolId: code.poolId };
@@ -14,11 +15,7 @@ const account = anAccount("a", {
 });
 const entry = { account, spentHash: "0123456789abcdef" };
 
-let scratch: Scratch;
-beforeEach(() => {
-	scratch = aScratch();
-});
-afterEach(() => scratch.remove());
+const scratch = scratchForEach();
 
 describe("the journal of tokens that came", () => {
 	it("is read by the next process of this machine, and holds no token that another program could read", async () => {

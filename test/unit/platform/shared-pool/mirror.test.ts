@@ -1,16 +1,15 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import type { Account } from "../../../../src/core/account.ts";
 import { type Mirrored, mirrorInMemory, openMirror } from "../../../../src/platform/shared-pool/mirror.ts";
 import { asShared } from "../../../../src/platform/shared-pool/sealed-account.ts";
-import { anAccount, aScratch, aTokenOf, NOW, type Scratch } from "../../../support/fakes.ts";
+import { anAccount, aTokenOf, NOW } from "../../../support/fakes.ts";
+import { scratchForEach } from "../../../support/scratch-for-each.ts";
 
-let scratch: Scratch;
+const scratch = scratchForEach();
 let problems: string[];
 beforeEach(() => {
-	scratch = aScratch();
 	problems = [];
 });
-afterEach(() => scratch.remove());
 
 const open = () => openMirror(scratch.path("codex-pool.json"), (text) => problems.push(text));
 const row = (name: string, version: number, overrides: Partial<Account> = {}): Mirrored => {

@@ -3,18 +3,9 @@ import type { Account } from "../../../../src/core/account.ts";
 import { fingerprint } from "../../../../src/platform/backend/jwt.ts";
 import { createMoves, type Moves } from "../../../../src/platform/shared-pool/moves.ts";
 import { type LocalAccountStore, openAccountStore } from "../../../../src/platform/stores/account-store.ts";
-import {
-	anAccount,
-	aScratch,
-	aStateStore,
-	aTokenOf,
-	DAY_MS,
-	type FakeStateStore,
-	HOUR_MS,
-	NOW,
-	type Scratch,
-} from "../../../support/fakes.ts";
+import { anAccount, aStateStore, aTokenOf, DAY_MS, type FakeStateStore, HOUR_MS, NOW } from "../../../support/fakes.ts";
 import { aKeeper, away, type Keeper } from "../../../support/pool-keeper.ts";
+import { scratchForEach } from "../../../support/scratch-for-each.ts";
 
 const account = (refresh = "refresh-a", hours = 0): Account =>
 	anAccount("a", {
@@ -25,13 +16,12 @@ const account = (refresh = "refresh-a", hours = 0): Account =>
 		},
 	});
 
-let scratch: Scratch;
+const scratch = scratchForEach();
 let keeper: Keeper;
 let local: LocalAccountStore;
 let state: FakeStateStore;
 let moves: Moves;
 beforeEach(() => {
-	scratch = aScratch();
 	keeper = aKeeper();
 	state = aStateStore();
 	local = openAccountStore(
@@ -45,7 +35,6 @@ beforeEach(() => {
 });
 afterEach(async () => {
 	await local.flush();
-	scratch.remove();
 });
 
 function movesOver(store: LocalAccountStore): Moves {

@@ -4,36 +4,26 @@ import type { AccountId } from "../../../../src/core/ids.ts";
 import { isAlike } from "../../../../src/core/pool/merge-status.ts";
 import type { AccountStatus } from "../../../../src/core/ports.ts";
 import { createRedemptionClaims } from "../../../../src/core/reset-credits/redemption-claims.ts";
-import {
-	aCooldown,
-	aMachine,
-	aScratch,
-	aSnapshot,
-	HOUR_MS,
-	MINUTE_MS,
-	NOW,
-	type Scratch,
-} from "../../../support/fakes.ts";
+import { aCooldown, aMachine, aSnapshot, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
 import { aPoolInMemory, type PoolInMemory } from "../../../support/pool-in-memory.ts";
 import { aPoolMachine, type PoolMachine, type Timers, timersFrom } from "../../../support/pool-machine.ts";
+import { scratchForEach } from "../../../support/scratch-for-each.ts";
 import { isWide } from "../../../support/tiers.ts";
 
 const IDS = ["a", "b", "c"];
 const TEN_MINUTES = 10 * MINUTE_MS;
 
-let scratch: Scratch;
+const scratch = scratchForEach();
 let timers: Timers;
 let database: PoolInMemory;
 let machines: PoolMachine[];
 beforeEach(() => {
-	scratch = aScratch();
 	timers = timersFrom(NOW);
 	database = aPoolInMemory(IDS, timers.now);
 	machines = [];
 });
 afterEach(async () => {
 	await Promise.all(machines.map((each) => each.close()));
-	scratch.remove();
 });
 
 function join(name: string, aheadMs = 0, shared: readonly AccountId[] = IDS, home = name): PoolMachine {

@@ -8,7 +8,6 @@ import { openAccountStore } from "../../../../src/platform/stores/account-store.
 import {
 	aClock,
 	anAccount,
-	aScratch,
 	aToken,
 	aTokenOf,
 	claimsOfToken,
@@ -18,11 +17,11 @@ import {
 	HOUR_MS,
 	idFor,
 	NOW,
-	type Scratch,
 	settled,
 	until,
 } from "../../../support/fakes.ts";
 import { expectMode } from "../../../support/posix.ts";
+import { scratchForEach } from "../../../support/scratch-for-each.ts";
 import { hurryLocks } from "../../waits.ts";
 
 const NAME = "codex-accounts.json";
@@ -32,20 +31,18 @@ const WORK_CLAIMS = {
 	chatgpt_plan_type: "plus",
 };
 
-let scratch: Scratch;
+const scratch = scratchForEach();
 let problems: string[];
 let clock: FakeClock;
 let opened: { flush(): Promise<void> }[];
 beforeEach(() => {
 	opened = [];
-	scratch = aScratch();
 	problems = [];
 	clock = aClock();
 });
 afterEach(async () => {
 	// A look alone may begin a write: it must not outlive its folder.
 	await Promise.all(opened.map((store) => store.flush()));
-	scratch.remove();
 });
 
 function openStore(path = scratch.path(NAME)) {

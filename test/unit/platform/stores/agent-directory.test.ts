@@ -207,19 +207,17 @@ describe("an accounts file that two agent directories share", () => {
 	});
 });
 
-describe("an agent directory that has moved", () => {
-	onPosix("has the login of its pi as before", async () => {
-		start("a").login("work");
-		await start("a").link.sync();
-		renameSync(join(home, "a"), join(home, "moved"));
-		const moved = start("moved");
-		expect(moved.account("work")).toMatchObject({ linkedElsewhere: true });
-		await moved.link.sync();
-		expect(moved.account("work")).toMatchObject({ linked: true });
-		moved.login(undefined);
-		await moved.link.sync();
-		expect(moved.account("work")).toBeUndefined();
-	});
+onPosix("an agent directory that has moved has the login of its pi as before", async () => {
+	start("a").login("work");
+	await start("a").link.sync();
+	renameSync(join(home, "a"), join(home, "moved"));
+	const moved = start("moved");
+	expect(moved.account("work")).toMatchObject({ linkedElsewhere: true });
+	await moved.link.sync();
+	expect(moved.account("work")).toMatchObject({ linked: true });
+	moved.login(undefined);
+	await moved.link.sync();
+	expect(moved.account("work")).toBeUndefined();
 });
 
 describe("the state of accounts that two agent directories share", () => {

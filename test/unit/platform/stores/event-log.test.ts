@@ -1,24 +1,21 @@
 import { chmodSync, mkdirSync, renameSync, rmSync, statSync, symlinkSync } from "node:fs";
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { DECISION_KINDS, type Decision } from "../../../../src/core/decision.ts";
 import { withLock } from "../../../../src/platform/files/lock.ts";
 import { LINE_LENGTH, LOG_BYTES, openEventLog } from "../../../../src/platform/stores/event-log.ts";
 import { anyCharacter } from "../../../support/arbitraries.ts";
 import { SECRET_MARK } from "../../../support/fake-codex/index.ts";
-import { aScratch, HOUR_MS, NOW, type Scratch, until } from "../../../support/fakes.ts";
+import { HOUR_MS, NOW, until } from "../../../support/fakes.ts";
 import { expectMode, onPosix } from "../../../support/posix.ts";
+import { scratchForEach } from "../../../support/scratch-for-each.ts";
 import { runs } from "../../../support/tiers.ts";
 import { hurryTimersOf } from "../../waits.ts";
 
 const NAME = "codex-events.jsonl";
 const OLDER = "codex-events.1.jsonl";
 
-let scratch: Scratch;
-beforeEach(() => {
-	scratch = aScratch();
-});
-afterEach(() => scratch.remove());
+const scratch = scratchForEach();
 
 const aLog = (at = NOW, pid = 7) => openEventLog(scratch.path(NAME), () => at, pid);
 const rotated: Decision = {

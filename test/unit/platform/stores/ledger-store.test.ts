@@ -15,8 +15,9 @@ import type { DatedEntry } from "../../../../src/core/ledger/late-ledger.ts";
 import { daysBefore, sumOf } from "../../../../src/core/ledger/ledger.ts";
 import { type LockOptions, withLock } from "../../../../src/platform/files/lock.ts";
 import { openLedgerStore } from "../../../../src/platform/stores/ledger-store.ts";
-import { aScratch, closeFolder, type Scratch } from "../../../support/fakes.ts";
+import { closeFolder } from "../../../support/fakes.ts";
 import { expectMode, onPosix } from "../../../support/posix.ts";
+import { scratchForEach } from "../../../support/scratch-for-each.ts";
 import { isWide } from "../../../support/tiers.ts";
 
 const NAME = "codex-ledger.jsonl";
@@ -25,16 +26,14 @@ const NOW = new Date(2026, 10, 30, 12).getTime();
 const cost = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0, total: 0.1 };
 const usage = { input: 10, output: 3, cacheRead: 7, cacheWrite: 0, totalTokens: 20, cost };
 
-let scratch: Scratch;
+const scratch = scratchForEach();
 let now: number;
 let failures: unknown[];
 beforeEach(() => {
-	scratch = aScratch();
 	now = NOW;
 	failures = [];
 });
 afterEach(() => {
-	scratch.remove();
 	expect(failures).toEqual([]);
 });
 

@@ -10,22 +10,19 @@ import {
 } from "node:fs";
 import { open as openFile } from "node:fs/promises";
 import lockfile from "proper-lockfile";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import type { LockedPiAuth } from "../../../../src/core/ports.ts";
 import { openPiAuth, parseLogin } from "../../../../src/platform/stores/pi-auth.ts";
-import { aCredential, aScratch, ENCODINGS, NOW, type Scratch, until } from "../../../support/fakes.ts";
+import { aCredential, ENCODINGS, NOW, until } from "../../../support/fakes.ts";
 import { expectMode, onPosix } from "../../../support/posix.ts";
+import { scratchForEach } from "../../../support/scratch-for-each.ts";
 import { hurryLocks } from "../../waits.ts";
 
 const NAME = "auth.json";
 
-let scratch: Scratch;
-beforeEach(() => {
-	scratch = aScratch();
-});
+const scratch = scratchForEach();
 afterEach(() => {
 	vi.restoreAllMocks();
-	scratch.remove();
 });
 
 type Call = "sync" | "stat";

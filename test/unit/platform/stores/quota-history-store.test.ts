@@ -1,21 +1,18 @@
 import { execFileSync } from "node:child_process";
 import { appendFileSync, mkdirSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
-import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { boundedHistory, type HistorySample } from "../../../../src/core/forecast/quota-history.ts";
 import { withLock } from "../../../../src/platform/files/lock.ts";
 import { HISTORY_BYTES, openQuotaHistory } from "../../../../src/platform/stores/quota-history-store.ts";
-import { aScratch, DAY_MS, HOUR_MS, MINUTE_MS, NOW, type Scratch } from "../../../support/fakes.ts";
+import { DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
 import { expectMode, onPosix } from "../../../support/posix.ts";
+import { scratchForEach } from "../../../support/scratch-for-each.ts";
 import { isWide } from "../../../support/tiers.ts";
 
 const NAME = "codex-history.jsonl";
 
-let scratch: Scratch;
-beforeEach(() => {
-	scratch = aScratch();
-});
-afterEach(() => scratch.remove());
+const scratch = scratchForEach();
 
 const aFile = (now = NOW) => openQuotaHistory(scratch.path(NAME), () => now);
 

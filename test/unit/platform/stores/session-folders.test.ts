@@ -1,6 +1,6 @@
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import type { AccountSets } from "../../../../src/core/account-sets.ts";
 import {
 	createSessionFolders,
@@ -8,9 +8,9 @@ import {
 	projectOf,
 	realFolder,
 } from "../../../../src/platform/stores/session-folders.ts";
-import { aScratch, type Scratch } from "../../../support/fakes.ts";
+import { scratchForEach } from "../../../support/scratch-for-each.ts";
 
-let scratch: Scratch;
+const scratch = scratchForEach();
 let root: string;
 let sets: AccountSets;
 let registry: Map<unknown, unknown>;
@@ -29,9 +29,7 @@ const accountsIn = (cwd: string) => {
 	return folders.setFor("s")?.accounts;
 };
 
-afterEach(() => scratch.remove());
 beforeEach(() => {
-	scratch = aScratch();
 	root = realFolder(scratch.dir);
 	sets = {};
 	registry = new Map();
@@ -177,15 +175,13 @@ describe("a request of no known session", () => {
 	});
 });
 
-describe("without any set", () => {
-	it("no folder is looked at", () => {
-		processFolder = () => {
-			throw new Error("asked for the folder");
-		};
-		const folders = instance();
-		folders.begin("s", "/no/such\0folder");
-		expect([folders.setFor("s"), folders.setFor(undefined)]).toEqual([undefined, undefined]);
-	});
+it("no folder is looked at", () => {
+	processFolder = () => {
+		throw new Error("asked for the folder");
+	};
+	const folders = instance();
+	folders.begin("s", "/no/such\0folder");
+	expect([folders.setFor("s"), folders.setFor(undefined)]).toEqual([undefined, undefined]);
 });
 
 describe("the folder that a set is stored for", () => {

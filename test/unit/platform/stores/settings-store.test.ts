@@ -1,6 +1,6 @@
 import { chmodSync, lstatSync, mkdirSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import lockfile from "proper-lockfile";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import type { AccountSets } from "../../../../src/core/account-sets.ts";
 import { DEFAULT_SETTINGS } from "../../../../src/core/settings.ts";
 import {
@@ -10,19 +10,18 @@ import {
 	ROTATION_PREFERENCES,
 } from "../../../../src/platform/stores/settings-schema.ts";
 import { openSettings, savedCodexModelIn } from "../../../../src/platform/stores/settings-store.ts";
-import { aScratch, closeFolder, type Scratch, settled, until } from "../../../support/fakes.ts";
+import { closeFolder, settled, until } from "../../../support/fakes.ts";
 import { expectMode, onPosix } from "../../../support/posix.ts";
+import { scratchForEach } from "../../../support/scratch-for-each.ts";
 import { hurryLocks } from "../../waits.ts";
 
 const NAME = "settings.json";
 
-let scratch: Scratch;
+const scratch = scratchForEach();
 let problems: string[];
 beforeEach(() => {
-	scratch = aScratch();
 	problems = [];
 });
-afterEach(() => scratch.remove());
 
 const open = () => openSettings(scratch.path(NAME), (text) => problems.push(text));
 const write = (ours: unknown, others: Record<string, unknown> = {}) =>

@@ -6,28 +6,26 @@ import { openStateStore } from "../../../../src/platform/stores/state-store.ts";
 import {
 	aClock,
 	aCooldown,
-	aScratch,
 	aSnapshot,
 	DAY_MS,
 	type FakeClock,
 	HOUR_MS,
 	MINUTE_MS,
 	NOW,
-	type Scratch,
 	settled,
 } from "../../../support/fakes.ts";
 import { expectMode } from "../../../support/posix.ts";
+import { scratchForEach } from "../../../support/scratch-for-each.ts";
 import { hurryTimersOf } from "../../waits.ts";
 
 const NAME = "codex-state.json";
 
-let scratch: Scratch;
+const scratch = scratchForEach();
 let problems: string[];
 let clock: FakeClock;
 let opened: { flush(): Promise<void> }[];
 beforeEach(() => {
 	opened = [];
-	scratch = aScratch();
 	problems = [];
 	clock = aClock();
 });
@@ -35,7 +33,6 @@ afterEach(async () => {
 	vi.useRealTimers();
 	// A look alone may begin a write: it must not outlive its folder.
 	await Promise.all(opened.map((store) => store.flush()));
-	scratch.remove();
 });
 
 function openStore(path = scratch.path(NAME)) {
@@ -237,16 +234,14 @@ describe("what is remembered of an account", () => {
 	});
 });
 
-describe("the pin", () => {
-	it("holds for all processes until it is taken away", async () => {
-		const [one, other] = [openStore(), openStore()];
-		await one.setPin("b", NOW + HOUR_MS);
-		expect([other.pin(), other.pinnedBelowCapUntil()]).toEqual(["b", NOW + HOUR_MS]);
-		await one.setPin("a");
-		expect([other.pin(), other.pinnedBelowCapUntil()]).toEqual(["a", undefined]);
-		await other.setPin(undefined);
-		expect(one.pin()).toBeUndefined();
-	});
+it("the pin holds for all processes until it is taken away", async () => {
+	const [one, other] = [openStore(), openStore()];
+	await one.setPin("b", NOW + HOUR_MS);
+	expect([other.pin(), other.pinnedBelowCapUntil()]).toEqual(["b", NOW + HOUR_MS]);
+	await one.setPin("a");
+	expect([other.pin(), other.pinnedBelowCapUntil()]).toEqual(["a", undefined]);
+	await other.setPin(undefined);
+	expect(one.pin()).toBeUndefined();
 });
 
 describe("a session at work", () => {
@@ -811,32 +806,30 @@ describe("a state file that is damaged in places", () => {
 	});
 });
 
-describe("changes of the state that could not be written", () => {
-	it("unwritten changes are made anew a few times only, and shorten no cooldown of another process", async () => {
-		scratch.write(NAME, { version: 99 });
-		const state = openStore();
-		let calls = 0;
-		for (let at = 0; at < 500; at += 1) {
-			void state.update("a", (former) => {
-				calls += 1;
-				return { ...former, strikes: former.strikes + 1, cooldowns: [aCooldown({ until: NOW + HOUR_MS })] };
-			});
-		}
-		await state.flush();
-		calls = 0;
-		const longer = aCooldown({ until: NOW + DAY_MS });
-		scratch.write(NAME, {
-			version: 1,
-			pin: null,
-			lastChosen: null,
-			live: {},
-			accounts: { a: { cooldowns: [longer], strikes: 0 } },
+it("unwritten changes are made anew a few times only, and shorten no cooldown of another process", async () => {
+	scratch.write(NAME, { version: 99 });
+	const state = openStore();
+	let calls = 0;
+	for (let at = 0; at < 500; at += 1) {
+		void state.update("a", (former) => {
+			calls += 1;
+			return { ...former, strikes: former.strikes + 1, cooldowns: [aCooldown({ until: NOW + HOUR_MS })] };
 		});
-		expect(state.status("a")).toMatchObject({ strikes: 500, cooldowns: [{ until: NOW + DAY_MS }] });
-		expect(calls).toBeLessThan(10);
-		await state.flush();
-		expect(openStore().status("a")).toMatchObject({ strikes: 500, cooldowns: [{ until: NOW + DAY_MS }] });
+	}
+	await state.flush();
+	calls = 0;
+	const longer = aCooldown({ until: NOW + DAY_MS });
+	scratch.write(NAME, {
+		version: 1,
+		pin: null,
+		lastChosen: null,
+		live: {},
+		accounts: { a: { cooldowns: [longer], strikes: 0 } },
 	});
+	expect(state.status("a")).toMatchObject({ strikes: 500, cooldowns: [{ until: NOW + DAY_MS }] });
+	expect(calls).toBeLessThan(10);
+	await state.flush();
+	expect(openStore().status("a")).toMatchObject({ strikes: 500, cooldowns: [{ until: NOW + DAY_MS }] });
 });
 
 describe("what the person has said yes to beforehand", () => {

@@ -1,20 +1,19 @@
 import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { aScratch, aTokenOf, DAY_MS, NOW, type Scratch } from "../../../../support/fakes.ts";
+import { beforeEach, describe, expect, it } from "vitest";
+import { aTokenOf, DAY_MS, NOW } from "../../../../support/fakes.ts";
 import { API_KEY_FILE, codexFile, snapshotName, writeAt, writeTool } from "../../../../support/import-fixtures.ts";
 import { onPosix } from "../../../../support/posix.ts";
+import { scratchForEach } from "../../../../support/scratch-for-each.ts";
 import { aLogin, loginsOf, reasonsOf, search } from "../readers.ts";
 
-let scratch: Scratch;
+const scratch = scratchForEach();
 let home: string;
 beforeEach(() => {
-	scratch = aScratch();
 	home = scratch.path("home");
 	mkdirSync(home);
 });
-afterEach(() => scratch.remove());
 
 const work = aLogin("work");
 const side = aLogin("side");

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { aScratch, ENCODINGS, type Scratch } from "../../../../support/fakes.ts";
+import { beforeEach, describe, expect, it } from "vitest";
+import { ENCODINGS } from "../../../../support/fakes.ts";
 import {
 	API_KEY_FILE,
 	codexFile,
@@ -11,16 +11,15 @@ import {
 	writeAt,
 	writeTool,
 } from "../../../../support/import-fixtures.ts";
+import { scratchForEach } from "../../../../support/scratch-for-each.ts";
 import { aLogin, loginsOf, reasonsOf, search } from "../readers.ts";
 
-let scratch: Scratch;
+const scratch = scratchForEach();
 let home: string;
 beforeEach(() => {
-	scratch = aScratch();
 	home = scratch.path("home");
 	mkdirSync(home);
 });
-afterEach(() => scratch.remove());
 
 const work = aLogin("work");
 const side = aLogin("side");

@@ -1,22 +1,21 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { aScratch, DAY_MS, HOUR_MS, NOW, type Scratch } from "../../../../support/fakes.ts";
+import { DAY_MS, HOUR_MS, NOW } from "../../../../support/fakes.ts";
 import { opencodeEntry, writeAt, writeTool } from "../../../../support/import-fixtures.ts";
+import { scratchForEach } from "../../../../support/scratch-for-each.ts";
 import { aLogin, loginsOf, reasonsOf, search } from "../readers.ts";
 
-let scratch: Scratch;
+const scratch = scratchForEach();
 let home: string;
 let data: string;
 beforeEach(() => {
-	scratch = aScratch();
 	home = scratch.path("home");
 	data = join(home, ".local/share/opencode");
 	mkdirSync(data, { recursive: true });
 });
 afterEach(() => {
 	vi.restoreAllMocks();
-	scratch.remove();
 });
 
 const work = aLogin("work");
