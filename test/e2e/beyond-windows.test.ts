@@ -117,15 +117,6 @@ wide("bought credits of the only account are spent as pi alone would, over WebSo
 	expect((await bench.print("/multicodex show")).stdout).toContain("bought credits are left");
 });
 
-wide("a spent window without credits still rests the only account", async () => {
-	const bench = await createBench({
-		accounts: [{ name: "a", quota: { week: { usedPercent: 100 } }, credits: { hasCredits: false, balance: "0" } }],
-	});
-	await bench.print("/multicodex refresh");
-	expect((await bench.print("say hi")).stderr).toMatch(/^Codex quota exceeded\. It resets in /);
-	expect(bench.asked()).toEqual([]);
-});
-
 wide.each([OLDEST_HOST, NEWEST_HOST])(
 	"a yes to bought credits for one turn covers no summary that is asked for after it: %s",
 	async (host) => {

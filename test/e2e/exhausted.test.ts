@@ -83,15 +83,6 @@ describe("with every account out of quota", () => {
 		expect((await rpc.prompt("again")).text).toBe("OK from b #2");
 	});
 
-	wide("says so in plain words for one account alone", async () => {
-		const bench = await createSseBench({ accounts: ["a"], usage: usageUnknown });
-		bench.codex.account("a").always(spent(42 * MINUTE_MS + 30 * SECOND_MS));
-		const result = await bench.print("say hi");
-		expect(result).toMatchObject({ code: 1, stdout: "" });
-		expect(result.stderr).toMatch(/^Codex quota exceeded\. It resets in 42m \(.*\)\. \/multicodex shows all, /);
-		expect(bench.asked()).toEqual(["a"]);
-	});
-
 	it("asks each once and counts them all also when the usage endpoint lags behind and sees room", async () => {
 		const bench = await createSseBench({ accounts: ["a", "b", "c"] });
 		const refusal = answers.failedBeforeOutput("usage_limit_reached", "The usage limit has been reached");
@@ -150,15 +141,6 @@ describe("with more accounts than one request may try", () => {
 		const result = await bench.print("say hi");
 		expect(result.stderr).toBe("Codex quota exceeded on 2 accounts in a row. Send again to go on with 90 more.\n");
 		expect(bench.asked()).toHaveLength(2);
-	});
-
-	wide("stops sooner when told so in the settings", async () => {
-		const settings = rotation({ maxRotations: 1 });
-		const bench = await createSseBench({ accounts: ["a", "b", "c"], usage: usageUnknown, settings });
-		for (const name of ["a", "b"]) bench.codex.account(name).always(spent(90 * MINUTE_MS));
-		const result = await bench.print("say hi");
-		expect(result.stderr).toBe("Codex quota exceeded on 2 accounts in a row. Send again to go on with 1 more.\n");
-		expect(bench.asked()).toEqual(["a", "b"]);
 	});
 });
 

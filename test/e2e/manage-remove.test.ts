@@ -1,4 +1,4 @@
-import { chmodSync, writeFileSync } from "node:fs";
+import { chmodSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { answers, type TokenAnswer, tokenAnswers } from "../support/fake-codex/index.ts";
 import { hostNames } from "../support/hosts.ts";
@@ -154,20 +154,6 @@ describe("/multicodex remove", () => {
 		await until("the footer to show b", () => rpc.status(STATUS)?.includes("codex b ") === true);
 	});
 
-	wide("ends the pin of the account that leaves, and of no other", async () => {
-		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b", "c"] });
-		await bench.print("/multicodex use c");
-		await bench.print("/multicodex remove b");
-		expect(bench.pin()).toBe(bench.id("c"));
-		await bench.print("/multicodex remove c");
-		expect(bench.pin()).toBeNull();
-		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from a #1\n" });
-
-		// What comes back is an account, not a pin.
-		expect((await bench.print("/multicodex add --undo")).code).toBe(0);
-		expect(bench.pin()).toBeNull();
-	});
-
 	wide("takes the last one too: pi is then as without us, and undo makes the same session work again", async () => {
 		const bench = await createBenchOnAnyHost({ usage, accounts: ["a"] });
 		const rpc = bench.rpc();
@@ -220,28 +206,6 @@ describe("/multicodex remove of pi's own login", () => {
 		expect(storedLabels(bench)).toEqual(["b"]);
 	});
 
-	wide("asks in RPC mode as the panel does, and signs pi out by a yes alone", async () => {
-		const bench = await benchWithPisLogin();
-		const rpc = bench.rpc();
-		await rpc.send("/multicodex show");
-		const auth = bench.dir.read("auth.json");
-		const before = bench.dir.read("codex-accounts.json");
-		const answer = async (yes: boolean) => {
-			const asked = rpc.send("/multicodex remove a");
-			const dialog = await rpc.waitForDialog();
-			expect(dialog).toMatchObject({ method: "confirm", title: "Remove a?" });
-			expect(dialog.message).toContain("This is pi's own login: removing it signs pi out too.");
-			rpc.answer(dialog, yes);
-			await asked;
-		};
-		await answer(false);
-		expect(bench.dir.read("auth.json")).toBe(auth);
-		expect(bench.dir.read("codex-accounts.json")).toBe(before);
-		await answer(true);
-		expect(loginOfPi(bench)).toBeUndefined();
-		expect(storedLabels(bench)).toEqual(["b"]);
-	});
-
 	wide("asks the same of an account that pi is signed in to as well", async () => {
 		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
 		signPiInAs(bench, "a");
@@ -284,32 +248,6 @@ describe("/multicodex add --undo", () => {
 		expect(bench.codex.tokenRequests().map(({ account }) => account)).toEqual(["b"]);
 	});
 
-	wide("goes back one removal at a time, and says when there is none left", async () => {
-		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b", "c"] });
-		const none = await bench.print("/multicodex add --undo");
-		expect(none).toMatchObject({ code: 1, stdout: "", stderr: "There is no removed account to put back.\n" });
-		await bench.print("/multicodex remove a");
-		await bench.print("/multicodex remove b");
-		expect((await bench.print("/multicodex add --undo")).stdout).toBe("Codex: b is back.\n");
-		const inJson = await bench.run(["--mode", "json", "/multicodex add --undo"]);
-		expect(resultLines(inJson.stdout)).toEqual([
-			{ type: "multicodex", command: "add", result: { account: { id: bench.id("a"), label: "a" } } },
-		]);
-		expect((await bench.print("/multicodex add --undo")).code).toBe(1);
-		expect(storedLabels(bench).toSorted()).toEqual(["a", "b", "c"]);
-		// Nothing may stand beside it: it takes no label.
-		expect(await bench.print("/multicodex add --undo b")).toMatchObject({ code: 1, stdout: "" });
-	});
-
-	wide("gives the row another label where its own has been taken since", async () => {
-		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
-		await bench.print("/multicodex remove a");
-		await bench.print("/multicodex rename b a");
-		expect((await bench.print("/multicodex add --undo")).stdout).toBe("Codex: a-2 is back.\n");
-		expect(bench.stored("a").label).toBe("a-2");
-		expect(bench.stored("b").label).toBe("a");
-	});
-
 	wide("gives an account of its own where pi had been signed out of it", async () => {
 		const bench = await benchWithPisLogin();
 		const grant = loginOfPi(bench);
@@ -342,15 +280,6 @@ describe("/multicodex add --undo", () => {
 		await bench.print("/multicodex use a");
 		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from a #1\n" });
 		expect(bench.stored("a")).toMatchObject({ source: "login", linked: false });
-	});
-
-	wide("/multicodex add --undo is not misled by a backup that is damaged", async () => {
-		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b", "c"] });
-		await bench.print("/multicodex remove a");
-		await bench.print("/multicodex remove b");
-		writeFileSync(bench.dir.path(backups(bench).at(-1) ?? ""), '{"version":2,"accounts":[{');
-		expect(await bench.print("/multicodex add --undo")).toMatchObject({ code: 0, stdout: "Codex: a is back.\n" });
-		expect(storedLabels(bench).toSorted()).toEqual(["a", "c"]);
 	});
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { answers, tokenAnswers, usageAnswers } from "../support/fake-codex/index.ts";
+import { answers, tokenAnswers } from "../support/fake-codex/index.ts";
 import type { Rpc } from "../support/rpc.ts";
 import { coreOf, wide } from "../support/tiers.ts";
 import {
@@ -81,31 +81,6 @@ describe("/multicodex rename", () => {
 		},
 	);
 
-	wide("refuses a label that is taken, reserved, too long, empty or not printable, and changes nothing", async () => {
-		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
-		expect(await refused(bench, "rename b a")).toContain("called a already");
-		const rpc = bench.rpc();
-		for (const word of ["auto", "add", "all", "ALL"]) {
-			expect(await refusedIn(rpc, bench, `rename b ${word}`)).toContain("has a meaning of its own");
-		}
-		expect(await refusedIn(rpc, bench, `rename b ${"界".repeat(41)}`)).toContain("40 characters");
-		expect(await refusedIn(rpc, bench, 'rename b ""')).toContain("is empty");
-		expect(await refusedIn(rpc, bench, 'rename b "  "')).toContain("is empty");
-		expect(await refusedIn(rpc, bench, "rename b --json")).toContain("like an option");
-		for (const evil of ["\u001b[31mred", "bell\u0007", "right\u202eleft", '"two\u0085lines"', '"tab\tbed"']) {
-			const told = await refusedIn(rpc, bench, `rename b ${evil}`);
-			expect(told).toContain("cannot have");
-			// What must not reach a terminal is not repeated there.
-			expect(told).toMatch(/^[\x20-\x7e]+$/);
-		}
-		// Where a user can answer there is a question for the label.
-		expect(await refused(bench, "rename b")).toContain("Usage:");
-		expect(await refusedIn(rpc, bench, "rename")).toContain("Usage:");
-		expect(await refusedIn(rpc, bench, "rename missing c")).toContain("a, b");
-		await rpc.send(`/multicodex rename b ${"界".repeat(40)}`);
-		expect(storedLabels(bench)).toEqual(["a", "界".repeat(40)]);
-	});
-
 	it("lists the accounts that an ambiguous name may mean", async () => {
 		const email = "me@example.test";
 		const bench = await createBenchOnAnyHost({
@@ -120,17 +95,6 @@ describe("/multicodex rename", () => {
 			const told = await refusedIn(rpc, bench, command);
 			for (const word of ["home", "work", bench.id("home"), bench.id("work")]) expect(told).toContain(word);
 		}
-	});
-
-	wide("is seen by another process at its next look", async () => {
-		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
-		const rpc = bench.rpc();
-		expect((await rpc.prompt("say hi")).text).toBe("OK from a #1");
-		await bench.print("/multicodex rename a renamed");
-		expect((await rpc.prompt("say hi")).text).toBe("OK from a #2");
-		await until("the footer to show it", () => rpc.status(STATUS)?.includes("codex renamed ") === true);
-		await rpc.send("/multicodex use renamed");
-		expect(bench.pin()).toBe(bench.id("a"));
 	});
 });
 
@@ -202,33 +166,6 @@ describe("/multicodex disable and enable", () => {
 		await bench.print("/multicodex use b");
 		expect((await bench.print("/multicodex disable b")).code).toBe(0);
 		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from a #1\n" });
-	});
-
-	wide("takes an account that the backend had closed back in, and says why it was off", async () => {
-		const bench = await createBenchOnAnyHost({
-			usage,
-			accounts: ["a", "b"],
-			rows: { a: { enabled: false, disabledReason: "account_deactivated" } },
-		});
-		const shown = await bench.print("/multicodex show");
-		expect(shown.stdout).toContain("account deactivated");
-		expect(shown.stdout).toContain("/multicodex enable a");
-		const on = await bench.print("/multicodex enable a");
-		expect(on).toMatchObject({ code: 0, stdout: expect.stringContaining("account deactivated") });
-		expect(bench.stored("a")).toMatchObject({ enabled: true, disabledReason: null });
-		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from a #1\n" });
-	});
-
-	wide("tells of a sign-in that the account needs besides", async () => {
-		const bench = await createBenchOnAnyHost({
-			usage,
-			accounts: ["a", "b"],
-			rows: { a: { enabled: false, needsLogin: { reason: "refresh_token_expired", at: 1 } } },
-		});
-		const on = await bench.print("/multicodex enable a");
-		expect(on).toMatchObject({ code: 0, stdout: expect.stringContaining("/multicodex login a") });
-		expect(bench.stored("a")).toMatchObject({ enabled: true, needsLogin: { reason: "refresh_token_expired" } });
-		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from b #1\n" });
 	});
 
 	wide("is seen by another process with its next request", async () => {
@@ -370,16 +307,6 @@ describe("/multicodex refresh", () => {
 			expect(result.stderr).toMatch(/^a +\S/);
 		}
 		expect(storedAccounts(bench)).toMatchObject([{ needsLogin: null }, { needsLogin: null }]);
-	});
-
-	wide("gives the answer of a call that was under way already", async () => {
-		const bench = await createBenchOnAnyHost({ accounts: [{ name: "a", quota }] });
-		bench.codex.account("a").usage(usageAnswers.modelled({ delayMs: 2_000 }));
-		const rpc = bench.rpc();
-		// Every session begins with a look at what is stale.
-		await bench.codex.waitFor(({ kind }) => kind === "usage", 60_000);
-		await rpc.send("/multicodex refresh a");
-		expect(rpc.notifications).toMatchObject([{ level: "info", message: expect.stringContaining("73% left") }]);
 	});
 });
 

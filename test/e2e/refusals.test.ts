@@ -197,14 +197,6 @@ describe.each(hostNames.filter((host) => host === NEWEST_HOST))(
 			expect(bench.codex.tokenRequests()).toHaveLength(1);
 			expect(bench.status("a").cooldowns).toEqual([]);
 		});
-
-		wide("a refusal with nothing but a status is tried on another account", async () => {
-			const bench = await createBench({ host, usage: usageUnknown, settings: quickRetry });
-			bench.codex.account("a").always(answers.refuse(403, { detail: "Forbidden" }));
-			expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from b #1\n" });
-			expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from b #2\n" });
-			expect(bench.asked()).toEqual(["a", "b", "b"]);
-		});
 	},
 );
 

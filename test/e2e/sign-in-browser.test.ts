@@ -99,17 +99,6 @@ describe("/multicodex add in a terminal", () => {
 		expect(storedLabels(bench)).toEqual(["a"]);
 	});
 
-	wide("gives the new account the label that was typed, blanks included", async () => {
-		const bench = await browserBench();
-		const terminal = await openTerminal(bench);
-		const { url } = await beginInBrowser(terminal, '/multicodex add "big corp"');
-
-		await fetch(url);
-
-		await expectAdded(terminal, "big corp");
-		expect(storedLabels(bench)).toEqual(["big corp"]);
-	});
-
 	it.each(
 		coreOf(
 			[

@@ -18,9 +18,7 @@ import {
 	readCode,
 	rpcOnDesk,
 } from "./sign-in-support.ts";
-import { besidesPi, createBench, gapBetween, resultLines, until } from "./support.ts";
-
-const slowDown = answers.refuse(400, { error: { code: "slow_down" } });
+import { besidesPi, createBench, resultLines, until } from "./support.ts";
 
 describe("/multicodex add --device in a terminal", () => {
 	it.each(coreOf(hostNames.map((host) => ({ host }))))(
@@ -56,31 +54,6 @@ describe("/multicodex add --device in a terminal", () => {
 		bench.codex.device.approve("b", code);
 		await expectAdded(terminal, "side");
 		expect(storedLabels(bench)).toEqual(["side"]);
-	});
-
-	wide("asks less often when the server says slow_down", async () => {
-		const bench = await benchWithoutAccounts();
-		bench.codex.device.polls.next(slowDown);
-		const terminal = await openTerminal(bench);
-
-		const code = await beginOnDevice(terminal);
-		bench.codex.device.approve("b", code);
-
-		await expectAdded(terminal, "b");
-		const [first, second] = polls(bench.codex);
-		// One second, and the five that were asked for.
-		expect(gapBetween(first, second)).toBeGreaterThan(5_500);
-	});
-
-	wide("waits out trouble on the way", async () => {
-		const bench = await benchWithoutAccounts();
-		bench.codex.device.polls.next(answers.serverError(503), answers.resetBeforeHeaders(), answers.bare429());
-		const terminal = await openTerminal(bench);
-
-		bench.codex.device.approve("b", await beginOnDevice(terminal));
-
-		await expectAdded(terminal, "b");
-		expect(polls(bench.codex).length).toBeGreaterThan(3);
 	});
 
 	it("ends when the code was not typed within a quarter of an hour, and says so", async () => {
@@ -343,14 +316,4 @@ describe("signing in without a screen", () => {
 			expect(bench.dir.read("codex-accounts.json")).toBe(before);
 		},
 	);
-
-	wide("says that device codes are switched off, with exit code 1", async () => {
-		const bench = await benchWithoutAccounts();
-		bench.codex.device.enabled = false;
-
-		const result = await bench.run(["-p", "/multicodex add --device"]);
-
-		expect(result).toMatchObject({ code: 1, stdout: "" });
-		expect(result.stderr).toContain("Device codes are switched off for this account.");
-	});
 });

@@ -11,15 +11,7 @@ import {
 	storedAccounts,
 	storedLabels,
 } from "./credentials-support.ts";
-import {
-	approveOnDevice,
-	beginOnDevice,
-	benchWithoutAccounts,
-	openTerminal,
-	PATIENCE_MS,
-	rpcOnDesk,
-	signInOnDevice,
-} from "./sign-in-support.ts";
+import { approveOnDevice, benchWithoutAccounts, PATIENCE_MS, rpcOnDesk, signInOnDevice } from "./sign-in-support.ts";
 import { type Bench, type BenchOptions, createBench } from "./support.ts";
 
 const lost = { needsLogin: { reason: "refresh_token_invalidated", at: Date.now() + EXPIRED_MS } };
@@ -96,39 +88,6 @@ describe("who has signed in", () => {
 		},
 	);
 
-	wide.each([
-		{ answer: true, isRenewed: true },
-		{ answer: false, isRenewed: false },
-	])("the wrong one of two known accounts is renewed: $isRenewed", async ({ answer, isRenewed }) => {
-		const bench = await benchOfTwo({ rows: { a: lost } });
-		const [a, b] = [bench.stored("a"), bench.stored("b")];
-		const rpc = rpcOnDesk(bench);
-
-		const { done } = await approveOnDevice(bench, rpc, "/multicodex login a --device", "b");
-		const dialog = await rpc.waitForDialog(PATIENCE_MS, "confirm");
-		expect(dialog.message).toContain("You signed in as b, not as a. Give b this new sign-in?");
-		rpc.answer(dialog, answer);
-		await done;
-
-		expect(storedLabels(bench)).toEqual(["a", "b"]);
-		expect(bench.stored("a")).toEqual(a);
-		expect(bench.stored("b").credential.refresh !== b.credential.refresh).toBe(isRenewed);
-	});
-
-	wide("the question about another account leaves everything as it is after Enter on No", async () => {
-		const bench = await benchOfTwo({ rows: { a: lost } });
-		const before = bench.dir.read("codex-accounts.json");
-		const terminal = await openTerminal(bench, { cols: 80 });
-
-		bench.codex.device.approve("c", await beginOnDevice(terminal, "/multicodex login a --device"));
-
-		const screen = await terminal.waitForText("That was not a", PATIENCE_MS);
-		expect(screen.replace(/\s+/g, " ")).toContain("You signed in as c@example.test, not as a.");
-		await terminal.press("down", "enter");
-		await terminal.waitForText("Nothing was changed.", PATIENCE_MS);
-		expect(bench.dir.read("codex-accounts.json")).toBe(before);
-	});
-
 	it.each<{ readonly what: string; readonly people: readonly [FakeAccountInit, FakeAccountInit] }>(
 		coreOf([
 			{
@@ -193,62 +152,6 @@ describe("/multicodex login without a name", () => {
 		expect(told).toContain("b is signed in again.");
 		expect(rpc.notifications.some(({ message }) => message.includes("Sign in to b again"))).toBe(true);
 		expect(bench.stored("b").needsLogin).toBeNull();
-	});
-
-	wide("asks which one where several need it", async () => {
-		const bench = await benchOfTwo({ accounts: ["a", "b", "c"], strangers: [], rows: { a: lost, c: lost } });
-		const rpc = rpcOnDesk(bench);
-		const done = rpc.send("/multicodex login --device", 2 * PATIENCE_MS);
-		const dialog = await rpc.waitForDialog(PATIENCE_MS, "select");
-		expect(dialog.options).toEqual(["a", "c"]);
-
-		rpc.answer(dialog, "c");
-		await rpc.waitForNotification("Sign in to c again", PATIENCE_MS);
-		bench.codex.device.approve("c");
-		await done;
-
-		expect(storedAccounts(bench).map(({ needsLogin }) => needsLogin === null)).toEqual([false, true, true]);
-	});
-
-	wide("changes nothing where that question is cancelled", async () => {
-		const bench = await benchOfTwo({ rows: { a: lost, b: lost } });
-		const rpc = rpcOnDesk(bench);
-		const done = rpc.send("/multicodex login --device");
-
-		rpc.answer(await rpc.waitForDialog(PATIENCE_MS, "select"), undefined);
-		await done;
-
-		expect(rpc.notifications.at(-1)?.message).toBe("Nothing was changed.");
-		expect(bench.codex.requestsOf("deviceauth")).toEqual([]);
-	});
-
-	wide("names those that need it where no question can be asked", async () => {
-		const bench = await benchOfTwo({ rows: { a: lost, b: lost } });
-
-		const result = await bench.run(["-p", "/multicodex login --device"]);
-
-		expect(result).toMatchObject({ code: 1, stdout: "" });
-		expect(result.stderr).toContain("Several Codex accounts need a sign-in: a, b. Name one.");
-		expect(bench.codex.requests).toEqual([]);
-	});
-
-	wide("adds one more where no account needs it", async () => {
-		const bench = await benchOfTwo();
-		const rpc = rpcOnDesk(bench);
-
-		expect(await signInOnDevice(bench, rpc, "/multicodex login --device", "c")).toContain("added c.");
-
-		expect(storedLabels(bench)).toEqual(["a", "b", "c"]);
-	});
-
-	wide("refuses an unknown name before anything begins", async () => {
-		const bench = await benchOfTwo();
-
-		const result = await bench.run(["-p", "/multicodex login missing --device"]);
-
-		expect(result).toMatchObject({ code: 1, stdout: "" });
-		expect(result.stderr).toContain('No Codex account is called "missing". Known: a, b.');
-		expect(bench.codex.requests).toEqual([]);
 	});
 });
 

@@ -1,5 +1,4 @@
 import { describe, expect, it, vi } from "vitest";
-import { CALLBACK_PORTS } from "../support/callback-ports.ts";
 import { hostNames } from "../support/hosts.ts";
 import type { Rpc } from "../support/rpc.ts";
 import { coreOf, wide } from "../support/tiers.ts";
@@ -10,14 +9,12 @@ import {
 	codeOf,
 	expectPortsFree,
 	noticeAfter,
-	occupy,
 	opened,
 	PATIENCE_MS,
 	readAddress,
 	redirectOf,
 	rpcOnDesk,
 	type ShownSignIn,
-	withParameter,
 } from "./sign-in-support.ts";
 import { until } from "./support.ts";
 
@@ -73,24 +70,6 @@ describe("/multicodex add over RPC", () => {
 		await expectPortsFree();
 	});
 
-	wide("says what is wrong with an answer, asks again, and takes the right one", async () => {
-		const bench = await browserBench();
-		const rpc = rpcOnDesk(bench);
-		const { url, done } = await begin(rpc);
-		const right = await redirectOf(url);
-
-		rpc.answer(await rpc.waitForDialog(PATIENCE_MS), "https://chatgpt.com/?from=somewhere");
-		await rpc.waitForNotification("There is no sign-in code in what was pasted.", PATIENCE_MS);
-		rpc.answer(await rpc.waitForDialog(PATIENCE_MS), withParameter(right, "state", "a-strangers-state"));
-		await rpc.waitForNotification("What was pasted belongs to another sign-in.", PATIENCE_MS);
-		expect(bench.codex.tokenRequests()).toEqual([]);
-		rpc.answer(await rpc.waitForDialog(PATIENCE_MS), right);
-		await done;
-
-		expect(storedLabels(bench)).toEqual(["a"]);
-		expect(bench.codex.tokenRequests()).toHaveLength(1);
-	});
-
 	wide.each(hostNames.map((host) => ({ host })))("is cancelled by a cancelled question: pi $host", async ({ host }) => {
 		const bench = await browserBench({ host });
 		const rpc = rpcOnDesk(bench);
@@ -107,19 +86,6 @@ describe("/multicodex add over RPC", () => {
 		const again = await begin(rpc);
 		await fetch(again.url);
 		await again.done;
-		expect(storedLabels(bench)).toEqual(["a"]);
-	});
-
-	wide("says that both ports are taken, and takes an answer", async () => {
-		const bench = await browserBench();
-		await occupy(...CALLBACK_PORTS);
-		const rpc = rpcOnDesk(bench);
-		const { url, done } = await begin(rpc);
-		await rpc.waitForNotification("Ports 1455 and 1457 are taken by other programs");
-
-		rpc.answer(await rpc.waitForDialog(PATIENCE_MS), await redirectOf(url));
-		await done;
-
 		expect(storedLabels(bench)).toEqual(["a"]);
 	});
 

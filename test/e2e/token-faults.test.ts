@@ -66,24 +66,6 @@ describe("a renewal", () => {
 		},
 	);
 
-	wide("a renewal that is refused twice for an unknown reason ends the sign-in, with one notice", async () => {
-		const bench = await benchWithExpiredLogin("us", ["b"]);
-		bench.codex.account("a").token(answers.refuse(400, { error: { code: "brand_new_reason", message: "No." } }));
-		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: expect.stringContaining("OK from b") });
-		expect(bench.stored("a").needsLogin).toBeNull();
-		const text = bench.dir.read("codex-state.json") ?? "";
-		const aged = JSON.parse(text, (key, value) =>
-			key === "refusal" ? { ...value, at: Number(value.at) - 61_000 } : value,
-		);
-		bench.dir.write("codex-state.json", aged);
-		const again = await bench.print("say hi");
-		expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining("OK from b") });
-		expect(again.stderr).toMatch(/has refused twice to renew its sign-in/);
-		expect(bench.stored("a").needsLogin).toMatchObject({ reason: "renewal_refused" });
-		expect((await bench.print("say hi")).stderr).not.toMatch(/refused twice/);
-		expect(bench.codex.requests.filter(({ kind }) => kind === "token")).toHaveLength(2);
-	});
-
 	wide("a renewal that meets a certificate which is not trusted says so at once, and spends nothing", async () => {
 		const issuer = await startUntrusted();
 		onTestFinished(() => issuer.close());

@@ -22,8 +22,17 @@ const REUSED = {
 };
 const PAGE = "<!DOCTYPE html><html><head><title>Just a moment...</title></head></html>";
 
+type Shape = readonly [name: string, status: number, body: unknown, evidence: FailureEvidence, kind: string];
+const told = (name: string, status: number, kind: string, message: string, code?: string): Shape => {
+	const error = { ...(code && { code }), message };
+	return [name, status, { error }, error, kind];
+};
+const detailed = (name: string, status: number, kind: string, message: string): Shape => {
+	return [name, status, { detail: message }, { message }, kind];
+};
+
 /** Every shape of codex-backend.md 5.1: status, body, what it is read as, and the row it leads to. */
-const SHAPES: readonly [name: string, status: number, body: unknown, evidence: FailureEvidence, kind: string][] = [
+const SHAPES: readonly Shape[] = [
 	[
 		"a usage limit with its reset",
 		429,
@@ -77,27 +86,27 @@ const SHAPES: readonly [name: string, status: number, body: unknown, evidence: F
 		"unauthorized",
 	],
 	["an unauthorized detail", 401, { detail: "Unauthorized" }, { message: "Unauthorized" }, "unauthorized"],
-	[
+	told(
 		"a revoked token",
 		401,
-		{ error: { code: "token_revoked", message: "Encountered invalidated oauth token for user, failing request" } },
-		{ code: "token_revoked", message: "Encountered invalidated oauth token for user, failing request" },
 		"unauthorized",
-	],
-	[
+		"Encountered invalidated oauth token for user, failing request",
+		"token_revoked",
+	),
+	told(
 		"a session that has ended",
 		401,
-		{ error: { code: "app_session_terminated", message: "Your session has ended. Please log in again." } },
-		{ code: "app_session_terminated", message: "Your session has ended. Please log in again." },
 		"unauthorized",
-	],
-	[
+		"Your session has ended. Please log in again.",
+		"app_session_terminated",
+	),
+	told(
 		"a deactivated account",
 		401,
-		{ error: { code: "account_deactivated", message: "Your OpenAI account has been deactivated." } },
-		{ code: "account_deactivated", message: "Your OpenAI account has been deactivated." },
 		"account-closed",
-	],
+		"Your OpenAI account has been deactivated.",
+		"account_deactivated",
+	),
 	[
 		"a deactivated workspace",
 		402,
@@ -120,55 +129,38 @@ const SHAPES: readonly [name: string, status: number, body: unknown, evidence: F
 		{ code: "unsupported_country_region_territory", message: "Country, region, or territory not supported" },
 		"region",
 	],
-	[
-		"a disabled workspace",
-		403,
-		{ error: { code: "workspace_disabled", message: "This workspace has been disabled." } },
-		{ code: "workspace_disabled", message: "This workspace has been disabled." },
-		"workspace-disabled",
-	],
-	[
+	told("a disabled workspace", 403, "workspace-disabled", "This workspace has been disabled.", "workspace_disabled"),
+	detailed(
 		"a disabled organization, by words alone",
 		403,
-		{ detail: "Your organization has been disabled." },
-		{ message: "Your organization has been disabled." },
 		"workspace-disabled",
-	],
-	[
+		"Your organization has been disabled.",
+	),
+	detailed(
 		"a model that ChatGPT accounts may not use",
 		400,
-		{ detail: "The 'gpt-6' model is not supported when using Codex with a ChatGPT account." },
-		{ message: "The 'gpt-6' model is not supported when using Codex with a ChatGPT account." },
 		"model-not-supported",
-	],
-	[
+		"The 'gpt-6' model is not supported when using Codex with a ChatGPT account.",
+	),
+	told(
 		"the same, nested",
 		400,
-		{ error: { message: "The 'gpt-6' model is not supported when using Codex with a ChatGPT account." } },
-		{ message: "The 'gpt-6' model is not supported when using Codex with a ChatGPT account." },
 		"model-not-supported",
-	],
-	[
-		"the same, with a code",
-		400,
-		{ error: { code: "model_not_supported_with_chatgpt_account", message: "no" } },
-		{ code: "model_not_supported_with_chatgpt_account", message: "no" },
-		"model-not-supported",
-	],
-	[
+		"The 'gpt-6' model is not supported when using Codex with a ChatGPT account.",
+	),
+	told("the same, with a code", 400, "model-not-supported", "no", "model_not_supported_with_chatgpt_account"),
+	detailed(
 		"a model that wants a newer Codex",
 		400,
-		{ detail: "The 'gpt-6' model requires a newer version of Codex. Please upgrade." },
-		{ message: "The 'gpt-6' model requires a newer version of Codex. Please upgrade." },
 		"request",
-	],
-	[
+		"The 'gpt-6' model requires a newer version of Codex. Please upgrade.",
+	),
+	detailed(
 		"a model that is not there for responses-lite",
 		400,
-		{ detail: "This model is not supported when using X-OpenAI-Internal-Codex-Responses-Lite." },
-		{ message: "This model is not supported when using X-OpenAI-Internal-Codex-Responses-Lite." },
 		"model-not-supported",
-	],
+		"This model is not supported when using X-OpenAI-Internal-Codex-Responses-Lite.",
+	),
 	[
 		"refused reasoning",
 		400,
@@ -182,34 +174,16 @@ const SHAPES: readonly [name: string, status: number, body: unknown, evidence: F
 		{ code: "invalid_encrypted_content", message: "The encrypted content gA= could not be verified." },
 		"reasoning-refused",
 	],
-	[
+	told(
 		"a lost response",
 		400,
-		{ error: { code: "previous_response_not_found", message: "Previous response with id 'r' not found." } },
-		{ code: "previous_response_not_found", message: "Previous response with id 'r' not found." },
 		"connection-lost-state",
-	],
-	[
-		"too long an input",
-		400,
-		{ error: { code: "context_length_exceeded", message: "Your input exceeds the context window." } },
-		{ code: "context_length_exceeded", message: "Your input exceeds the context window." },
-		"request",
-	],
-	[
-		"a bad value",
-		400,
-		{ error: { code: "invalid_value", message: "image_url" } },
-		{ code: "invalid_value", message: "image_url" },
-		"other",
-	],
-	[
-		"a policy",
-		400,
-		{ error: { code: "cyber_policy", message: "no" } },
-		{ code: "cyber_policy", message: "no" },
-		"request",
-	],
+		"Previous response with id 'r' not found.",
+		"previous_response_not_found",
+	),
+	told("too long an input", 400, "request", "Your input exceeds the context window.", "context_length_exceeded"),
+	told("a bad value", 400, "other", "image_url", "invalid_value"),
+	told("a policy", 400, "request", "no", "cyber_policy"),
 	[
 		"a model that was not found",
 		404,
@@ -217,21 +191,9 @@ const SHAPES: readonly [name: string, status: number, body: unknown, evidence: F
 		{ message: "Model not found gpt-6" },
 		"model-not-supported",
 	],
-	[
-		"an overload",
-		503,
-		{ error: { code: "server_is_overloaded", message: "Our servers are currently overloaded." } },
-		{ code: "server_is_overloaded", message: "Our servers are currently overloaded." },
-		"overloaded",
-	],
+	told("an overload", 503, "overloaded", "Our servers are currently overloaded.", "server_is_overloaded"),
 	["a request to slow down", 503, { error: { code: "slow_down" } }, { code: "slow_down" }, "overloaded"],
-	[
-		"a capacity",
-		503,
-		{ error: { message: "Selected model is at capacity" } },
-		{ message: "Selected model is at capacity" },
-		"overloaded",
-	],
+	told("a capacity", 503, "overloaded", "Selected model is at capacity"),
 	[
 		"an error of the server",
 		500,

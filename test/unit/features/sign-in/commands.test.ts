@@ -1,4 +1,3 @@
-import { stripVTControlCharacters } from "node:util";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Account, Credential } from "../../../../src/core/account.ts";
 import type { DeviceDialog, LoginDialog } from "../../../../src/features/sign-in/ports.ts";
@@ -48,7 +47,6 @@ const waits = ({ signal }: LoginDialog | DeviceDialog) =>
 const labels = () => cli.harness.pool.accounts().map(({ label }) => label);
 const account = (name: string) => cli.harness.pool.account(idOf(name));
 const run = (args: string) => cli.run(args);
-const panel = () => stripVTControlCharacters(cli.screen.panel?.render(120).join("\n") ?? "");
 /** Begins a sign-in; its end is `running`. */
 const start = async (args: string) => {
 	const running = cli.command.handler(args, cli.screen.ctx);
@@ -249,39 +247,6 @@ describe("login", () => {
 });
 
 describe("a sign-in in the terminal", () => {
-	it("shows the address and opens the browser, and goes when it is over", async () => {
-		let finish: (credential: Credential) => void = () => undefined;
-		cli.inBrowser = ({ showUrl, pasted }) => {
-			showUrl(ADDRESS, { comesBack: true });
-			void pasted(undefined);
-			return new Promise((resolve) => {
-				finish = resolve;
-			});
-		};
-		const { running } = await start("add");
-		expect(panel()).toContain(ADDRESS);
-		expect(panel()).toMatch(/browser is open/);
-		finish(aGrant("work"));
-		await running;
-		expect([cli.screen.panel, labels()]).toEqual([undefined, ["work"]]);
-	});
-
-	it("gives what is pasted to the sign-in", async () => {
-		cli.inBrowser = async ({ showUrl, pasted }) => {
-			showUrl(ADDRESS, { comesBack: false });
-			expect(await pasted(undefined)).toBe("bad");
-			expect(await pasted("There is no code in it.")).toBe("good");
-			return aGrant("work");
-		};
-		const { running } = await start("add");
-		for (const typed of ["bad", "\r"]) cli.screen.panel?.handleInput?.(typed);
-		await settled();
-		expect(panel()).toMatch(/There is no code in it\./);
-		for (const typed of ["good", "\r"]) cli.screen.panel?.handleInput?.(typed);
-		await running;
-		expect(labels()).toEqual(["work"]);
-	});
-
 	it("ends with its session, without a message", async () => {
 		cli.inBrowser = waits;
 		const { running } = await start("add");
@@ -375,27 +340,6 @@ describe("a sign-in where there are only dialogs", () => {
 		};
 		expect(await run("add")).toBe("info: Nothing was changed.");
 		expect(labels()).toEqual([]);
-	});
-
-	it("a sign-in with --device shows the code, and waits until it was typed", async () => {
-		cli.screen.isAway = true;
-		signsInAs("work");
-		await cli.command.handler("add --device", cli.screen.ctx);
-		expect(cli.screen.notices).toEqual([
-			expect.stringMatching(/https:.*\/codex\/device.*1234-56789A.*15m/),
-			expect.stringMatching(/added work/),
-		]);
-		expect(cli.screen.details).toEqual(["Cancel"]);
-	});
-
-	it("a sign-in with --device is cancelled by its only answer", async () => {
-		cli.screen.choice = "Cancel";
-		cli.onDevice = async (dialog) => {
-			dialog.showCode(CODE);
-			return waits(dialog);
-		};
-		await cli.command.handler("add --device", cli.screen.ctx);
-		expect(cli.screen.notices.at(-1)).toBe("info: Nothing was changed.");
 	});
 });
 
