@@ -75,6 +75,19 @@ const READS_SNAPSHOT: readonly RegExp[] = [
 	),
 ];
 
+/** Who makes ids of texts: what derives a new one, what takes one over from pi, and what reads one in a file's name. */
+const MAKES_IDS = new Set([
+	"src/core/ids.ts",
+	"src/core/identity.ts",
+	"src/pi/lifecycle.ts",
+	"src/pi/provider.ts",
+	"src/pi/session-id.ts",
+	"src/platform/backend/jwt.ts",
+	"src/platform/ids.ts",
+	"src/platform/stores/account-backups.ts",
+]);
+const ID_MADE = /\bas(?:Account|Session)Id\b|\bas (?:unknown as )?(?:Account|Session|Workspace)Id\b|z\.custom<\w+Id>/;
+
 /** What a room may import; the words say what is wrong, undefined that nothing is. */
 const RULES: Readonly<Record<string, (imported: Import, room: string) => string | undefined>> = {
 	core: ({ target, specifier, isType }) => {
@@ -122,6 +135,7 @@ function violations(sources: Sources, manifest: Manifest): string[] {
 		if (room === "core" && IMPURE.test(text)) report("is not pure");
 		if (["core", "platform", "ui-kit", "cli"].includes(room) && /ExtensionAPI/.test(text)) report("knows ExtensionAPI");
 		if (!KNOWS_SNAPSHOTS.has(file) && READS_SNAPSHOT.some((way) => way.test(text))) report("reads a usage snapshot");
+		if (!MAKES_IDS.has(file) && ID_MADE.test(text)) report("makes an id");
 		for (const imported of importsOf(file, text)) {
 			const { specifier, isType, target } = imported;
 			const complaint = rule?.(imported, room);
@@ -318,6 +332,9 @@ describe("the check of the architecture", () => {
 		["src/ui-kit/a.ts", "const { limits } = shown.usage;", "reads a usage snapshot"],
 		["src/ui-kit/a.ts", "const { resetCredits = 0 } = usage ?? {};", "reads a usage snapshot"],
 		["src/features/a/a.ts", "const model = lastSnapshot.reserveModel;", "reads a usage snapshot"],
+		["src/core/a.ts", "export const id = text as AccountId;", "makes an id"],
+		["src/features/a/a.ts", "export const session = asSessionId(text);", "makes an id"],
+		["src/platform/a.ts", "const schema = z.custom<WorkspaceId>();", "makes an id"],
 		["src/platform/a.ts", 'import { text } from "../ui-kit/text.ts";', "platform imports only core and platform"],
 		[
 			"src/platform/a.ts",

@@ -8,9 +8,6 @@ import type { UsageSnapshot } from "./usage.ts";
 
 const LONGEST_LABEL = 40;
 
-/** The form of an account id. Ids become file names and document keys, so never `__proto__`. */
-export const ACCOUNT_ID = /^(?!__proto__$)[\w-]{1,64}$/;
-
 /** Access and refresh token of one account. Never logged, and never part of the state file. */
 export interface Credential {
 	readonly access: string;

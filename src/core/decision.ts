@@ -93,7 +93,8 @@ export interface Decision {
 }
 
 /** A decision as logged. `session` is a hash. */
-export interface LoggedDecision extends Decision {
+export interface LoggedDecision extends Omit<Decision, "session"> {
+	readonly session?: string | undefined;
 	/** Epoch ms. */
 	readonly at: number;
 	/** The process that logged it. */

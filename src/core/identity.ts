@@ -1,5 +1,5 @@
 import type { Account } from "./account.ts";
-import type { AccountId } from "./ids.ts";
+import { type AccountId, asAccountId } from "./ids.ts";
 
 /**
  * A user claim of a token with its value, such as `sub=auth0|x`. Tokens of one account do not all have the same claims.
@@ -109,7 +109,7 @@ export function unusedId(id: AccountId, accounts: readonly Account[]): AccountId
 	let free = id;
 	for (let tries = 2; accountWith(accounts, free); tries += 1) {
 		const next = /^[0-9a-f]{12}$/.test(id) ? (BigInt(`0x${free}`) + 1n) % 2n ** 48n : undefined;
-		free = next === undefined ? `${id}-${tries}` : next.toString(16).padStart(12, "0");
+		free = asAccountId(next === undefined ? `${id}-${tries}` : next.toString(16).padStart(12, "0"));
 	}
 	return free;
 }

@@ -8,6 +8,7 @@ import type { Affinity } from "../core/request/affinity.ts";
 import type { Gated, Plan } from "../core/request/plan.ts";
 import type { Settings } from "../core/settings.ts";
 import { PROVIDER } from "./provider.ts";
+import { sessionIdOf } from "./session-id.ts";
 import { isVirtual } from "./virtual-models.ts";
 
 /** A link, ready to be shown. */
@@ -44,7 +45,7 @@ export function createChainLinks({ pool, affinity, link, settings, loginMark, fa
 	const planFor = (modelId: string, ctx: ExtensionContext): Plan =>
 		pool.plan({
 			modelId,
-			sessionId: ctx.sessionManager.getSessionId(),
+			sessionId: sessionIdOf(ctx),
 			affinity: affinity.account(),
 			served: affinity.lastServed(),
 			patienceMs: settings().rotation.maxWaitMs,

@@ -1,3 +1,4 @@
+import type { AccountId } from "../core/ids.ts";
 import { type Checklist, checklistChoice, createChecklistPanel } from "../ui-kit/checklist.ts";
 import type { CommandContext } from "./command.ts";
 import { modeOf } from "./output.ts";
@@ -5,7 +6,7 @@ import { openPanel } from "./panel.ts";
 
 /** What a person chose from a list: rows by their ids, none of them, or no answer. */
 export type Chosen =
-	| { readonly kind: "chosen"; readonly ids: ReadonlySet<string> }
+	| { readonly kind: "chosen"; readonly ids: ReadonlySet<AccountId> }
 	| { readonly kind: "none" | "cancelled" };
 
 /**
@@ -27,7 +28,7 @@ export async function askToTick(ctx: CommandContext, checklist: Checklist, plain
 	return onPanel ?? tickInDialogs(ctx, checklist, plain);
 }
 
-function chosenOf(ids: ReadonlySet<string>): Chosen {
+function chosenOf(ids: ReadonlySet<AccountId>): Chosen {
 	return ids.size > 0 ? { kind: "chosen", ids } : { kind: "none" };
 }
 

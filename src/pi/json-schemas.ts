@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { ACCOUNT_ID } from "../core/account.ts";
 import { DECISION_KINDS } from "../core/decision.ts";
+import { ACCOUNT_ID } from "../core/ids.ts";
 import { POOL_PROBLEMS } from "../core/shared-pool.ts";
 
 /**

@@ -4,7 +4,7 @@ import type { Credentials } from "../core/credentials/credentials.ts";
 import type { PiLoginSync } from "../core/credentials/pi-login-sync.ts";
 import { guarded } from "../core/defect-reports.ts";
 import type { PoolEvent } from "../core/events.ts";
-import type { AccountId, SessionId } from "../core/ids.ts";
+import { type AccountId, asAccountId, type SessionId } from "../core/ids.ts";
 import type { Pool } from "../core/pool/pool.ts";
 import type { UsageMonitor } from "../core/pool/usage-monitor.ts";
 import type { Clock } from "../core/ports.ts";
@@ -17,6 +17,7 @@ import { codexModelLike, notServed } from "./plan-login.ts";
 import type { PoolModel } from "./pool-model.ts";
 import { baseUrlOf, PROVIDER, type Provider } from "./provider.ts";
 import { createReturns } from "./returns.ts";
+import { sessionIdOf } from "./session-id.ts";
 
 /** Type of the session entry that records which account serves the session. */
 export const SESSION_ENTRY = "multicodex";
@@ -159,7 +160,7 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 
 	/** Shows this line once per session. At a limit of that sign-in, no other account would take over. */
 	const tellOfPlanLogin = (ctx: ExtensionContext, model: ExtensionContext["model"]) => {
-		const session = ctx.sessionManager.getSessionId();
+		const session = sessionIdOf(ctx);
 		if (!settings().enabled || session === toldOfPlanIn || !isOnPlanLogin?.(model)) return;
 		toldOfPlanIn = session;
 		tell(ctx, "info", notServed(pool.accounts().length > 0 ? codexModelLike(model, ctx) : undefined));
@@ -169,16 +170,16 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 	pi.on("session_start", async (_event, given) => {
 		const ctx = maskedContext(given, () => settings().maskEmails);
 		current = ctx;
-		folders?.begin(ctx.sessionManager.getSessionId(), ctx.cwd);
+		folders?.begin(sessionIdOf(ctx), ctx.cwd);
 		const { account, at, isCompacted } = rememberedAccount(ctx);
 		// The account may have been merged into another one since.
 		const present = account === undefined ? undefined : (pool.account(account)?.id ?? account);
-		affinity.begin(ctx.sessionManager.getSessionId(), present, at);
+		affinity.begin(sessionIdOf(ctx), present, at);
 		if (isCompacted) affinity.compacted();
 		poolModel.begin(ctx);
 		const warnings = earlyWarnings.splice(0);
 		for (const text of warnings) tell(ctx, "warning", text);
-		const session = ctx.sessionManager.getSessionId();
+		const session = sessionIdOf(ctx);
 		// Some hosts start a session twice.
 		if (reminder !== undefined && settings().enabled && session !== remindedIn) tell(ctx, "warning", reminder);
 		remindedIn = session;
@@ -206,7 +207,7 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 		footer.draw();
 	});
 	pi.on("model_select", async ({ model }, ctx) => {
-		if (model && model.provider !== PROVIDER) provider.leave(ctx.sessionManager.getSessionId());
+		if (model && model.provider !== PROVIDER) provider.leave(sessionIdOf(ctx));
 		await follow(ctx);
 		footer.draw();
 		tellOfPlanLogin(ctx, model);
@@ -256,7 +257,7 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 			() => provider.isOutOfStep() && provider.keepAvailability(),
 			remember,
 			() => folders?.end(),
-			() => pool.releaseLease(ctx.sessionManager.getSessionId()),
+			() => pool.releaseLease(sessionIdOf(ctx)),
 			footer.stop,
 			returns.stop,
 			usage.stop,
@@ -271,7 +272,7 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 
 /** What the session's branch records of the account that served it last. */
 interface Remembered {
-	readonly account?: string;
+	readonly account?: AccountId;
 	/** When it last answered, epoch ms. */
 	readonly at?: number;
 	/** True if the context was compacted since. */
@@ -300,7 +301,7 @@ function isOurAnswer(message: SessionMessageEntry["message"]): boolean {
 	return message.stopReason !== "error" && message.stopReason !== "aborted";
 }
 
-function accountIn(data: unknown): string | undefined {
+function accountIn(data: unknown): AccountId | undefined {
 	const account = typeof data === "object" && data !== null && "account" in data ? data.account : undefined;
-	return typeof account === "string" ? account : undefined;
+	return typeof account === "string" ? asAccountId(account) : undefined;
 }

@@ -17,6 +17,7 @@ import { chainByHand, chainTakesOver, linkFailed } from "../core/request/turn-te
 import type { Settings } from "../core/settings.ts";
 import { createChainLinks, isAskable, isOpen, type ShownLink } from "./chain-links.ts";
 import { codexOnBranch, latestState, type RouteState, stateIn } from "./route-state.ts";
+import { sessionIdOf } from "./session-id.ts";
 import { hasVirtualModels, isVirtual, type Route, type RouteRequest } from "./virtual-models.ts";
 
 /** Its full name. */
@@ -161,7 +162,7 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 		const link = chosen?.name ?? null;
 		if (known?.codex === codex && known.link === link) return known;
 		const from = known?.link ?? undefined;
-		const asked = { modelId: codex, sessionId: ctx.sessionManager.getSessionId() };
+		const asked = { modelId: codex, sessionId: sessionIdOf(ctx) };
 		if (chosen && chosen.name !== from) {
 			const first = firstBack(planFor(codex, ctx));
 			const back = first && { account: first.account.id, at: first.readyAt, isGuess: first.isGuess };

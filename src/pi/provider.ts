@@ -5,7 +5,7 @@ import { raceAbort } from "../core/abort.ts";
 import { type AccountSet, EVERYWHERE } from "../core/account-sets.ts";
 import type { Handout } from "../core/credentials/handout.ts";
 import { traceOf } from "../core/defect.ts";
-import { PROVIDER, type SessionId } from "../core/ids.ts";
+import { asSessionId, PROVIDER, type SessionId } from "../core/ids.ts";
 import type { CodexDelegate, StreamOptions } from "../core/request/attempt.ts";
 import { ABORTED, finalError } from "../core/request/final-events.ts";
 import { type FailoverDeps, failover } from "../core/request/request-loop.ts";
@@ -342,7 +342,7 @@ function untouched(
 	options: StreamOptions,
 	{ place, failover: { sockets } }: Parts,
 ): AssistantMessageEventStream {
-	const claim = sockets.claimOther(options.sessionId, model.provider);
+	const claim = sockets.claimOther(sessionIn(options), model.provider);
 	const stream = streamOfHost(model, context, claim.mustNotShare ? { ...options, transport: "sse" } : options);
 	const ended = () => {
 		claim.release();
@@ -350,6 +350,10 @@ function untouched(
 	};
 	stream.result().then(ended, ended);
 	return stream;
+}
+
+function sessionIn({ sessionId }: StreamOptions): SessionId | undefined {
+	return sessionId === undefined ? undefined : asSessionId(sessionId);
 }
 
 /** Returns why no account may serve within `set` while the pool is empty. */
@@ -368,7 +372,9 @@ async function serveFromPool(
 	await raceAbort(link.sync(options.signal), options.signal);
 	const isEmpty = pool.accounts().length === 0;
 	const plain = deps.keys.asPlain(options);
-	const set = pool.setFor(options.sessionId);
+	const session = sessionIn(options);
+	const { sessionId: _, ...rest } = options;
+	const set = pool.setFor(session);
 	if (isEmpty && (!plain || set)) {
 		// The last account has left since pi looked for a key. From the next request on, pi finds none.
 		pool.emit({ type: "changed" });
@@ -378,7 +384,7 @@ async function serveFromPool(
 		return;
 	}
 	if (link.isForeign() || isEmpty) {
-		deps.failover.sockets.leave(options.sessionId);
+		deps.failover.sockets.leave(session);
 		await forward(model, context, plain ?? options, outer, deps);
 		return;
 	}
@@ -389,7 +395,11 @@ async function serveFromPool(
 		return;
 	}
 	deps.onRequest(model.baseUrl);
-	await failover({ model, context, options }, outer, deps.failover);
+	await failover(
+		{ model, context, options: session === undefined ? rest : { ...rest, sessionId: session } },
+		outer,
+		deps.failover,
+	);
 }
 
 /** Forwards pi's own stream, unchanged, into the stream that was already returned. */

@@ -8,6 +8,7 @@ import type { Clock, ForecastSource, SettingsStore, SharedPools } from "../core/
 import type { Affinity } from "../core/request/affinity.ts";
 import { type Plan, readyCount, type SelectionRequest } from "../core/request/plan.ts";
 import type { NextRequest } from "../ui-kit/account-texts.ts";
+import { sessionIdOf } from "./session-id.ts";
 import { viewOf, withForecast } from "./view-of-pool.ts";
 
 /** The pool as seen by the session in front of the person. */
@@ -57,7 +58,7 @@ export function createSessionView({
 }: Deps): SessionView {
 	const request = (host: ExtensionContext): SelectionRequest => ({
 		modelId: codexId(host) ?? savedModel(),
-		sessionId: host.sessionManager.getSessionId(),
+		sessionId: sessionIdOf(host),
 		affinity: affinity.account(),
 		served: affinity.lastServed(),
 		patienceMs: settings.read().rotation.maxWaitMs,
@@ -76,7 +77,7 @@ export function createSessionView({
 		isAnyReady: () => readyCount(pool.plan({ modelId: undefined, sessionId: undefined, affinity: undefined })) > 0,
 		pool: (host) => {
 			const serves = { account: next(host), isForeign: link.isForeign() };
-			const sessionId = host.sessionManager.getSessionId();
+			const sessionId = sessionIdOf(host);
 			const now = clock.now();
 			const view = viewOf(pool, settings.read(), now, serves, atWork(host, pool), sessionId, sharedPools.status());
 			return withForecast(view, forecasts.current());
@@ -86,7 +87,7 @@ export function createSessionView({
 
 /** Counts the sessions working on each account. The person's own session counts only while it answers. */
 function atWork(host: ExtensionContext, pool: Pool): ReadonlyMap<AccountId, number> {
-	const others = pool.liveSessions(host.sessionManager.getSessionId());
+	const others = pool.liveSessions(sessionIdOf(host));
 	const own = host.isIdle() ? undefined : pool.active();
 	return own === undefined ? others : new Map([...others, [own, (others.get(own) ?? 0) + 1]]);
 }

@@ -1,5 +1,6 @@
 import type { Component } from "@mariozechner/pi-tui";
 import { printable } from "../core/account.ts";
+import type { AccountId } from "../core/ids.ts";
 import { createAnswerKeys } from "./answer-keys.ts";
 import {
 	clampWidth,
@@ -30,7 +31,7 @@ export interface Checklist {
 
 /** One row. All rows are chosen at first. */
 export interface ChecklistRow {
-	readonly id: string;
+	readonly id: AccountId;
 	readonly text: string;
 	/** Shown while the row is highlighted. */
 	readonly about: string;
@@ -48,7 +49,7 @@ export interface ChecklistPanelDeps {
 	readonly room: () => number;
 	readonly repaint: () => void;
 	/** Called with the ids of the chosen rows; none if the answer was no, undefined without an answer. */
-	readonly onAnswer: (chosen: ReadonlySet<string> | undefined) => void;
+	readonly onAnswer: (chosen: ReadonlySet<AccountId> | undefined) => void;
 }
 
 /** Ids of the answers. No row has a blank in its id. */
@@ -95,7 +96,7 @@ export function createChecklistPanel(deps: ChecklistPanelDeps): Component {
 		const tone: Tone = isSelected ? "accent" : "text";
 		const row = rows.find((each) => each.id === id);
 		const answered = id === YES ? answer(chosen.size) : nothing;
-		const text = row ? checklistChoice(row, chosen.has(id)) : answered;
+		const text = row ? checklistChoice(row, chosen.has(row.id)) : answered;
 		return rowLine([span(tone, `  ${text}`)], isSelected, width, deps);
 	};
 
@@ -124,8 +125,8 @@ export function createChecklistPanel(deps: ChecklistPanelDeps): Component {
 	};
 
 	function shownRows(height: number): readonly ChecklistRow[] {
-		const rowIds = rows.map(({ id }) => id);
-		const at = rowIds.indexOf(current() ?? "");
+		const selected = current();
+		const at = rows.findIndex(({ id }) => id === selected);
 		const top = Math.max(0, Math.min(at - Math.floor(height / 2), rows.length - height));
 		return rows.slice(top, top + height);
 	}

@@ -1,4 +1,5 @@
 import type { Account } from "../account.ts";
+import type { AccountId } from "../ids.ts";
 import { planFactor } from "../plan-sizes.ts";
 import type { UsageSnapshot } from "../usage.ts";
 import { type HistorySample, hasBegunAnew } from "./quota-history.ts";
@@ -99,13 +100,13 @@ interface Series {
 }
 
 interface AllSeries {
-	readonly byAccount: ReadonlyMap<string, readonly Series[]>;
+	readonly byAccount: ReadonlyMap<AccountId, readonly Series[]>;
 	/** The first sample of all. */
 	readonly first: number;
 }
 
 function seriesIn(samples: readonly HistorySample[], now: number): AllSeries {
-	const byAccount = new Map<string, Series[]>();
+	const byAccount = new Map<AccountId, Series[]>();
 	let first = now;
 	for (const sample of samples) {
 		const { accountId, windowMinutes, at } = sample;

@@ -19,7 +19,7 @@ import { type AnsweredOn, ENDPOINT_LAG_MS, mergeUsage, withoutModelApart, withRe
 /** All accounts of this person, what is known of each, and who serves next. */
 export interface Pool {
 	accounts(): readonly Account[];
-	account(id: AccountId): Account | undefined;
+	account(id: AccountId | undefined): Account | undefined;
 	status(id: AccountId): AccountStatus;
 	/** Reads the file once and returns the status of every account as of then. */
 	statuses(): (id: AccountId) => AccountStatus;

@@ -101,7 +101,7 @@ async function rotate(run: Run): Promise<string | undefined> {
 	const { pool, affinity, settings, link } = deps;
 	const { signal } = request.options;
 	// If the account ran out between two requests, the move is reported like one within a request.
-	let progress = beginProgress(settings().rotation, pool.account(affinity.lastServed() ?? ""));
+	let progress = beginProgress(settings().rotation, pool.account(affinity.lastServed()));
 	let plan = run.plan(progress);
 	for (;;) {
 		const isEnabled = settings().enabled;

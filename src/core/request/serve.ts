@@ -5,7 +5,7 @@ import { onReserveModel, openReserveModel, reserveScope, type StandIn, standInFo
 import type { Credentials } from "../credentials/credentials.ts";
 import { cameUpHere, traceOf } from "../defect.ts";
 import { guarded } from "../defect-reports.ts";
-import type { AccountId } from "../ids.ts";
+import type { AccountId, SessionId } from "../ids.ts";
 import type { RecordEntry } from "../ledger/ledger.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { Clock } from "../ports.ts";
@@ -45,7 +45,7 @@ const LONGEST_REASON = 80;
 export interface StreamRequest {
 	readonly model: Model<Api>;
 	readonly context: Context;
-	readonly options: StreamOptions;
+	readonly options: StreamOptions & { readonly sessionId?: SessionId };
 }
 
 /** How one account served a request. */

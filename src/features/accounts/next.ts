@@ -6,6 +6,7 @@ import type { Affinity } from "../../core/request/affinity.ts";
 import { selectionReason } from "../../core/request/plan.ts";
 import { noAccountSignedIn } from "../../core/request/turn-texts.ts";
 import { accountRef, type NoArgs, type Outcome, parseNothing, type Subcommand } from "../../pi/command.ts";
+import { sessionIdOf } from "../../pi/session-id.ts";
 import type { SessionView } from "../../pi/session-view.ts";
 import { leftOf } from "../../ui-kit/account-texts.ts";
 import * as texts from "./texts.ts";
@@ -60,7 +61,7 @@ async function moveOn(host: ExtensionCommandContext, ports: Ports): Promise<Outc
 
 /** Returns who would serve the session's next request, and which account follows. */
 function moveFor(host: ExtensionCommandContext, { pool, session }: Ports) {
-	const asked = { modelId: session.request(host).modelId ?? "", sessionId: host.sessionManager.getSessionId() };
+	const asked = { modelId: session.request(host).modelId ?? "", sessionId: sessionIdOf(host) };
 	const from = session.next(host);
 	// Without the session's own account, the order is that of the policy. No session moves onto bought credits.
 	const order = pool

@@ -1,6 +1,7 @@
 import type { Account } from "../../core/account.ts";
 import { tellDefect } from "../../core/defect-reports.ts";
 import type { PoolEvent } from "../../core/events.ts";
+import type { AccountId } from "../../core/ids.ts";
 import type { Ledger, LedgerRow } from "../../core/ledger/ledger.ts";
 import { usedToday } from "../../core/ledger/ledger-report.ts";
 import type { Pool } from "../../core/pool/pool.ts";
@@ -92,7 +93,7 @@ const LOOK_MS = 60_000;
 
 interface Wish {
 	readonly action: DashboardAction;
-	readonly id: string | undefined;
+	readonly id: AccountId | undefined;
 }
 
 /** An account that was just removed, with its label as shown. */
@@ -201,7 +202,7 @@ async function onScreen(
 }
 
 /** True if pinning the account requires a question. */
-function isAtCap(id: string | undefined, pool: Pool): boolean {
+function isAtCap(id: AccountId | undefined, pool: Pool): boolean {
 	return id !== undefined && pool.atCap().has(id);
 }
 
@@ -218,8 +219,8 @@ async function pressKey(
 }
 
 /** Returns the account as it is now. The one on the screen may be masked, or gone. */
-function held(id: string | undefined, pool: Pool): Account | undefined {
-	return id === undefined ? undefined : pool.account(id);
+function held(id: AccountId | undefined, pool: Pool): Account | undefined {
+	return pool.account(id);
 }
 
 /** Runs a key that needs its own dialog. Afterwards, an account that has joined is highlighted. */

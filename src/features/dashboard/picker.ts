@@ -48,7 +48,7 @@ export interface PickerDeps {
 }
 
 type Row =
-	| { readonly id: string; readonly shown: ShownAccount }
+	| { readonly id: AccountId; readonly shown: ShownAccount }
 	| { readonly id: string; readonly name: "auto" | "add"; readonly does: string };
 
 /** Ids of rows that are not accounts. No account has a blank in its id. */

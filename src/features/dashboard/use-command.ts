@@ -17,6 +17,7 @@ import {
 import { discardingTypeahead } from "../../pi/discard-typeahead.ts";
 import { modeOf } from "../../pi/output.ts";
 import { askToAct } from "../../pi/question.ts";
+import { sessionIdOf } from "../../pi/session-id.ts";
 import type { SessionView } from "../../pi/session-view.ts";
 import { whatNow } from "../../ui-kit/account-texts.ts";
 import { pickOnScreen } from "./pick-on-screen.ts";
@@ -98,7 +99,7 @@ async function pin(
 	if (!account.enabled || account.needsLogin) {
 		return { failure: `Codex account ${account.label} cannot be used: ${whatNow(account)}` };
 	}
-	const set = pool.setFor(host.sessionManager.getSessionId());
+	const set = pool.setFor(sessionIdOf(host));
 	if (set && !isInSet(set, account)) return { failure: notInSet(account, set.folder) };
 	const now = clock.now();
 	const cap = reachedCap(pool.floors(account), pool.status(account.id).usage, now);

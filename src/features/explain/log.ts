@@ -35,7 +35,7 @@ export function logAsText(
 	columns: number,
 ): string {
 	if (decisions.length === 0) return "No decision has been logged yet.";
-	const labels = new Map(accounts.map(({ id, label }) => [id, label]));
+	const labels = new Map<string, string>(accounts.map(({ id, label }) => [id, label]));
 	// Shows the id of an account that has left.
 	const nameOf = (id: string | undefined) => (id === undefined ? "?" : (labels.get(id) ?? id));
 	return decisions

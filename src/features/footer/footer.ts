@@ -9,6 +9,7 @@ import type { Affinity } from "../../core/request/affinity.ts";
 import type { Settings } from "../../core/settings.ts";
 import { modeOf } from "../../pi/output.ts";
 import { PROVIDER } from "../../pi/provider.ts";
+import { sessionIdOf } from "../../pi/session-id.ts";
 import { type FooterModel, footerLine } from "./line.ts";
 import { footerModel, type Waiting } from "./model.ts";
 
@@ -84,7 +85,7 @@ export function createFooter(deps: Deps): Footer {
 		// A client that draws by itself gets words without a terminal's colours.
 		const hasColours = modeOf(ctx) === "tui";
 		const columns = process.stdout.columns ?? DEFAULT_COLUMNS;
-		const [modelId, sessionId] = [codexId(ctx), ctx.sessionManager.getSessionId()];
+		const [modelId, sessionId] = [codexId(ctx), sessionIdOf(ctx)];
 		const now = settings();
 		const plan = pool.plan({
 			modelId,

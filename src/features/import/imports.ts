@@ -44,7 +44,8 @@ export function createImports({ finder, accounts, membership, tokens, clock }: D
 		});
 		const owners = new Map<FoundLogin, Owner>();
 		for (const group of grouped(known, ({ identity, account }) => (account ? [identity, account] : [identity]))) {
-			const id = group.find(({ account }) => account)?.account?.id ?? group[0]?.identity.id ?? "";
+			const id = group.find(({ account }) => account)?.account?.id ?? group[0]?.identity.id;
+			if (id === undefined) continue;
 			for (const { found, identity } of group) owners.set(found, { id, email: identity.email });
 		}
 		return owners;

@@ -1,6 +1,7 @@
 import type { Account } from "../../core/account.ts";
 import { reachedCap, WORDS_OF_WINDOWS } from "../../core/caps.ts";
 import { accountWith } from "../../core/identity.ts";
+import { entriesById } from "../../core/ids.ts";
 import { iso } from "../../core/iso-time.ts";
 import type { Pool } from "../../core/pool/pool.ts";
 import type { UsageMonitor } from "../../core/pool/usage-monitor.ts";
@@ -124,7 +125,7 @@ function idsOf({ id, formerIds = [] }: Account): readonly string[] {
 
 /** Returns every stored cap, with its account if that is in the pool. */
 function capsIn({ pool, settings }: Pick<Ports, "pool" | "settings">) {
-	return Object.entries(settings.read().caps).flatMap(([id, floors]) => {
+	return entriesById(settings.read().caps).flatMap(([id, floors]) => {
 		const account = accountWith(pool.accounts(), id);
 		const usage = account && pool.status(account.id).usage;
 		return Object.entries(floors).map(([window, floor]) => ({ id, account, usage, window, floor }));

@@ -17,6 +17,7 @@ import {
 	usageError,
 } from "../../pi/command.ts";
 import type { OnlyDocument } from "../../pi/json-schemas.ts";
+import { sessionIdOf } from "../../pi/session-id.ts";
 import type { SessionView } from "../../pi/session-view.ts";
 import { projectOf, realFolder } from "../../platform/stores/session-folders.ts";
 import * as texts from "./texts.ts";
@@ -75,7 +76,7 @@ function parseOnly(words: readonly string[], usage: string, pool: Pick<Pool, "ac
 
 async function carryOut(args: Args, host: ExtensionCommandContext, ports: Ports): Promise<Outcome> {
 	const { pool, settings, session } = ports;
-	const holding = pool.setFor(host.sessionManager.getSessionId());
+	const holding = pool.setFor(sessionIdOf(host));
 	if (args.kind === "show") {
 		const text = holding ? texts.setHolds(holding.folder, namesIn(holding, pool)) : texts.noSet(projectOf(host.cwd));
 		return { text, json: setAsJson(host, ports), asJson: args.asJson };
@@ -85,7 +86,7 @@ async function carryOut(args: Args, host: ExtensionCommandContext, ports: Ports)
 		if (!holding) return { text: texts.noSet(projectOf(host.cwd)), json: setAsJson(host, ports) };
 		await settings.change(keysOf(holding.folder, settings).map((key) => ({ path: ["sets", key], value: undefined })));
 		pool.emit({ type: "changed" });
-		const outer = pool.setFor(host.sessionManager.getSessionId())?.folder;
+		const outer = pool.setFor(sessionIdOf(host))?.folder;
 		const text = texts.setEnded(holding.folder, outer, session.nextRequest(host));
 		return { text, json: setAsJson(host, ports) };
 	}
@@ -96,7 +97,7 @@ async function carryOut(args: Args, host: ExtensionCommandContext, ports: Ports)
 	]);
 	pool.emit({ type: "changed" });
 	const set = { folder, accounts: args.accounts.map(({ id }) => id) };
-	const pin = pool.account(pool.pinned() ?? "");
+	const pin = pool.account(pool.pinned());
 	const text = texts.setMade(folder, namesIn(set, pool), {
 		next: session.nextRequest(host),
 		pinned: pin && !isInSet(set, pin) ? pin : undefined,
@@ -123,7 +124,7 @@ function namesIn({ accounts }: AccountSet, pool: Pick<Pool, "accounts">): string
 }
 
 function setAsJson(host: ExtensionCommandContext, { pool }: Pick<Ports, "pool">): OnlyDocument {
-	const set = pool.setFor(host.sessionManager.getSessionId());
+	const set = pool.setFor(sessionIdOf(host));
 	return {
 		version: 1,
 		folder: projectOf(host.cwd),

@@ -5,6 +5,7 @@ import { type CommandContext, type Outcome, parseOptions, type Subcommand, usage
 import { isOnPlanLogin } from "../../pi/plan-login.ts";
 import type { PoolModel } from "../../pi/pool-model.ts";
 import { baseUrlOf, rivalIn } from "../../pi/provider.ts";
+import { sessionIdOf } from "../../pi/session-id.ts";
 import type { HealthCheck } from "./disk.ts";
 import { offlineFacts } from "./facts.ts";
 import { diagnose, hasProblem } from "./rules.ts";
@@ -59,7 +60,7 @@ async function verified(
 ): Promise<Outcome> {
 	const repairs = isFixing ? await health.repair() : [];
 	const [facts, endpoints, sharedPool] = await Promise.all([
-		offlineFacts({ health, pool, settings, eventLog, clock }, host.sessionManager.getSessionId()),
+		offlineFacts({ health, pool, settings, eventLog, clock }, sessionIdOf(host)),
 		health.reach(baseUrlOf(host)),
 		sharedPools.status() && sharedPools.look(signal),
 	]);

@@ -1,7 +1,7 @@
 import type { Account } from "../../core/account.ts";
 import { EVERYWHERE, membersOf } from "../../core/account-sets.ts";
 import { reachedCap } from "../../core/caps.ts";
-import type { SessionId } from "../../core/ids.ts";
+import { entriesById, type SessionId } from "../../core/ids.ts";
 import type { Pool } from "../../core/pool/pool.ts";
 import type { Clock, EventLog, SettingsStore } from "../../core/ports.ts";
 import { includedOf, windowName } from "../../core/quota.ts";
@@ -93,7 +93,7 @@ function setsIn(
 
 /** Returns every stored cap. */
 function capsIn({ pool, settings, clock }: Pick<Ports, "pool" | "settings" | "clock">): CapFact[] {
-	return Object.entries(settings.read().caps).flatMap(([id, floors]) => {
+	return entriesById(settings.read().caps).flatMap(([id, floors]) => {
 		const account = pool.account(id);
 		const usage = account && pool.status(account.id).usage;
 		return Object.entries(floors).map(([window, floorPercent]): CapFact => {

@@ -346,7 +346,7 @@ function wordsWith(
 	accounts: readonly Account[],
 	names: { readonly ofAccount: (account: Account) => string; readonly ofFolder: (folder: string) => string },
 ): (finding: Finding) => Words {
-	const byId = new Map(accounts.map((account) => [account.id, account]));
+	const byId = new Map<string, Account>(accounts.map((account) => [account.id, account]));
 	return (finding) => {
 		const account = byId.get(finding.subject ?? "");
 		const told = {

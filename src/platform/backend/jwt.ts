@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import * as z from "zod/mini";
 import { printable } from "../../core/account.ts";
 import { type UserClaim, userClaim } from "../../core/identity.ts";
-import type { AccountId, WorkspaceId } from "../../core/ids.ts";
+import { type AccountId, asAccountId, type WorkspaceId } from "../../core/ids.ts";
+import { HEADER_VALUE, workspaceIdSchema } from "../ids.ts";
 import { parseJson } from "../json.ts";
 import { lenient } from "../lenient.ts";
 
@@ -27,13 +28,10 @@ export interface TokenTimes {
 }
 
 /** A token that may be put into a header. The runtime would quote any other value in an error message. */
-export const tokenSchema = z.string().check(z.regex(/^[\x21-\x7e]+$/));
+export const tokenSchema = z.string().check(z.regex(HEADER_VALUE));
 
 /** A token as services and other programs write it, sometimes surrounded by blanks. */
 export const writtenTokenSchema = z.pipe(z.string().check(z.trim()), tokenSchema);
-
-/** The id of a workspace. It must be valid in a header. */
-export const workspaceIdSchema = tokenSchema;
 
 const text = lenient(z.string().check(z.minLength(1)));
 /** Text for display only. */
@@ -98,7 +96,7 @@ export function identityOf(accessToken: string, workspaceIdHint?: string): Ident
 }
 
 function idOf(user: string, workspaceId: WorkspaceId): AccountId {
-	return createHash("sha256").update(`${user}\n${workspaceId}`).digest("hex").slice(0, 12);
+	return asAccountId(createHash("sha256").update(`${user}\n${workspaceId}`).digest("hex").slice(0, 12));
 }
 
 /** Returns the issue and expiry times of an access token. */

@@ -1,4 +1,4 @@
-import type { AccountId, SessionId } from "../../core/ids.ts";
+import { type AccountId, entriesById, type SessionId } from "../../core/ids.ts";
 import { marking, markingReset } from "../../core/pool/status-marks.ts";
 import type { AccountStatus, Clock } from "../../core/ports.ts";
 import { LEASE_MS, type openStateStore } from "../stores/state-store.ts";
@@ -73,7 +73,7 @@ export function composeState({ local, isShared, sharedIds, presences, machine, c
 	const elsewhere = (): readonly (readonly [AccountId, number])[] =>
 		presences()
 			.filter((each) => each.machine !== machine() && Math.abs(clock.now() - each.seenAt) < LEASE_MS)
-			.flatMap((each) => Object.entries(each.sessions));
+			.flatMap((each) => entriesById(each.sessions));
 
 	return {
 		...local,

@@ -1,11 +1,12 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod/mini";
-import { ACCOUNT_ID, type Account } from "../../core/account.ts";
+import type { Account } from "../../core/account.ts";
 import type { AccountId } from "../../core/ids.ts";
 import { stageFile, writeAtomically } from "../files/atomic-file.ts";
 import { isMissing } from "../files/errors.ts";
 import { readText } from "../files/regular-file.ts";
+import { accountIdSchema } from "../ids.ts";
 import { parseJson } from "../json.ts";
 import { accountIn, type Keys, textOf } from "./sealed-account.ts";
 
@@ -36,7 +37,7 @@ const ROOM_BYTES = 32_768;
 /** A version that no row has, so that an entry cannot be taken for a row. */
 const NO_VERSION = 0;
 
-const fileSchema = z.object({ pool: z.string(), account: z.string().check(z.regex(ACCOUNT_ID)), sealed: z.string() });
+const fileSchema = z.object({ pool: z.string(), account: accountIdSchema, sealed: z.string() });
 const entrySchema = z.object({ spentHash: z.string(), account: z.string() });
 
 /** Opens the journal in `folder`. */

@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { anyAccountIdSchema } from "../ids.ts";
 import type { Sql } from "./driver.ts";
 import { rowOf, rowSchema } from "./rows.ts";
 import { type Fragment, headOf, headSchema, nowOf, onlyRow, type Statements, tellOf } from "./statements.ts";
@@ -22,20 +23,20 @@ export function createLookStatements(on: Statements, localNow: () => number): Pi
 	};
 }
 
-const statusesSchema = z.array(z.object({ id: z.string(), version: z.number(), status: z.unknown() }));
-const pinSchema = z.object({ account: z.nullable(z.string()), version: z.number() });
+const statusesSchema = z.array(z.object({ id: anyAccountIdSchema, version: z.number(), status: z.unknown() }));
+const pinSchema = z.object({ account: z.nullable(anyAccountIdSchema), version: z.number() });
 
 const lookSchema = z.object({
 	now: z.number(),
 	head: headSchema,
 	rows: z.array(rowSchema),
 	statuses: statusesSchema,
-	gone: z.array(z.string()),
+	gone: z.array(anyAccountIdSchema),
 	presences: z.array(
 		z.object({
 			process: z.string(),
 			machine: z.string(),
-			sessions: z.catch(z.record(z.string(), z.number()), {}),
+			sessions: z.catch(z.record(anyAccountIdSchema, z.number()), {}),
 			seenAt: z.number(),
 		}),
 	),
@@ -97,7 +98,7 @@ function read(on: Statements, rows: unknown, localNow: number): Look {
 const pushedSchema = z.object({
 	now: z.number(),
 	locked: z.number(),
-	written: z.array(z.object({ id: z.string(), version: z.number() })),
+	written: z.array(z.object({ id: anyAccountIdSchema, version: z.number() })),
 	others: statusesSchema,
 	pinned: z.number(),
 	pin: pinSchema,

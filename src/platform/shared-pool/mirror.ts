@@ -1,8 +1,9 @@
 import * as z from "zod/mini";
-import { ACCOUNT_ID, type Account, type Credential, createUniqueLabels } from "../../core/account.ts";
+import { type Account, type Credential, createUniqueLabels } from "../../core/account.ts";
 import type { AccountId } from "../../core/ids.ts";
 import type { AccountPatch } from "../../core/ports.ts";
 import { openSharedDocument, type SharedDocument } from "../files/shared-document.ts";
+import { accountIdSchema } from "../ids.ts";
 import { lenient, remembering } from "../lenient.ts";
 import { ACCOUNTS_VERSION, type Row, rowSchema, toAccounts, toRow } from "../stores/account-file.ts";
 import { asShared, standInFor } from "./sealed-account.ts";
@@ -11,7 +12,6 @@ import type { Presence } from "./types.ts";
 /** The version of `codex-pool.json` that this code writes. */
 const MIRROR_VERSION = 1;
 
-const idSchema = z.string().check(z.regex(ACCOUNT_ID));
 const mirroredSchema = z.object({
 	/** Version of the row in the database. */
 	version: z.int(),
@@ -22,7 +22,7 @@ const mirroredSchema = z.object({
 /** What tells one row from another, also where the rest cannot be read. */
 const keySchema = z.object({ account: z.object({ id: z.string() }) });
 const crossingSchema = z.object({
-	id: idSchema,
+	id: accountIdSchema,
 	way: z.enum(["in", "out"]),
 	/** Hash of the refresh token that is moved. */
 	tokenHash: z.string(),
@@ -32,7 +32,7 @@ const crossingSchema = z.object({
 const presenceSchema = z.object({
 	process: z.string(),
 	machine: z.string(),
-	sessions: z.record(idSchema, z.number()),
+	sessions: z.record(accountIdSchema, z.number()),
 	seenAt: z.number(),
 });
 

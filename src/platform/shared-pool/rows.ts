@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import type { NeedsLogin } from "../../core/account.ts";
+import { anyAccountIdSchema } from "../ids.ts";
 import { lenient } from "../lenient.ts";
 import type { Sql } from "./driver.ts";
 import { type Fragment, onlyRow, type Statements, tellOf } from "./statements.ts";
@@ -14,7 +15,7 @@ const needsLoginSchema = z.object({ reason: z.string(), at: z.number() });
 
 export const rowSchema = z.pipe(
 	z.object({
-		id: z.string(),
+		id: anyAccountIdSchema,
 		version: z.number(),
 		forKeepers: bytes,
 		forRunners: bytes,

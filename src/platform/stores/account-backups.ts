@@ -1,6 +1,6 @@
 import { readdir, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import type { AccountId } from "../../core/ids.ts";
+import { type AccountId, asAccountId } from "../../core/ids.ts";
 import { writeAtomically } from "../files/atomic-file.ts";
 import { isMissing } from "../files/errors.ts";
 import { readText } from "../files/regular-file.ts";
@@ -67,7 +67,7 @@ export async function backupsOf(path: string): Promise<AccountBackup[]> {
 		const parts = name.startsWith(prefix) && /^(merged-)?(\d+)-([\w-]+)$/.exec(name.slice(prefix.length));
 		const [, mark, at, id] = parts || [];
 		const why = mark === undefined ? "removed" : "merged";
-		return at && id ? [{ path: join(dirname(path), name), why, at: Number(at), id }] : [];
+		return at && id ? [{ path: join(dirname(path), name), why, at: Number(at), id: asAccountId(id) }] : [];
 	});
 }
 

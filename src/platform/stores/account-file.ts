@@ -1,6 +1,5 @@
 import * as z from "zod/mini";
 import {
-	ACCOUNT_ID,
 	type Account,
 	type Credential,
 	createUniqueLabels,
@@ -11,8 +10,9 @@ import {
 } from "../../core/account.ts";
 import { allClaims, claimsOf, type Speaker, type UserClaim } from "../../core/identity.ts";
 import type { AccountId } from "../../core/ids.ts";
-import { identityOf, tokenSchema, tokenTimes, workspaceIdSchema } from "../backend/jwt.ts";
+import { identityOf, tokenSchema, tokenTimes } from "../backend/jwt.ts";
 import { type DocumentFormat, readDocument, versionOf } from "../files/shared-document.ts";
+import { accountIdSchema, workspaceIdSchema } from "../ids.ts";
 import { parseJson } from "../json.ts";
 import { lazily } from "../lazily.ts";
 import { lenient, lenientOrNull } from "../lenient.ts";
@@ -32,7 +32,7 @@ export const rowSchema = z.pipe(
 	z.transform(withWorkspace),
 	z.looseObject({
 		// Part of the names of locks and backups.
-		id: z.string().check(z.regex(ACCOUNT_ID)),
+		id: accountIdSchema,
 		accountId: workspaceIdSchema,
 		credential: credentialSchema,
 		label: optionalText,
@@ -40,7 +40,7 @@ export const rowSchema = z.pipe(
 		userId: optionalText,
 		plan: optionalText,
 		claims: lenient(z.array(z.string())),
-		formerIds: lenient(z.array(z.string().check(z.regex(ACCOUNT_ID)))),
+		formerIds: lenient(z.array(accountIdSchema)),
 		source: z.catch(z.string(), "login"),
 		linked: z.catch(z.boolean(), false),
 		// Which `auth.json` the row is linked to. Older versions keep this field but know only one directory.

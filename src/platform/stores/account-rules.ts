@@ -2,13 +2,14 @@ import { isAbsolute } from "node:path";
 import * as z from "zod/mini";
 import { type AccountSets, EVERYWHERE } from "../../core/account-sets.ts";
 import { CAPPABLE_WINDOWS, type Caps, type Floors, windowCalled } from "../../core/caps.ts";
+import { anyAccountIdSchema } from "../ids.ts";
 import { lazily } from "../lazily.ts";
 
 /** Reports an invalid value in the file, and what applies instead. */
 export type Complain = (name: string, wanted: string, instead: string) => void;
 
 const groupSchema = lazily(() => z.record(z.string(), z.unknown()));
-const idsSchema = lazily(() => z.array(z.string()));
+const idsSchema = lazily(() => z.array(anyAccountIdSchema));
 /** Such as `20`, `"20"` or `"20%"`. */
 const percentSchema = lazily(() =>
 	z.union([

@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { rename, stat } from "node:fs/promises";
 import * as z from "zod/mini";
-import { ACCOUNT_ID } from "../../core/account.ts";
 import { DECISION_KINDS, type Decision, type LoggedDecision } from "../../core/decision.ts";
 import { FRAME, MOST_FRAMES } from "../../core/defect.ts";
 import { iso } from "../../core/iso-time.ts";
@@ -10,6 +9,7 @@ import { appendLines, createWriteBehind, inodeOf } from "../files/line-file.ts";
 import { withLock } from "../files/lock.ts";
 import { realTarget, whereIs } from "../files/real-path.ts";
 import { readText } from "../files/regular-file.ts";
+import { accountIdSchema } from "../ids.ts";
 import { parseJson } from "../json.ts";
 import { lazily } from "../lazily.ts";
 import { lenient } from "../lenient.ts";
@@ -37,7 +37,7 @@ const WORDS = ["reason", "decidedBy", "error"] as const;
 
 /** One line. Kinds that only a newer version knows are ignored. */
 const lineSchema = lazily(() => {
-	const optionalAccount = lenient(z.string().check(z.regex(ACCOUNT_ID)));
+	const optionalAccount = lenient(accountIdSchema);
 	const optionalId = lenient(z.string().check(z.regex(ID)));
 	const optionalWord = lenient(z.string().check(z.regex(WORD)));
 	const optionalLink = lenient(z.string().check(z.regex(LINKS)));

@@ -1,7 +1,6 @@
 import { type FileHandle, open, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import * as z from "zod/mini";
-import { ACCOUNT_ID } from "../../core/account.ts";
 import { isDefect } from "../../core/defect.ts";
 import type { DatedEntry, LedgerWriter } from "../../core/ledger/late-ledger.ts";
 import { AMOUNTS, amountsOf, bounded, dayOf, type Ledger, type LedgerRow, merged } from "../../core/ledger/ledger.ts";
@@ -13,6 +12,7 @@ import { type LockOptions, withLock } from "../files/lock.ts";
 import { realTarget, whereIs } from "../files/real-path.ts";
 import { readText } from "../files/regular-file.ts";
 import { signatureOf } from "../files/shared-document.ts";
+import { accountIdSchema } from "../ids.ts";
 import { parseJson } from "../json.ts";
 import { lazily } from "../lazily.ts";
 import { lenient } from "../lenient.ts";
@@ -58,7 +58,7 @@ const rowSchema = lazily(() => {
 	const amount = z.catch(z.number().check(z.minimum(0), z.maximum(MOST_AMOUNT)), 0);
 	return z.object({
 		period: z.string().check(z.regex(/^\d{4}-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?$/)),
-		account: lenient(z.string().check(z.regex(ACCOUNT_ID))),
+		account: lenient(accountIdSchema),
 		project: lenient(z.string().check(z.minLength(1), z.maxLength(LONGEST_PROJECT))),
 		model: lenient(z.string().check(z.regex(MODEL))),
 		requests: amount,

@@ -10,6 +10,7 @@ import { withLockUnlessBusy } from "../files/lock.ts";
 import { changePiFile, rewrite, stageBeside } from "../files/pi-file.ts";
 import { readTextNow } from "../files/regular-file.ts";
 import { signatureOf } from "../files/shared-document.ts";
+import { workspaceIdSchema } from "../ids.ts";
 import { parseJson } from "../json.ts";
 import { lenient } from "../lenient.ts";
 
@@ -26,7 +27,7 @@ const oauthSchema = z.looseObject({
 	refresh: tokenSchema,
 	// The token contains its expiry too.
 	expires: lenient(z.number()),
-	accountId: lenient(z.string()),
+	accountId: lenient(workspaceIdSchema),
 });
 
 /** Opens pi's `auth.json` at `path`. Reads nothing before the first call. */

@@ -1,6 +1,5 @@
 import { statSync } from "node:fs";
 import * as z from "zod/mini";
-import { ACCOUNT_ID } from "../../core/account.ts";
 import { boundedHistory, type HistorySample, seriesOf } from "../../core/forecast/quota-history.ts";
 import type { HistoryFile } from "../../core/forecast/quota-recorder.ts";
 import { boundedPercent, boundedWindow } from "../../core/usage-bounds.ts";
@@ -9,6 +8,7 @@ import { appendLines } from "../files/line-file.ts";
 import { LockBusyError, withLock } from "../files/lock.ts";
 import { realTarget } from "../files/real-path.ts";
 import { NotReadableError, readText } from "../files/regular-file.ts";
+import { accountIdSchema } from "../ids.ts";
 import { parseJson } from "../json.ts";
 
 /** The largest file for up to 20 accounts. For more accounts it grows with their number, up to four times as large. */
@@ -30,7 +30,7 @@ const DROPPED_PART = 0.1;
  * the previous one for the others. `null` stands for an unknown value. Further values of a sample are ignored.
  */
 const lineSchema = z.object({
-	account: z.string().check(z.regex(ACCOUNT_ID)),
+	account: accountIdSchema,
 	window: z.number().check(z.positive()),
 	/** Time, used percent, minutes to the reset, and what the previous window had reached. Checked one by one. */
 	samples: z.array(z.unknown()),

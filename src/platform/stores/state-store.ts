@@ -1,7 +1,6 @@
 import { access, constants } from "node:fs/promises";
 import { dirname } from "node:path";
 import * as z from "zod/mini";
-import { ACCOUNT_ID } from "../../core/account.ts";
 import { activeCooldowns, type CooldownReason, type CooldownScope, FURTHEST_RESET_MS } from "../../core/cooldown.ts";
 import { allSpent } from "../../core/credentials/spent-tokens.ts";
 import type { AccountId } from "../../core/ids.ts";
@@ -13,6 +12,7 @@ import type { MeteredLimit, UsageSnapshot, UsageWindow } from "../../core/usage.
 import { boundedWindow, boundedWord, MOST_LIMITS } from "../../core/usage-bounds.ts";
 import { isMissing } from "../files/errors.ts";
 import { openSharedDocument } from "../files/shared-document.ts";
+import { accountIdSchema, anyAccountIdSchema } from "../ids.ts";
 import { lenient, remembering } from "../lenient.ts";
 
 /** The version of `codex-state.json` that this code writes. */
@@ -228,15 +228,15 @@ const statusSchema = z.looseObject({
 	marks: lenient(marksSchema),
 });
 
-const leaseSchema = z.looseObject({ account: z.string(), at: time });
+const leaseSchema = z.looseObject({ account: anyAccountIdSchema, at: time });
 
 const fileSchema = z.looseObject({
 	// A newer version does not get here.
 	version: z.catch(z.literal(STATE_VERSION), STATE_VERSION),
-	pin: z.catch(z.nullable(z.string().check(z.regex(ACCOUNT_ID))), null),
+	pin: z.catch(z.nullable(accountIdSchema), null),
 	/** Until when the pinned account may be used below its caps. */
 	pinBelowCapUntil: optionalTime,
-	lastChosen: z.catch(z.nullable(z.string()), null),
+	lastChosen: z.catch(z.nullable(anyAccountIdSchema), null),
 	live: recordOf(leaseSchema),
 	/** How often cooldowns were cleared by hand. */
 	resets: lenient(z.int().check(z.nonnegative())),
