@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { createProcesses } from "../../../src/platform/processes.ts";
-import { DAY_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
+import { DAY_MS, MINUTE_MS, NOW, until } from "../../support/fakes.ts";
 
 const processes = createProcesses(() => NOW);
 const own = processes.own();
@@ -40,6 +40,18 @@ describe.runIf(process.platform === "linux")("the fate of a process", () => {
 		expect(processes.fateOf(mark, NOW)).toBe("running");
 		await other.end();
 		expect(processes.fateOf(mark, NOW)).toBe("gone");
+	});
+
+	it("a process is gone once it has ended, although its parent has not taken note of that", async () => {
+		// The shell turns into a program that knows nothing of the child.
+		const parent = spawn("sh", ["-c", "sleep 0 & echo $!; exec sleep 60"], { stdio: "pipe" });
+		const [told]: unknown[] = await once(parent.stdout, "data");
+		const pid = Number(String(told));
+		const started = startOf(pid);
+		await until("the child has ended", () => / Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8")), 4000);
+		expect(processes.fateOf({ ...own, pid, started }, NOW)).toBe("gone");
+		parent.kill("SIGKILL");
+		await once(parent, "exit");
 	});
 
 	it("a process is gone where a later one has its id", () => {

@@ -729,6 +729,14 @@ describe("an account that refuses every request", () => {
 		expect(other.tries).toEqual(["a", "a", "a", "a"]);
 	});
 
+	it("is not doubted for a failure of an unknown kind that pi repeats by itself", async () => {
+		const harness = someone("a", "b");
+		harness.repeated = /moon/;
+		harness.play("a", failedWith("Codex error: The moon is in the way."));
+		for (const _turn of [1, 2, 3]) await harness.ask();
+		expect(harness.tries).toEqual(["a", "a", "a"]);
+	});
+
 	it.each(plays)(
 		"ends in one error where all are alike, and in an answer where a third is not: %s",
 		async (_name, play) => {

@@ -11,6 +11,7 @@ import {
 	type Circumstances,
 	next,
 	type Progress,
+	redeemed,
 	type Step,
 	tried,
 	waited,
@@ -200,6 +201,20 @@ describe("what a request remembers", () => {
 		const suspect = waited(tried(begun(), aTry("a"), refusedBy({ remedy: "try-elsewhere-once" })), 1000);
 		expect(suspect.suspects).toHaveLength(1);
 		expect(askedOf(suspect).givenUp).toEqual(new Set(["a"]));
+	});
+
+	it("comes back to an account that has refused twice once a reset credit has filled it, and spends that credit once", () => {
+		const credit = { id: "credit", expiresAt: NOW + HOUR_MS };
+		const rung = { kind: "reset-credit", account: anAccount("a"), credit, window: "7d", resetsAt: undefined } as const;
+		const offers: Offer[] = [{ rung, consent: "given", canBeRemembered: false }];
+		const once = waited(tried(begun(), aTry("a"), refusedBy()), 1000);
+		const twice = tried(once, aTry("a"), refusedBy());
+		const dry = planOf([cooling("a", HOUR_MS)]);
+		expect(askedOf(twice).givenUp).toEqual(new Set(["a"]));
+		expect(told(next(twice, dry, { ...CALM, offers }))).toBe("reset-credit a credit");
+		const filled = redeemed(twice, rung);
+		expect(askedOf(filled)).toMatchObject({ tried: new Set(), givenUp: new Set() });
+		expect(told(next(filled, dry, { ...CALM, offers }))).toBe("give-up exhausted");
 	});
 
 	it("comes back to an account without a token when that may be asked for again, and not before", () => {

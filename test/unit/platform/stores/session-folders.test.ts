@@ -125,6 +125,29 @@ describe("the account set of a session", () => {
 	});
 });
 
+it("a new session has the set of the folder that its path leads to by then, in a key as in its own folder", () => {
+	const [one, two, link] = [folder("one"), folder("two"), join(root, "link")];
+	sets = { [one]: ["a"], [two]: ["b"] };
+	const folders = instance();
+	const relink = (target: string) => {
+		rmSync(link, { force: true });
+		symlinkSync(target, link);
+	};
+	const accountsAt = (cwd: string) => {
+		folders.begin("s", cwd);
+		return folders.setFor("s")?.accounts;
+	};
+	relink(one);
+	expect(accountsAt(link)).toEqual(["a"]);
+	relink(two);
+	expect(accountsAt(link)).toEqual(["b"]);
+
+	sets = { [link]: ["c"] };
+	expect([accountsAt(one), accountsAt(two)]).toEqual([undefined, ["c"]]);
+	relink(one);
+	expect([accountsAt(one), accountsAt(two)]).toEqual([["c"], undefined]);
+});
+
 describe("several sessions in one process", () => {
 	it("sessions have each the set of its own folder, whichever instance their requests come through", () => {
 		sets = { [folder("one")]: ["a"], [folder("two")]: ["b"] };
