@@ -100,19 +100,24 @@ function only<T>(list: readonly T[]): T {
 	return first;
 }
 
+/** Of three accounts the first is refused before its stream and the second in it: the third answers. */
+async function expectPassedOn(bench: Bench, platform: Platform): Promise<void> {
+	bench.codex.account("a").always(answers.usageLimit({ resetsInMs: inMoreThanAnHour }));
+	bench.codex
+		.account("b")
+		.always(answers.failedBeforeOutput("usage_limit_reached", "The usage limit has been reached"));
+
+	const result = await print(bench, platform, "say hi");
+
+	expect(result).toMatchObject({ code: 0, stdout: "OK from c #1\n" });
+	expect(bench.asked()).toEqual(["a", "b", "c"]);
+}
+
 describe.each(everyPlatform)("pi $name, WebSockets refused", (platform) => {
 	it("rotates past a refused and a failed account over SSE, with one request for each", async () => {
 		const bench = await createBench({ host: platform.host, accounts: ["a", "b", "c"], usage });
 		bench.codex.websocket = "refuse";
-		bench.codex.account("a").always(answers.usageLimit({ resetsInMs: inMoreThanAnHour }));
-		bench.codex
-			.account("b")
-			.always(answers.failedBeforeOutput("usage_limit_reached", "The usage limit has been reached"));
-
-		const result = await print(bench, platform, "say hi");
-
-		expect(result).toMatchObject({ code: 0, stdout: "OK from c #1\n" });
-		expect(bench.asked()).toEqual(["a", "b", "c"]);
+		await expectPassedOn(bench, platform);
 		expect(bench.codex.requestsOf("websocket-request")).toEqual([]);
 		expect(bench.codex.requestsOf("responses").map((request) => request.headers["chatgpt-account-id"])).toEqual(
 			["a", "b", "c"].map((name) => bench.codex.account(name).accountId),
@@ -132,15 +137,7 @@ describe.each(coreOf(everyPlatform, inCore))("pi $name, WebSockets refused", (pl
 describe.each(coreOf(withWebSocket, inCore))("pi $name, WebSockets accepted", (platform) => {
 	it("rotates on the error frame of a usage limit, each account on a socket of its own", async () => {
 		const bench = await createBench({ host: platform.host, accounts: ["a", "b", "c"], usage });
-		bench.codex.account("a").always(answers.usageLimit({ resetsInMs: inMoreThanAnHour }));
-		bench.codex
-			.account("b")
-			.always(answers.failedBeforeOutput("usage_limit_reached", "The usage limit has been reached"));
-
-		const result = await print(bench, platform, "say hi");
-
-		expect(result).toMatchObject({ code: 0, stdout: "OK from c #1\n" });
-		expect(bench.asked()).toEqual(["a", "b", "c"]);
+		await expectPassedOn(bench, platform);
 		const requests = bench.codex.requestsOf("websocket-request");
 		expect(requests.map((request) => request.account)).toEqual(["a", "b", "c"]);
 		expect(new Set(requests.map((request) => request.connectionId)).size).toBe(3);

@@ -427,17 +427,6 @@ describe("several sign-ins of one identity", () => {
 		untouched();
 	});
 
-	wide("sign-ins of one identity are taken once where two tools share the very same one", async () => {
-		const tools = await createTools(["a"]);
-		const login = tools.login("a");
-		for (const tool of ["codex", "codex-auth-npm", "codex-hotswap"] as const) {
-			await writeTool(tool, tools.dir.home, [login]);
-		}
-		tools.furnished();
-		expect((await tools.print("/multicodex import")).code).toBe(0);
-		expect(storedAccounts(tools)).toMatchObject([{ credential: { refresh: login.refresh } }]);
-	});
-
 	it("an import leaves an account alone that has a sign-in of its own, and two seats of a workspace are two", async () => {
 		const seat = { accountId: "workspace" };
 		const tools = await createTools([{ name: "b", ...seat }], { accounts: [{ name: "a", ...seat }] });
@@ -449,26 +438,6 @@ describe("several sign-ins of one identity", () => {
 		expect(result.stdout).toMatch(/already added: a,/);
 		expect(storedLabels(tools)).toEqual(["a", "b"]);
 		expect(tools.stored("a")).toEqual(ours);
-	});
-
-	wide("an import renews an account that was taken from the same tool and has been renewed there since", async () => {
-		const tools = await createTools(["a"]);
-		const [login] = await tools.install("codex", ["a"]);
-		tools.furnished();
-		await tools.print("/multicodex import codex");
-		await tools.print("/multicodex rename a mine");
-		await tools.print("/multicodex disable mine");
-		await nextSecond();
-		if (!login) throw new Error("Codex CLI has no login");
-		const renewed = await renewedByOwner(tools, login);
-		await writeTool("codex", tools.dir.home, [renewed]);
-		const result = await tools.print("/multicodex import codex");
-		expect(result.stdout).toMatch(/new sign-in: mine,/);
-		expect(tools.stored("a")).toMatchObject({
-			label: "mine",
-			enabled: false,
-			credential: { refresh: renewed.refresh },
-		});
 	});
 });
 
@@ -639,19 +608,6 @@ describe("the names of imported accounts", () => {
 		expect((await tools.print("/multicodex import")).code).toBe(0);
 		expect(storedLabels(tools).toSorted()).toEqual(["b", "c", "main", "main-2"]);
 		expect(tools.stored("a").label).toBe("main-2");
-	});
-
-	wide("the names of other tools bring nothing to the screen that could change it", async () => {
-		const tools = await createTools(["a", "b"]);
-		const names = ["\u001b[2Jred\u0007", "two\nlines"];
-		const logins = ["a", "b"].map((account, index) => tools.login(account, { name: names[index] ?? "" }));
-		await writeTool("codex-auth", tools.dir.home, logins);
-		tools.furnished();
-		const result = await tools.print("/multicodex import");
-		expect(result).toMatchObject({ code: 0, stderr: "" });
-		expect(result.stdout).toMatch(/^[\x20-\x7e\n]+$/);
-		expect(result.stdout.split("\n").filter((line) => /codex-auth/i.test(line))).toHaveLength(3);
-		expect(storedLabels(tools)).toEqual(expect.arrayContaining(["a", "b"]));
 	});
 
 	wide("the names of imported accounts tell no e-mail where e-mails are masked", async () => {
