@@ -8,10 +8,9 @@ import {
 	factsOf,
 	gateOf,
 	type MeasureContext,
-	type Measured,
 } from "./candidate.ts";
-import { divide, type Looked, type SelectionRequest, type Snapshot } from "./plan.ts";
-import { type Ordering, orderingOf } from "./policies.ts";
+import { divide, isRoomWorthWaiting, type Looked, type SelectionRequest, type Snapshot } from "./plan.ts";
+import { ranksUnder } from "./policies.ts";
 
 /** Returns `plan(request, snapshot).next`, quickly, for many moments of one pool. */
 export interface NextInPlan {
@@ -22,6 +21,8 @@ export interface NextInPlan {
 interface Remembered extends Looked {
 	/** The candidate's own measures; undefined if a gate excludes it. */
 	readonly facts: Facts | undefined;
+	/** What it is ordered by; undefined if a gate excludes it. */
+	readonly ranks: readonly number[] | undefined;
 	readonly from: number;
 	readonly until: number;
 }
@@ -33,39 +34,38 @@ interface Remembered extends Looked {
  */
 export function createNextInPlan(): NextInPlan {
 	const seen: Remembered[] = [];
-	let known: { readonly ordering: Ordering; readonly isAnyDoubted: boolean } | undefined;
+	let ranksOf: ReturnType<typeof ranksUnder> | undefined;
 	let lastChosen: Snapshot["lastChosen"];
 
 	return {
 		nextOf: (request, snapshot) => {
 			const { candidates, now, liveSessions } = snapshot;
-			const { affinity } = request;
+			const { affinity, tried, retries } = request;
 			const isTurnKept = lastChosen === snapshot.lastChosen;
 			({ lastChosen } = snapshot);
+			ranksOf ??= ranksUnder(snapshot.policy);
 			let lookAgain: ReturnType<typeof looker> | undefined;
-			let isAnyDoubted = false;
-			let isDivided = request.tried !== undefined || request.retries !== undefined;
+			let isAnyCrowded = false;
+			let isAnyOnCredits = false;
 			for (let position = 0; position < candidates.length; position += 1) {
 				const candidate = candidates[position];
 				if (!candidate) continue;
 				let looked = seen[position];
 				const isKnown = looked?.candidate === candidate && now >= looked.from && now < looked.until;
 				if (!looked || !isKnown || !(isTurnKept && isMeasuredFor(looked, affinity, liveSessions))) {
-					lookAgain ??= looker(request, snapshot);
+					lookAgain ??= looker(request, snapshot, ranksOf);
 					looked = lookAgain(candidate, position, isKnown ? looked : undefined);
 					seen[position] = looked;
 				}
-				if (candidate.isDoubted) isAnyDoubted = true;
-				if (looked.crowd || looked.gate?.kind === "credits") isDivided = true;
+				if (looked.crowd) isAnyCrowded = true;
+				if (looked.gate?.kind === "credits") isAnyOnCredits = true;
 			}
-			if (known?.isAnyDoubted !== isAnyDoubted) {
-				known = { ordering: orderingOf(snapshot.policy, candidates), isAnyDoubted };
-			}
-			if (!isDivided) return firstOf(seen, known.ordering)?.candidate.account;
+			// Otherwise every account is offered that no gate excludes.
+			const isDivided = isAnyOnCredits || tried !== undefined || retries !== undefined;
+			if (!isDivided && !(isAnyCrowded && isRoomWorthWaiting(seen, request, now))) return firstOf(seen)?.account;
 			const { order, lastResort } = divide(request, snapshot, seen);
 			const some = order.length > 0 ? order : lastResort;
-			const measured = some.every((each) => each.measured) ? some : measuredOf(some, request, snapshot);
-			return firstOf(measured, known.ordering)?.candidate.account;
+			return firstOf(some.every(({ ranks }) => ranks) ? some : rankedOf(some, request, snapshot, ranksOf))?.account;
 		},
 	};
 }
@@ -82,7 +82,7 @@ function isMeasuredFor(
 }
 
 /** Returns a function that measures one candidate for `request`. `former` is what still holds of an earlier look. */
-function looker(request: SelectionRequest, snapshot: Snapshot) {
+function looker(request: SelectionRequest, snapshot: Snapshot, ranksOf: ReturnType<typeof ranksUnder>) {
 	const { now, candidates } = snapshot;
 	const context = contextOf(request, snapshot);
 	const measure = createMeasure(candidates, context);
@@ -92,18 +92,23 @@ function looker(request: SelectionRequest, snapshot: Snapshot) {
 		const measured = facts && measure(candidate, position, facts);
 		const { from, until } = former ?? holdsAround(candidate, now);
 		const { account } = candidate;
-		return { candidate, account, position, gate, crowd: measured && crowdOn(measured), measured, facts, from, until };
+		const crowd = measured && crowdOn(measured);
+		const ranks = measured && ranksOf(measured);
+		return { candidate, account, position, gate, crowd, measured, facts, ranks, from, until };
 	};
 }
 
-/** Also measures candidates that a gate excludes: one of them may serve on bought credits. */
-function measuredOf(
+/** Also ranks candidates that a gate excludes: one of them may serve on bought credits. */
+function rankedOf(
 	some: readonly Looked[],
 	request: SelectionRequest,
 	snapshot: Snapshot,
-): Pick<Looked, "measured">[] {
+	ranksOf: ReturnType<typeof ranksUnder>,
+): Pick<Remembered, "account" | "ranks">[] {
 	const measure = createMeasure(snapshot.candidates, contextOf(request, snapshot));
-	return some.map(({ measured, candidate, position }) => ({ measured: measured ?? measure(candidate, position) }));
+	return some.map(({ account, measured, candidate, position }) => {
+		return { account, ranks: ranksOf(measured ?? measure(candidate, position)) };
+	});
 }
 
 /** Returns the context of the measures. Its parts are named one by one: a spread takes as long as a whole choice. */
@@ -112,13 +117,21 @@ function contextOf({ affinity }: SelectionRequest, snapshot: Snapshot): MeasureC
 	return { now, pinned, affinity, liveSessions, reserve, lastChosen };
 }
 
-/** Returns the measured candidate that comes before all others. */
-function firstOf(some: readonly Pick<Looked, "measured">[], { compare }: Ordering): Measured | undefined {
-	let first: Measured | undefined;
-	for (const { measured } of some) {
-		if (measured && (!first || compare(measured, first) < 0)) first = measured;
+/** Returns the one that comes before all others, of those that are ranked. */
+function firstOf<T extends Pick<Remembered, "ranks">>(some: readonly T[]): T | undefined {
+	let first: T | undefined;
+	for (const each of some) {
+		if (each.ranks && (!first?.ranks || isBefore(each.ranks, first.ranks))) first = each;
 	}
 	return first;
+}
+
+function isBefore(ranks: readonly number[], others: readonly number[]): boolean {
+	for (let term = 0; term < ranks.length; term += 1) {
+		const difference = (ranks[term] ?? 0) - (others[term] ?? 0);
+		if (difference !== 0) return difference < 0;
+	}
+	return false;
 }
 
 /** Returns the times around `now` between which nothing about a candidate changes by itself. */

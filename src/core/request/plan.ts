@@ -247,7 +247,7 @@ function look(
  * quota, and another one has room or is back within the time that the session would wait. A session without an account
  * of its own has no prompt cache to lose.
  */
-function isRoomWorthWaiting(
+export function isRoomWorthWaiting(
 	seen: readonly Looked[],
 	{ served, modelId, patienceMs = 0 }: SelectionRequest,
 	now: number,

@@ -180,6 +180,15 @@ export function orderingOf(policy: PolicyName, all: readonly Candidate[]): Order
 	};
 }
 
+/**
+ * Returns a function that gives what an account is ordered by under a policy, most significant first. Of two accounts
+ * the one with the smaller number comes first, as in {@link orderingOf}: a doubt that no account has decides nothing.
+ */
+export function ranksUnder(policy: PolicyName): (measured: Measured) => readonly number[] {
+	const terms = [...ALWAYS, ...POLICIES[policy], list];
+	return (measured) => terms.map(({ key }) => key(measured));
+}
+
 function sessions(count: number): string {
 	return `${count} live ${count === 1 ? "session" : "sessions"}`;
 }

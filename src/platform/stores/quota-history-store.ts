@@ -1,4 +1,5 @@
 import { statSync } from "node:fs";
+import { setImmediate } from "node:timers/promises";
 import * as z from "zod/mini";
 import { boundedHistory, type HistorySample, seriesOf } from "../../core/forecast/quota-history.ts";
 import type { HistoryFile } from "../../core/forecast/quota-recorder.ts";
@@ -20,6 +21,8 @@ const ROOM_BYTES = 128 * 1024;
 /** The file is shrunk, when read, if it holds more samples than this for each one worth keeping. */
 const MOST_TO_ONE = 3;
 const FEW_SAMPLES = 1000;
+/** So many samples are read at once. */
+const SAMPLES_AT_ONCE = 5000;
 const LOCK_WAIT_MS = 1000;
 const MINUTE_MS = 60_000;
 /** This part of the oldest samples is dropped, repeatedly, until the rest fits. */
@@ -48,7 +51,7 @@ export function openQuotaHistory(path: string, now: () => number): HistoryFile {
 		try {
 			return await withLock(target, { waitMs: LOCK_WAIT_MS }, async () => {
 				const { size } = statSync(target);
-				const next = fitting(boundedHistory(samplesIn(await readText(target).catch(nothingOfTooMuch)), now()));
+				const next = fitting(boundedHistory(await samplesIn(await readText(target).catch(nothingOfTooMuch)), now()));
 				// What another process appends after our read must not be lost.
 				const isStillOurs = () => statSync(target).size === size;
 				const written = await writeAtomically(target, next, 0o600, isStillOurs);
@@ -78,7 +81,7 @@ export function openQuotaHistory(path: string, now: () => number): HistoryFile {
 		read: async () => {
 			const target = await realTarget(path);
 			const text = await readText(target).catch(() => "");
-			const samples = samplesIn(text);
+			const samples = await samplesIn(text);
 			const worth = boundedHistory(samples, now());
 			if (samples.length > MOST_TO_ONE * worth.length + FEW_SAMPLES) await compact(target).catch(() => false);
 			return worth;
@@ -86,31 +89,45 @@ export function openQuotaHistory(path: string, now: () => number): HistoryFile {
 	};
 }
 
-function samplesIn(text: string): HistorySample[] {
-	return text.split("\n").flatMap((row): HistorySample[] => {
-		const line = row === "" ? undefined : parseJson(lineSchema, row);
-		if (!line) return [];
-		let minute = 0;
-		return line.samples.flatMap((row): HistorySample | HistorySample[] => {
-			const [step, used, resetIn, former]: readonly unknown[] = Array.isArray(row) ? row : [];
-			if (typeof step !== "number" || typeof used !== "number") return [];
-			minute += step;
-			const at = minute * MINUTE_MS;
-			const resetsAt = typeof resetIn === "number" ? at + resetIn * MINUTE_MS : undefined;
-			// A number that no account can have had would make every forecast untrue.
-			const window = boundedWindow({ windowMinutes: line.window, usedPercent: used, resetsAt }, at);
-			if (!window || !Number.isSafeInteger(at)) return [];
-			const formerPercent = typeof former === "number" ? boundedPercent(former) : undefined;
-			return {
-				accountId: line.account,
-				windowMinutes: line.window,
-				at,
-				usedPercent: used,
-				...(window.resetsAt !== undefined && { resetsAt: window.resetsAt }),
-				...(formerPercent !== undefined && { formerPercent }),
-			};
+/** Reads the samples in parts: pi goes on between them. */
+async function samplesIn(text: string): Promise<HistorySample[]> {
+	const samples: HistorySample[] = [];
+	let pausedAt = 0;
+	for (const row of text.split("\n")) {
+		for (const sample of samplesOfLine(row)) samples.push(sample);
+		if (samples.length - pausedAt < SAMPLES_AT_ONCE) continue;
+		await setImmediate();
+		pausedAt = samples.length;
+	}
+	return samples;
+}
+
+function samplesOfLine(row: string): HistorySample[] {
+	const line = row === "" ? undefined : parseJson(lineSchema, row);
+	const samples: HistorySample[] = [];
+	if (!line) return samples;
+	const { account: accountId, window: windowMinutes } = line;
+	let minute = 0;
+	for (const given of line.samples) {
+		const [step, usedPercent, resetIn, former]: readonly unknown[] = Array.isArray(given) ? given : [];
+		if (typeof step !== "number" || typeof usedPercent !== "number") continue;
+		minute += step;
+		const at = minute * MINUTE_MS;
+		const resetsAt = typeof resetIn === "number" ? at + resetIn * MINUTE_MS : undefined;
+		// A number that no account can have had would make every forecast untrue.
+		const window = boundedWindow({ windowMinutes, usedPercent, resetsAt }, at);
+		if (!window || !Number.isSafeInteger(at)) continue;
+		const formerPercent = typeof former === "number" ? boundedPercent(former) : undefined;
+		samples.push({
+			accountId,
+			windowMinutes,
+			at,
+			usedPercent,
+			...(window.resetsAt !== undefined && { resetsAt: window.resetsAt }),
+			...(formerPercent !== undefined && { formerPercent }),
 		});
-	});
+	}
+	return samples;
 }
 
 /** Returns an empty history for a file that is too large to be one of ours. */

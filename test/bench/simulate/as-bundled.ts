@@ -17,7 +17,7 @@ export async function asBundled(name: string): Promise<unknown> {
 			logLevel: "silent",
 		});
 		const file = join(folder, "bundled.mjs");
-		await build.write({ file, format: "esm" });
+		await build.write({ file, format: "esm", codeSplitting: false });
 		await build.close();
 		return await import(pathToFileURL(file).href);
 	} finally {

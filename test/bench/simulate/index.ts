@@ -100,7 +100,7 @@ async function playForecasts(): Promise<void> {
 		say(forecastTable(each, judged, seeds));
 	}
 	const { forecastTime } = (await asBundled("forecast-time.ts")) as typeof ForecastTime;
-	say(forecastTime());
+	say(await forecastTime());
 }
 
 if (forecast) await playForecasts();
