@@ -179,12 +179,12 @@ wide(
 		const told = tellFigures(bench, ["b"]);
 		const pis = Array.from({ length: 8 }, () => bench.rpc());
 		const doomed = pis.slice(0, 4);
+		for (const turn of [1, 2, 3]) {
+			await Promise.all(pis.map((rpc) => rpc.prompt(`${PROMPT} ${turn}`)));
+			await until("what was answered is in the file", () => totalOf(bench) === 8 * turn);
+		}
 		await Promise.all(
 			pis.map(async (rpc) => {
-				for (let turn = 0; turn < 3; turn += 1) {
-					await rpc.prompt(`${PROMPT} ${turn}`);
-					await pause(BEHIND_MS);
-				}
 				await rpc.prompt(PROMPT);
 				if (doomed.includes(rpc)) await kill(rpc);
 			}),

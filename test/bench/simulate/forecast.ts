@@ -326,7 +326,7 @@ export function forecastTable({ name, title }: Family, judged: readonly Judged[]
 		return [
 			rule.padEnd(28),
 			figure(medianError).padStart(10),
-			likelyError.map(figure).join(" to ").padStart(20),
+			likelyError.map(figure).join(" to ").padStart(26),
 			(Number.isNaN(behindForecast) ? "" : behindForecast.toFixed(0)).padStart(10),
 			(coverage === undefined ? "" : `${coverage.toFixed(0)} ± ${coverageError.toFixed(0)}`).padStart(10),
 			(alarms === 0 ? "-" : falseAlarms.toFixed(0)).padStart(8),
@@ -347,7 +347,7 @@ export function forecastTable({ name, title }: Family, judged: readonly Judged[]
 	return [
 		`${name} ${title}: ${seeds} seeds, ${dry} of which run dry, ${judged.length} hours, ` +
 			`${soonDry} of them within two days of a dry pool, ${intervals} with a forecast`,
-		`${"".padEnd(28)}   error %  of other seeds (2/3)  worse, % coverage % false % of alarms`,
+		`${"".padEnd(28)}   error %     of other seeds (2/3)   worse, % coverage % false % of alarms`,
 		...rows,
 		goals.join(" · "),
 	].join("\n");
