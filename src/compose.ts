@@ -407,6 +407,7 @@ export function compose(pi: ExtensionAPI): Promise<void> | undefined {
 			screen,
 			isFromSource: new URL(import.meta.url).pathname.endsWith(".ts"),
 			paths,
+			poolFile,
 			settings: { ...settings, set: setAndTell, change: changeAndTell, changeChain: changeChainAndTell },
 			hasPiLogin: () => ["oauth", "foreign"].includes(piAuth.peek().kind),
 			savedModel,

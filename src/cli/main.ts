@@ -37,21 +37,21 @@ async function run(asked: ReturnType<typeof readArguments>): Promise<number> {
 	}
 	const paths = pathsIn(agentDirectory());
 	await untilWhole(paths);
-	const open = await opener(paths);
-	if (asked.kind === "status") return status(asked, paths, open);
-	const { explain } = await import("./explain.ts");
+	const findOpener = () => opener(paths);
+	if (asked.kind === "status") return status(asked, paths, findOpener);
+	const [open, { explain }] = [await findOpener(), await import("./explain.ts")];
 	const { text, problems, code } = await explain(asked, open(), paths, columnsNow());
 	writeAll(text);
 	problems.forEach(tell);
 	return code;
 }
 
-async function status(asked: StatusAsked, paths: Paths, open: () => StoredPool): Promise<number> {
+async function status(asked: StatusAsked, paths: Paths, findOpener: () => Promise<() => StoredPool>): Promise<number> {
 	if (asked.isWatching) {
 		const { watchUntilEnd } = await import("./watch-terminal.ts");
-		return watchUntilEnd(asked, paths, open, tell);
+		return watchUntilEnd(asked, paths, findOpener, tell);
 	}
-	const stored = open();
+	const stored = (await findOpener())();
 	const { text, problems, code } = statusOf(stored, asked, columnsNow());
 	writeAll(text);
 	[...problems, ...stored.complaints()].forEach(tell);

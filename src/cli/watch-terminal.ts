@@ -18,15 +18,26 @@ const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 export async function watchUntilEnd(
 	asked: StatusAsked,
 	{ files }: Paths,
-	open: () => StoredPool,
+	findOpener: () => Promise<() => StoredPool>,
 	tellProblem: (text: string) => void,
 ): Promise<number> {
 	const { stdin, stdout } = process;
 	const isScreen = asked.form === "text" && stdout.isTTY && process.env.TERM !== "dumb";
 	const hasKeys = isScreen && stdin.isTTY;
+	let open = await findOpener();
 	let stored = open();
+	let shared = stored.settings.read().pool;
+	/** Opens another reader after a shared pool was joined or left. */
+	const openAnew = async () => {
+		open = await findOpener();
+		stored = open();
+		watch.redraw();
+	};
 	/** Problems may have been fixed since. */
 	const look = (columns: number) => {
+		const sharedNow = stored.settings.read().pool;
+		if (sharedNow !== shared) openAnew().catch(fail);
+		shared = sharedNow;
 		const { accounts, others } = stored.problems();
 		if (accounts.length + others.length > 0) stored = open();
 		return statusOf(stored, asked, columns);

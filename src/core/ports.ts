@@ -11,7 +11,7 @@ import type { AccountId, SessionId, WorkspaceId } from "./ids.ts";
 import type { StatusMarks } from "./pool/merge-status.ts";
 import type { ListedResetCredits, RedemptionNote, ResetCredit } from "./reset-credits/reset-credits.ts";
 import type { Settings, StoredValue } from "./settings.ts";
-import type { JoinCodes, SharedPoolStatus } from "./shared-pool.ts";
+import type { JoinCodes, Left, SharedPoolStatus } from "./shared-pool.ts";
 import type { UsageSnapshot } from "./usage.ts";
 
 /** Wall-clock time, epoch ms. */
@@ -472,7 +472,8 @@ export interface NewSharedPool {
 
 /**
  * The pool that several machines share. Every call that uses the database is bounded, and rejects with a `PoolProblem`
- * whose message is for a person; nothing has changed then. A pool event follows each change.
+ * whose message is for a person: nothing has changed then, or the message says what has. A `signal` ends every wait at
+ * once. A pool event follows each change.
  */
 export interface SharedPools {
 	/** Returns the pool of this machine; undefined if it has joined none. Reads memory only. */
@@ -490,9 +491,15 @@ export interface SharedPools {
 	add(accounts: readonly AccountId[], signal: AbortSignal | undefined): Promise<void>;
 	/**
 	 * Leaves the pool. `take` names shared accounts that leave with this machine and belong to it alone from then on;
-	 * only a keeper may take any.
+	 * only a keeper may take any. `isForced` leaves although sign-ins of this machine are not in the database yet. Those
+	 * that were renewed here then stay here. Those that were being moved need a new sign-in, so that no two machines send
+	 * their tokens.
 	 */
-	leave(take: readonly AccountId[], signal: AbortSignal | undefined): Promise<void>;
+	leave(
+		take: readonly AccountId[],
+		how: { readonly isForced: boolean },
+		signal: AbortSignal | undefined,
+	): Promise<Left>;
 	/** Returns the valid codes; undefined for a runner, who cannot make a keeper's code. */
 	codes(): JoinCodes | undefined;
 	/**

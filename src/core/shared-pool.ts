@@ -120,6 +120,20 @@ export function sharedUseOf(id: AccountId, status: SharedPoolStatus): SharedUse 
 	return { pool: name, users: usersOf(id, status), renewal: role === "runner" ? "keepers" : own };
 }
 
+/** Shared accounts whose sign-ins are not in the database yet, by label. */
+export interface Unstored {
+	/** Renewed here. The database still has the spent tokens. */
+	readonly renewed: readonly string[];
+	/** Being moved into the pool or out of it. Both sides may have them. */
+	readonly moving: readonly string[];
+}
+
+/** The result of trying to leave a pool. */
+export type Left =
+	| { readonly kind: "left" }
+	/** Nothing has changed. `why` says why the database cannot be used; undefined if it was reached. */
+	| { readonly kind: "waiting"; readonly unstored: Unstored; readonly why: string | undefined };
+
 /** The two codes that other machines join with. Secret: shown as a result, and nowhere else. */
 export interface JoinCodes {
 	readonly keeper: string;

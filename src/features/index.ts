@@ -92,6 +92,8 @@ export interface CommandPorts {
 	readonly sharedPools: SharedPools;
 	/** What is stored, with its path. */
 	readonly paths: Readonly<Record<string, string>>;
+	/** Path of the shared pool's file, which exists once a pool was joined. */
+	readonly poolFile: string;
 	/** Deletes the backups of removed and migrated accounts. Resolves to how many there were. */
 	readonly removeBackups: () => Promise<number>;
 }

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Account } from "../../src/core/account.ts";
+import { PATIENT } from "../../src/platform/shared-pool/types.ts";
 import { closeFolder, until } from "../support/fakes.ts";
 import { anIssuer, aPoolProcess, type FakeIssuer, type PoolProcess } from "../support/pool-home.ts";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
@@ -320,7 +321,7 @@ describe("the code of a keeper", () => {
 			const tries = [
 				process.pools.create({ url: nowhere, name: "new", machine: "one", accounts: [] }, undefined),
 				process.pools.join(others.keeper, undefined, undefined),
-				process.pools.leave([], undefined),
+				process.pools.leave([], { isForced: false }, undefined),
 			];
 			for (const each of tries) await expect(each).rejects.toThrow("PI_MULTICODEX_POOL");
 			expect(codeOf(process)).toBe(codes.keeper);
@@ -390,9 +391,50 @@ describe("leaving a pool", () => {
 		const again = start({ scratch: one.scratch });
 		await again.sharing.settling();
 		expect(again.sharing.current()).toBeUndefined();
-		await again.pools.leave([], undefined);
+		await again.pools.leave([], { isForced: false }, undefined);
 		expect(again.scratch.text("settings.json")).not.toContain("team");
-		await expect(again.pools.leave([], undefined)).rejects.toThrow("has joined no shared pool");
+		await expect(again.pools.leave([], { isForced: false }, undefined)).rejects.toThrow("has joined no shared pool");
+	});
+
+	it("names what a database that is gone has not got, and keeps it where the person leaves all the same", async () => {
+		const { one, ids } = await shared("a");
+		const [id = ""] = ids;
+		const moving = await one.signIn("b");
+		issuer.onExchanged = () => server.crash();
+		const token = await tokenOf(one, id, find(one, id)?.credential.access);
+		issuer.onExchanged = async () => undefined;
+		await expect(one.pools.add([moving], undefined)).rejects.toThrow(/database/);
+
+		const waiting = await one.pools.leave([], { isForced: false }, undefined);
+		expect(waiting).toMatchObject({ kind: "waiting", unstored: { renewed: ["a"], moving: ["b"] } });
+		expect(waiting).toHaveProperty("why", expect.stringContaining("database"));
+		expect(one.pools.status()?.name).toBe("team");
+		expect(await one.pools.leave([], { isForced: true }, undefined)).toEqual({ kind: "left" });
+
+		expect(find(one, id)).toMatchObject({ credential: { access: token, refresh: issuer.refreshOf("a") } });
+		expect(find(one, id)?.shared).toBeUndefined();
+		expect(find(one, moving)).toMatchObject({ needsLogin: { reason: "left its pool while it was moved" } });
+		expect(one.scratch.names("codex-pool-")).toEqual([]);
+		await server.restart();
+		expect(await tokenOf(one, id, token)).toMatch(/^[^:]+$/);
+		expectOnce();
+	});
+
+	it("forgets the name of the machine on the others, also that of processes which go on", async () => {
+		const { one, codes } = await shared("a");
+		const two = await joined(codes.keeper, "two");
+		const other = start({ scratch: one.scratch });
+		await other.sharing.settling();
+		for (const each of [one, other]) await each.pools.look(undefined);
+		const seen = async () => (await two.pools.look(undefined))?.others.map(({ name }) => name) ?? [];
+		await expect.poll(seen, { timeout: 20_000 }).toEqual(["one"]);
+
+		await one.pools.leave([], { isForced: false }, undefined);
+		expect(await seen()).toEqual([]);
+		await one.pools.join(codes.keeper, "uno", undefined);
+		await other.pools.look(undefined);
+		await expect.poll(seen, { timeout: 20_000 }).toEqual(["uno"]);
+		expect(other.pools.status()).toMatchObject({ machine: "uno", others: [{ name: "two" }] });
 	});
 
 	it("takes an account along whose sign-in is over", async () => {
@@ -400,7 +442,7 @@ describe("leaving a pool", () => {
 		const [id = ""] = ids;
 		issuer.refresh = async () => ({ kind: "refused", code: "refresh_token_reused", closed: false });
 		expect(await tokenOf(one, id, find(one, id)?.credential.access)).toContain("signed-out");
-		await one.pools.leave([id], undefined);
+		await one.pools.leave([id], { isForced: false }, undefined);
 		expect(find(one, id)).toMatchObject({ needsLogin: { reason: "refresh_token_reused" } });
 		expect(find(one, id)?.shared).toBeUndefined();
 	});
@@ -415,7 +457,7 @@ describe("leaving a pool", () => {
 		await two.pools.look(undefined);
 		expect(await tokenOf(two, id, find(two, id)?.credential.access)).toMatch(/^[^:]+$/);
 		await two.credentials.idle();
-		await one.pools.leave([], undefined);
+		await one.pools.leave([], { isForced: false }, undefined);
 		expect(await one.membership.lastRemoved()).toBeUndefined();
 		expect(one.scratch.names("codex-accounts.json.bak")).toEqual([]);
 		expectOnce();
@@ -428,7 +470,7 @@ describe("leaving a pool", () => {
 		const [id = ""] = ids;
 		const old = find(one, id)?.credential.access;
 
-		await one.pools.leave([id], undefined);
+		await one.pools.leave([id], { isForced: false }, undefined);
 		expect(one.labels().sort()).toEqual(["a", "c"]);
 		expect(find(one, id)?.shared).toBeUndefined();
 		expect(find(one, own)?.label).toBe("c");
@@ -450,7 +492,7 @@ describe("leaving a pool", () => {
 	it("gives back the claim on what it took, so that it can be shared again unrenewed", async () => {
 		const { one, ids, codes } = await shared("a");
 		const [id = ""] = ids;
-		await one.pools.leave([id], undefined);
+		await one.pools.leave([id], { isForced: false }, undefined);
 		await one.pools.join(codes.keeper, undefined, undefined);
 		await one.pools.add([id], undefined);
 		const old = find(one, id)?.credential.access;
@@ -466,7 +508,7 @@ describe("leaving a pool", () => {
 		const end = () => Promise.reject(new Error("killed"));
 		Object.assign(one.local, way === "in" ? { drop: end } : { flush: end });
 		const { moves, mirror } = one.open().inside;
-		await expect(way === "in" ? moves.moveIn(added) : moves.takeOut(added)).rejects.toThrow("killed");
+		await expect(way === "in" ? moves.moveIn(added, PATIENT) : moves.takeOut(added, PATIENT)).rejects.toThrow("killed");
 		expect(one.local.list().map((each) => each.id)).toContain(added);
 		expect([...mirror.rows().keys()]).toContain(added);
 

@@ -1,6 +1,6 @@
 import type { Account } from "../../src/core/account.ts";
 import type { SharedPools } from "../../src/core/ports.ts";
-import { type JoinCodes, PoolProblem, type SharedPoolStatus } from "../../src/core/shared-pool.ts";
+import { type JoinCodes, PoolProblem, type SharedPoolStatus, type Unstored } from "../../src/core/shared-pool.ts";
 import { NOW } from "./fakes.ts";
 
 /** Codes as a person sees them; the last of them are those of a pool with new keys. */
@@ -36,6 +36,8 @@ export interface FakeSharedPools extends SharedPools {
 	readonly asked: (readonly [string, unknown])[];
 	/** Keeps whatever asks the database. */
 	problem: PoolProblem | undefined;
+	/** What keeps it from being left. */
+	unstored: Unstored | undefined;
 }
 
 /** What changes the accounts of a test. */
@@ -56,6 +58,7 @@ export function createFakeSharedPools(rows: Rows): FakeSharedPools {
 		joined: undefined,
 		asked: [],
 		problem: undefined,
+		unstored: undefined,
 		status: () => fake.joined,
 		look: async () => {
 			fake.asked.push(["look", undefined]);
@@ -80,12 +83,14 @@ export function createFakeSharedPools(rows: Rows): FakeSharedPools {
 			ask("add", accounts);
 			share(accounts, true);
 		},
-		leave: async (take) => {
+		leave: async (take, { isForced }) => {
 			if (!fake.joined) throw new PoolProblem("no-pool", "This machine has joined no shared pool.");
-			ask("leave", take);
+			ask("leave", isForced ? { take, isForced } : take);
+			if (fake.unstored && !isForced) return { kind: "waiting", unstored: fake.unstored, why: undefined };
 			share(take, false);
 			rows.replace(rows.list().filter(({ shared }) => !shared));
 			fake.joined = undefined;
+			return { kind: "left" };
 		},
 		codes: () => (fake.joined?.role === "keeper" ? CODES : undefined),
 		rotate: async (url) => {

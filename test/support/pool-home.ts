@@ -18,6 +18,8 @@ import { aPiAuth, aScratch, aTokenOf, HOUR_MS, type Scratch } from "./fakes.ts";
 export interface FakeIssuer extends OAuthClient {
 	/** A sign-in of an account, whose access token is good for `ms`. */
 	signIn(name: string, ms?: number): { readonly access: string; readonly refresh: string; readonly expiresAt: number };
+	/** The refresh token of an account that is good now. */
+	refreshOf(name: string): string | undefined;
 	/** Every refresh token that was sent, in order. */
 	readonly sent: readonly string[];
 	/** Called between the exchange and its answer. */
@@ -41,6 +43,7 @@ export function anIssuer(): FakeIssuer {
 	const issuer: FakeIssuer = {
 		sent,
 		lifeMs: 10 * HOUR_MS,
+		refreshOf: (name) => [...valid].find(([, owner]) => owner === name)?.[0],
 		onExchanged: async () => undefined,
 		signIn: (name, ms = 10 * HOUR_MS) => issue(name, ms),
 		refresh: async (token) => {

@@ -64,6 +64,7 @@ export function rowsInMemory(keys: Keys, clock: FakeClock): RowsInMemory {
 	const database: PoolDatabase = {
 		...aPoolInMemory([], clock.now),
 		...{ migrate: notHere, head: notHere, create: notHere, reseal: notHere, listen: notHere },
+		...{ forgetMachine: notHere, until: () => database },
 		end: async () => undefined,
 		row: (id) => during("row", () => rows.get(id)),
 		lastVersion: async (id) => versions.get(id) ?? 0,

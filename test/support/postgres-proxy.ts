@@ -9,12 +9,26 @@ export interface PostgresProxy {
 	connections(): number;
 	/** Connections that were ever made. */
 	made(): number;
-	/** What went through until now: statements that clients sent, and bytes that they received. */
-	traffic(): { readonly statements: number; readonly received: number };
+	/** What went through until now: statements that clients sent, bytes that they received, and
+	 * connections whose answers are swallowed. */
+	traffic(): { readonly statements: number; readonly received: number; readonly silenced: number };
 	/** Cuts every connection, in whatever it is doing. */
 	cut(): void;
-	/** Cuts the connection at the next statement whose text holds `text`, after it was done and before its answer. */
-	loseAnswerOf(text: string): void;
+	/**
+	 * Cuts the connection at the next statement whose text holds `text`, after it was done and before its answer, and
+	 * calls `act`.
+	 */
+	loseAnswerOf(text: string, act?: () => void): void;
+	/**
+	 * Keeps the next statement whose text holds `text` from the server, and all that follows on its connection, and calls
+	 * `act`: what sent it waits for ever.
+	 */
+	holdBack(text: string, act?: () => void): void;
+	/**
+	 * Swallows the answer to each statement that holds this text, which is done, and all that follows on its connection;
+	 * undefined: those of no more connections. With an empty text a connection gets no answer at all.
+	 */
+	swallowAnswersOf(text: string | undefined): void;
 	/** Swallows notifications, as a pooler in transaction mode would. */
 	dropNotifications(): void;
 	/** Holds everything back for so long, in both directions. */
@@ -23,6 +37,14 @@ export interface PostgresProxy {
 	refuse(yes: boolean): void;
 	close(): Promise<void>;
 }
+
+/** A text that is waited for in a statement, and what follows. */
+interface Watch {
+	readonly text: string;
+	readonly act: () => void;
+}
+
+const nothing = () => undefined;
 
 const NOTIFICATION = "A".charCodeAt(0);
 const COMPLETE = "C".charCodeAt(0);
@@ -34,9 +56,12 @@ export async function startPostgresProxy(serverPort: number): Promise<PostgresPr
 	let isRefusing = false;
 	let dropsNotifications = false;
 	let delayMs = 0;
-	let lost: string | undefined;
+	let lost: Watch | undefined;
+	let held: Watch | undefined;
+	let swallowed: string | undefined;
 	let statements = 0;
 	let received = 0;
+	let silenced = 0;
 
 	const server = createServer((client) => {
 		if (isRefusing) {
@@ -47,23 +72,43 @@ export async function startPostgresProxy(serverPort: number): Promise<PostgresPr
 		const database = tcp({ port: serverPort, host: "127.0.0.1" });
 		const pair = [client, database] as const;
 		pairs.add(pair);
-		let losesAnswer = false;
+		let losing: Watch | undefined;
+		let isHeld = false;
+		let isMute = false;
+		let isLastStatement = false;
+		const silence = () => {
+			isMute = true;
+			silenced += 1;
+		};
 		const split = createSplitter();
 		const later = (act: () => void) => (delayMs > 0 ? setTimeout(act, delayMs) : act());
 		client.on("data", (bytes) => {
 			if (bytes.length === 8 && bytes.readUInt32BE(4) === TLS_REQUEST) split.expectByte();
 			statements += countExecutions(bytes);
-			if (lost !== undefined && bytes.includes(lost)) {
+			if (lost && bytes.includes(lost.text)) {
+				losing = lost;
 				lost = undefined;
-				losesAnswer = true;
 			}
+			if (held && bytes.includes(held.text)) {
+				const { act } = held;
+				held = undefined;
+				isHeld = true;
+				act();
+			}
+			if (isHeld) return;
+			if (swallowed === "" && !isMute) silence();
+			if (swallowed && bytes.includes(swallowed)) isLastStatement = true;
 			later(() => database.write(bytes));
 		});
 		database.on("data", (bytes) => {
+			if (isMute) return;
 			for (const message of split.push(bytes)) {
 				if (dropsNotifications && message[0] === NOTIFICATION) continue;
-				if (losesAnswer && message[0] === COMPLETE) {
+				if (isLastStatement && message[0] === COMPLETE) silence();
+				if (isMute) return;
+				if (losing && message[0] === COMPLETE) {
 					client.destroy();
+					losing.act();
 					return;
 				}
 				received += message.length;
@@ -93,10 +138,16 @@ export async function startPostgresProxy(serverPort: number): Promise<PostgresPr
 		through: (url) => url.replace(`:${serverPort}/`, `:${port}/`),
 		connections: () => pairs.size,
 		made: () => made,
-		traffic: () => ({ statements, received }),
+		traffic: () => ({ statements, received, silenced }),
 		cut,
-		loseAnswerOf: (text) => {
-			lost = text;
+		loseAnswerOf: (text, act = nothing) => {
+			lost = { text, act };
+		},
+		swallowAnswersOf: (text) => {
+			swallowed = text;
+		},
+		holdBack: (text, act = nothing) => {
+			held = { text, act };
 		},
 		dropNotifications: () => {
 			dropsNotifications = true;

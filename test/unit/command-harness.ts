@@ -339,6 +339,7 @@ export function createCommandHarness(
 		}),
 		screen: { isOurs: () => cli.screen.ctx.hasUI, env: { TERM: "xterm-kitty" } },
 		paths: { accounts: "/x/codex-accounts.json", state: "/x/codex-state.json" },
+		poolFile: "/x/codex-pool.json",
 		hasPiLogin: () => piAuth.login.kind !== "none",
 		savedModel: () => cli.savedModel,
 		poolModel,

@@ -48,6 +48,7 @@ import { createPreferencesPanel } from "../../src/features/preferences/panel.ts"
 import { startsOn } from "../../src/features/preferences/preview.ts";
 import * as redeemTexts from "../../src/features/redeem/texts.ts";
 import { createCodeField } from "../../src/features/share/code-field.ts";
+import { createWaitPanel } from "../../src/features/share/patience.ts";
 import * as shareTexts from "../../src/features/share/texts.ts";
 import { poolAsText as poolAsTextOfShare } from "../../src/features/share/view.ts";
 import { createSignInScreen } from "../../src/features/sign-in/screen.ts";
@@ -321,6 +322,7 @@ const PANELS: Readonly<Record<string, (world: World, width: number) => string[] 
 		field.focused = true;
 		return drawn(field, width, [pasteOf(words), KEYS.confirm]);
 	},
+	"wait-panel": (_, width) => drawn(createWaitPanel({ ...HOST, onStop: nothing }), width, [KEYS.confirm]),
 	"footer-line": ({ view, words }, width) => footersOf(view, words, width),
 };
 

@@ -94,7 +94,7 @@ async function joinNow({ code, machine, asJson }: Args, ctx: CommandContext, por
 	if (typeof text !== "string") return text;
 	const joined = unquoted(text.replaceAll(/\s+/g, ""));
 	if (!isCodeWord(joined)) return { failure: isUrlWord(joined) ? texts.urlInPlaceOfCode() : texts.noCode() };
-	const status = await withPatience(ctx, sharedPools.join(joined, machine, ctx.signal));
+	const status = await withPatience(ctx, (signal) => sharedPools.join(joined, machine, signal));
 	pool.emit({ type: "changed" });
 	const accounts = pool.accounts();
 	const shared = accounts.filter((account) => account.shared);

@@ -21,12 +21,15 @@ import { takeValues } from "./words.ts";
 
 const TAKE = "--take";
 const YES = "--yes";
-const USAGE = `leave [${TAKE} <account>]… [${YES}]`;
+const FORCE = "--force";
+const USAGE = `leave [${TAKE} <account>]… [${YES}] [${FORCE}]`;
 
 interface Args {
 	readonly take: readonly Account[];
 	/** True if `--yes` was typed. */
 	readonly isSure: boolean;
+	/** True if `--force` was typed. */
+	readonly isForced: boolean;
 }
 
 interface Ports extends AccountNames {
@@ -44,7 +47,8 @@ export function createLeave(ports: Ports): Subcommand<Args> {
 			if (before.at(-1) === TAKE) return accountChoices(ports, ({ shared }) => shared === true);
 			const take = { value: TAKE, label: TAKE, description: "an account that leaves the pool with this machine" };
 			const yes = { value: YES, label: YES, description: "where there is no person to ask" };
-			return [take, ...(before.includes(YES) ? [] : [yes])];
+			const force = { value: FORCE, label: FORCE, description: "although the database has not got all sign-ins" };
+			return [take, ...[yes, force].filter(({ value }) => !before.includes(value))];
 		},
 		parse: (words) => parseLeave(words, ports.pool),
 		run: (args, ctx) => leaveNow(args, ctx, ports),
@@ -54,7 +58,7 @@ export function createLeave(ports: Ports): Subcommand<Args> {
 function parseLeave(words: readonly string[], pool: Pick<Pool, "accounts">): Args | Failure {
 	const valued = takeValues(words, TAKE, USAGE);
 	if (isFailure(valued)) return valued;
-	const given = parseOptions(valued.rest, [YES, TAKE], USAGE);
+	const given = parseOptions(valued.rest, [YES, FORCE, TAKE], USAGE);
 	if (isFailure(given)) return given;
 	if (given.rest.length > 0) return usageError(USAGE);
 	const each = valued.values.map((word) => resolveAccount([word], pool));
@@ -62,15 +66,17 @@ function parseLeave(words: readonly string[], pool: Pick<Pool, "accounts">): Arg
 	if (failure) return failure;
 	const take = [...new Set(each.flatMap((account) => (isFailure(account) ? [] : [account])))];
 	const own = take.find(({ shared }) => !shared);
-	return own ? { failure: texts.notShared(own) } : { take, isSure: given.options.has(YES) };
+	return own
+		? { failure: texts.notShared(own) }
+		: { take, isSure: given.options.has(YES), isForced: given.options.has(FORCE) };
 }
 
-async function leaveNow({ take, isSure }: Args, ctx: CommandContext, ports: Ports): Promise<Outcome> {
+async function leaveNow({ take, isSure, isForced }: Args, ctx: CommandContext, ports: Ports): Promise<Outcome> {
 	const { sharedPools, pool } = ports;
 	const status = sharedPools.status();
 	if (!status) {
 		// The settings may name a pool whose code is gone.
-		await sharedPools.leave([], ctx.signal);
+		await sharedPools.leave([], { isForced }, ctx.signal);
 		return { text: texts.LEFT_WITHOUT_CODE, json: { left: null, taken: [] } };
 	}
 	if (status.joinedBy === "environment") return { failure: texts.isByEnvironment() };
@@ -85,9 +91,23 @@ async function leaveNow({ take, isSure }: Args, ctx: CommandContext, ports: Port
 		if (answer !== "act") return { text: texts.STAYED, json: { left: null, taken: [] }, isCancelled };
 	}
 	const ids = take.map(({ id }) => id);
-	await withPatience(ctx, sharedPools.leave(ids, ctx.signal));
+	const leave = (isForcedNow: boolean) =>
+		withPatience(ctx, (signal) => sharedPools.leave(ids, { isForced: isForcedNow }, signal));
+	const first = await leave(isForced);
+	if (first.kind === "waiting") {
+		if (!ctx.host.hasUI) return { failure: texts.leaveNeedsForce(first) };
+		const answer = await askToAct(ctx, texts.forceQuestion(status, first));
+		const isCancelled = answer === "cancelled";
+		if (answer !== "act") return { text: texts.STAYED, json: { left: null, taken: [] }, isCancelled };
+		await leave(true);
+	}
 	pool.emit({ type: "changed" });
-	return { text: texts.left(status, leaving), json: { left: status.name, taken: take.map(accountRef) } };
+	// Accounts that were renewed only here have stayed.
+	const kept = pool.accounts().filter(({ id, shared }) => !shared && leaving.going.some((each) => each.id === id));
+	return {
+		text: texts.left(status, { ...leaving, own: [...leaving.own, ...kept] }),
+		json: { left: status.name, taken: take.map(accountRef) },
+	};
 }
 
 function leavingWith(taken: readonly Account[], accounts: readonly Account[]): texts.Leaving {

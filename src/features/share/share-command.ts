@@ -155,7 +155,7 @@ function carryOut(args: Args, ctx: CommandContext, ports: Ports): Promise<Outcom
 
 async function show(asJson: boolean, ctx: CommandContext, ports: Ports): Promise<Outcome> {
 	const { sharedPools, pool, clock } = ports;
-	const status = sharedPools.status() && (await withPatience(ctx, sharedPools.look(ctx.signal)));
+	const status = sharedPools.status() && (await withPatience(ctx, sharedPools.look));
 	const accounts = pool.accounts();
 	const json = poolAsJson(status, accounts);
 	if (!status) return { text: texts.noPool(), json, asJson };
@@ -188,7 +188,7 @@ async function rotate(
 		const isCancelled = answer === "cancelled";
 		if (answer !== "act") return { text: texts.KEYS_KEPT, json: poolAsJson(status, pool.accounts()), isCancelled };
 	}
-	const codes = await withPatience(ctx, sharedPools.rotate(place?.url, ctx.signal));
+	const codes = await withPatience(ctx, (signal) => sharedPools.rotate(place?.url, signal));
 	const now = sharedPools.status() ?? status;
 	return { text: texts.rotated(now, codes), json: poolAsJson(now, pool.accounts(), codes), asJson };
 }
@@ -222,7 +222,7 @@ async function create(
 		return { text: texts.NOTHING_SHARED, json: poolAsJson(undefined, []), asJson, isCancelled };
 	}
 	const ids = choice.accounts.map(({ id }) => id);
-	const codes = await withPatience(ctx, sharedPools.create({ url, name, machine, accounts: ids }, ctx.signal));
+	const codes = await withPatience(ctx, (signal) => sharedPools.create({ url, name, machine, accounts: ids }, signal));
 	pool.emit({ type: "changed" });
 	const status = sharedPools.status();
 	const text = texts.made(status, choice.accounts, codes);
@@ -241,7 +241,7 @@ async function add(
 	const choice = await choose(named, "", ctx, ports);
 	if (choice.kind !== "chosen") return { failure: choice.kind === "failed" ? choice.failure : texts.NOTHING_SHARED };
 	const ids = choice.accounts.map(({ id }) => id);
-	await withPatience(ctx, sharedPools.add(ids, ctx.signal));
+	await withPatience(ctx, (signal) => sharedPools.add(ids, signal));
 	pool.emit({ type: "changed" });
 	const json = poolAsJson(sharedPools.status(), pool.accounts());
 	return { text: texts.added(status, choice.accounts), json, asJson };

@@ -1,5 +1,5 @@
 import { type Account, printable } from "../../core/account.ts";
-import type { JoinCodes, SharedPoolStatus } from "../../core/shared-pool.ts";
+import type { JoinCodes, Left, SharedPoolStatus } from "../../core/shared-pool.ts";
 import { badLabel } from "../../ui-kit/account-texts.ts";
 import type { Checklist } from "../../ui-kit/checklist.ts";
 import { asWord, formatCount, plural } from "../../ui-kit/format.ts";
@@ -264,6 +264,38 @@ export function leaveQuestion({ name, role, others }: SharedPoolStatus, { own, g
 /** Returns the text if no question can be asked. */
 export function leaveNeedsYes({ name }: SharedPoolStatus): string {
 	return `To leave the shared pool ${printable(name)}: /multicodex leave --yes. Keep a join code to come back with.`;
+}
+
+/** Returns why the pool was not left: sign-ins of this machine are not in the database yet. */
+export function leaveNeedsForce(waiting: Waiting): string {
+	return `${unstoredText(waiting)} The pool was not left. If the database does not come back: /multicodex leave --yes --force.`;
+}
+
+/** Returns the second question of `leave`, for a machine whose sign-ins are not in the database yet. */
+export function forceQuestion({ name }: SharedPoolStatus, waiting: Waiting): ActQuestion {
+	return {
+		heading: `Leave the shared pool ${printable(name)} all the same?`,
+		text: unstoredText(waiting),
+		act: "Leave all the same",
+		keep: "Stay",
+	};
+}
+
+type Waiting = Extract<Left, { readonly kind: "waiting" }>;
+
+function unstoredText({ unstored: { renewed, moving }, why }: Waiting): string {
+	const reason = why === undefined ? [] : [why];
+	const kept =
+		renewed.length === 0
+			? []
+			: [
+					`Renewed here and not in the database yet: ${renewed.join(", ")}. Left now, they stay on this machine, and every other machine of the pool needs a new sign-in for them.`,
+				];
+	const lost =
+		moving.length === 0
+			? []
+			: [`Being moved: ${moving.join(", ")}. Left now, they need a new sign-in on this machine: /multicodex login.`];
+	return [...reason, ...kept, ...lost].join(" ");
 }
 
 /** The text if the machine has stayed. */

@@ -35,17 +35,40 @@ export function signInAddressIn(text: string): string | undefined {
 	return isQuery ? joined : undefined;
 }
 
-/** Matches a join code of a shared pool, long enough to be more than its form. */
-const JOIN_CODE = /pi-pool-(?:keeper|runner)-[\w-]{16,}/i;
-/**
- * Matches a command that pi did not find, for instance because of a typo, with the URL of a database and its password.
- */
-const MISTYPED_SHARE = /^\/\S+\s+share\s[\s\S]*postgres(?:ql)?:\/\/[^\s/@]*:\S*@/i;
+/** Matches a join code of a shared pool that is more than its form; a longer one also without its start. */
+const JOIN_CODE = /pi-pool-(?:keeper|runner)-[\w-]{16,}|pool-(?:keeper|runner)-[\w-]{60,}/i;
+/** Matches the URL of a database with its password. */
+const WITH_PASSWORD = /postgres(?:ql)?:\/\/[^\s/@]*:\S*@/i;
+/** Matches a text that is nothing but such a URL. */
+const NOTHING_ELSE = /^['"`<]?postgres(?:ql)?:\/\/\S+$/i;
+/** Matches a command that pi did not find, or that was typed without its slash. */
+const COMMAND = /^(?<slash>\/?)(?<name>\S+)\s+(?<word>\S+)/;
 
 /** Returns which secret of a shared pool a prompt contains; undefined for none. */
 export function poolSecretIn(text: string): "code" | "password" | undefined {
 	if (JOIN_CODE.test(text)) return "code";
-	return MISTYPED_SHARE.test(text) ? "password" : undefined;
+	return WITH_PASSWORD.test(text) && isMeantForUs(text.trim()) ? "password" : undefined;
+}
+
+/** True for what looks like a command of ours. Prompts, and other commands, may mention a database. */
+function isMeantForUs(text: string): boolean {
+	if (NOTHING_ELSE.test(text)) return true;
+	const { slash, name = "", word = "" } = COMMAND.exec(text)?.groups ?? {};
+	return (
+		isAlmost(name, "multicodex", 2) || (slash === "/" && ["share", "join"].some((each) => isAlmost(word, each, 1)))
+	);
+}
+
+/** True if two words differ by at most `most` letters, in any order. */
+function isAlmost(typed: string, meant: string, most: number): boolean {
+	const missing = [...meant];
+	let more = 0;
+	for (const letter of typed.toLowerCase()) {
+		const at = missing.indexOf(letter);
+		if (at < 0) more += 1;
+		else missing.splice(at, 1);
+	}
+	return Math.max(more, missing.length) <= most;
 }
 
 /** True for a sign-in that the person cancelled. */

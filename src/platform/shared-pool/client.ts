@@ -1,3 +1,4 @@
+import { raceAbort } from "../../core/abort.ts";
 import { codeOf } from "../files/errors.ts";
 import { type ClientTimes, type DriverConnection, openConnection, type Sql } from "./driver.ts";
 import type { PoolUrl } from "./pool-url.ts";
@@ -6,8 +7,11 @@ import { PoolProblem } from "./types.ts";
 
 /** One connection to the database. It is opened when needed and closed when idle. */
 export interface Client {
-	/** Runs statements. Rejects only with a `PoolProblem`, after `statementMs` at the latest. */
-	run<T>(act: (sql: Sql) => Promise<T>): Promise<T>;
+	/**
+	 * Runs statements. Rejects only with a `PoolProblem`, after `statementMs` at the latest, or with the reason of
+	 * `signal` as soon as that fires. The statement may have been executed all the same.
+	 */
+	run<T>(act: (sql: Sql) => Promise<T>, signal?: AbortSignal): Promise<T>;
 	/** Closes the connection at once. A later {@link run} rejects. */
 	end(): Promise<void>;
 }
@@ -25,44 +29,59 @@ const LEFT_BEHIND = new Set(["CONNECTION_DESTROYED", "CONNECTION_ENDED"]);
 export function createClient(url: PoolUrl, times: ClientTimes): Client {
 	let connection: DriverConnection | undefined;
 	let isEnded = false;
-	/** Number of statements without an answer. */
-	let running = 0;
+	/** Number of statements without an answer, by connection. */
+	const running = new Map<DriverConnection, number>();
 	let idle: NodeJS.Timeout | undefined;
 
-	/** Closes the present connection. The next statement opens another one. */
-	const rest = () => {
-		const former = connection;
-		connection = undefined;
-		void former?.close();
+	/** Leaves a connection to its last statement, and closes it then. The next statement opens another one. */
+	const leave = (former: DriverConnection) => {
+		if (connection === former) connection = undefined;
+		if (!running.has(former)) void former.close();
 	};
-	const once = async <T>(act: (sql: Sql) => Promise<T>): Promise<T> => {
+	const begun = (on: DriverConnection) => {
+		clearTimeout(idle);
+		running.set(on, (running.get(on) ?? 0) + 1);
+	};
+	const answered = (on: DriverConnection) => {
+		const left = (running.get(on) ?? 1) - 1;
+		if (left > 0) return void running.set(on, left);
+		running.delete(on);
+		if (on !== connection) void on.close();
+		else if (!isEnded) idle = setTimeout(() => leave(on), times.idleMs);
+	};
+	const once = async <T>(act: (sql: Sql) => Promise<T>, signal: AbortSignal | undefined): Promise<T> => {
+		signal?.throwIfAborted();
 		if (!connection || connection.isOver()) connection = openConnection(url, times);
 		const mine = connection;
-		clearTimeout(idle);
-		running += 1;
+		begun(mine);
 		let timer: NodeJS.Timeout | undefined;
 		const late = new Promise<never>((_, reject) => {
 			timer = setTimeout(() => reject(Object.assign(new Error("late"), { code: "ETIMEDOUT" })), times.statementMs);
 		});
 		try {
-			return await Promise.race([mine.sql.then(act), late]);
+			return await raceAbort(Promise.race([mine.sql.then(act), late]), signal);
 		} catch (error) {
+			if (signal?.aborted) {
+				// The next statement would wait behind this one. Others on the connection may continue.
+				leave(mine);
+				throw signal.reason;
+			}
 			if (isAnswer(error)) throw error;
 			await mine.close();
 			throw (LEFT_BEHIND.has(codeOf(error) ?? "") && mine.failure()) || error;
 		} finally {
 			clearTimeout(timer);
-			running -= 1;
-			if (running === 0 && !isEnded) idle = setTimeout(rest, times.idleMs);
+			answered(mine);
 		}
 	};
 	return {
-		run: async (act) => {
+		run: async (act, signal) => {
 			for (let attempt = 1; ; attempt += 1) {
 				if (isEnded) throw toPoolProblem(Object.assign(new Error("ended"), { code: "CONNECTION_ENDED" }), url.place);
 				try {
-					return await once(act);
+					return await once(act, signal);
 				} catch (error) {
+					if (signal?.aborted) throw signal.reason;
 					if (attempt === TRIES || !GIVEN_UP.has(codeOf(error) ?? "")) throw toPoolProblem(error, url.place);
 				}
 			}
@@ -70,7 +89,7 @@ export function createClient(url: PoolUrl, times: ClientTimes): Client {
 		end: async () => {
 			isEnded = true;
 			clearTimeout(idle);
-			await connection?.close();
+			await Promise.all([...new Set([connection, ...running.keys()])].map((each) => each?.close()));
 		},
 	};
 }

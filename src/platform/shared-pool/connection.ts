@@ -1,14 +1,15 @@
+import { raceAbort } from "../../core/abort.ts";
 import type { PoolListener } from "../../core/events.ts";
 import type { Clock } from "../../core/ports.ts";
-import { type PoolDatabase, PoolProblem, type PoolProblemKind } from "./types.ts";
+import { type Asker, type PoolDatabase, PoolProblem, type PoolProblemKind } from "./types.ts";
 
 /** Access to the pool's database, and the problem that prevents it. */
 export interface Connection {
 	/**
 	 * Runs statements. Rejects with a {@link PoolProblem}; at once while the database is unreachable and the next try is
-	 * not due, unless a person `isAsking`.
+	 * not due, unless a person asks. Rejects with the reason of that person's signal as soon as it fires.
 	 */
-	use<T>(work: (database: PoolDatabase) => Promise<T>, isAsking?: boolean): Promise<T>;
+	use<T>(work: (database: PoolDatabase) => Promise<T>, asker?: Asker): Promise<T>;
 	/** Returns why the database cannot be used, and since when, epoch ms; undefined while it can. */
 	away(): { readonly problem: PoolProblem; readonly since: number } | undefined;
 	/** Returns when the database may be tried again, epoch ms. */
@@ -67,13 +68,14 @@ export function createConnection({ open, clock, tell }: Deps): Connection {
 	};
 
 	return {
-		use: async (work, isAsking = false) => {
+		use: async (work, asker) => {
 			// If the clock was set back, do not lengthen the pause.
 			const leftMs = nextTryAt - clock.now();
-			if (away && !isAsking && leftMs > 0 && leftMs <= LONGEST_PAUSE_MS) throw away.problem;
+			if (away && !asker && leftMs > 0 && leftMs <= LONGEST_PAUSE_MS) throw away.problem;
 			const ofThisTime = times;
 			try {
-				const result = await work(await opened());
+				const whole = await raceAbort(opened(), asker?.signal);
+				const result = await work(asker?.signal ? whole.until(asker.signal) : whole);
 				succeeded();
 				return result;
 			} catch (error) {

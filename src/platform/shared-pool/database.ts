@@ -1,5 +1,5 @@
 import { createClaimStatements } from "./claims.ts";
-import { createClient } from "./client.ts";
+import { type Client, createClient } from "./client.ts";
 import type { ClientTimes } from "./driver.ts";
 import { type Listening, listen } from "./listening.ts";
 import { createLookStatements } from "./looks.ts";
@@ -35,21 +35,27 @@ export function createPoolDatabase(
 	const allTimes = { ...TIMES, ...times };
 	const client = createClient(url, allTimes);
 	const listeners = new Set<Listening>();
-	const statements = createStatements(client, code.poolId, url.place, keyIds);
-	return {
-		migrate: () => migrate(client, url.place),
-		head: statements.head,
-		create: (head) =>
-			client.run(async (sql) => {
-				const rows = await sql`
-					insert into pi_multicodex.pool (id, name, keeper_key_id, runner_key_id)
-					values (${head.id}, ${head.name}, ${head.keeperKeyId}, ${head.runnerKeyId})
-					on conflict do nothing returning 1`;
-				return rows.length === 1;
-			}),
-		...createLookStatements(statements, now),
-		...createRowStatements(statements),
-		...createClaimStatements(statements),
+	const createAllStatements = (runner: Pick<Client, "run">): Omit<PoolDatabase, "until" | "listen" | "end"> => {
+		const statements = createStatements(runner, code.poolId, url.place, keyIds);
+		return {
+			migrate: () => migrate(runner, url.place),
+			head: statements.head,
+			create: (head) =>
+				runner.run(async (sql) => {
+					const rows = await sql`
+						insert into pi_multicodex.pool (id, name, keeper_key_id, runner_key_id)
+						values (${head.id}, ${head.name}, ${head.keeperKeyId}, ${head.runnerKeyId})
+						on conflict do nothing returning 1`;
+					return rows.length === 1;
+				}),
+			...createLookStatements(statements, now),
+			...createRowStatements(statements),
+			...createClaimStatements(statements),
+		};
+	};
+	const database: PoolDatabase = {
+		...createAllStatements(client),
+		until: (signal) => ({ ...database, ...createAllStatements({ run: (act) => client.run(act, signal) }) }),
 		listen: async (own, onNews) => {
 			const listening = await listen({ client, url, times: allTimes }, own, onNews);
 			if (!listening) return undefined;
@@ -63,4 +69,5 @@ export function createPoolDatabase(
 			await Promise.all([client, ...listeners].map((each) => each.end()));
 		},
 	};
+	return database;
 }

@@ -1,3 +1,4 @@
+import { raceAbort } from "../../core/abort.ts";
 import type { Clock } from "../../core/ports.ts";
 import type { PoolConnection } from "../../core/shared-pool.ts";
 import { withLockUnlessBusy } from "../files/lock.ts";
@@ -6,12 +7,15 @@ import { steadyAhead } from "./database-clock.ts";
 import { type LastLook, type Mirror, seenBy } from "./mirror.ts";
 import { type Keys, openRow } from "./sealed-account.ts";
 import { doesNotOpen, mirroredOf } from "./shared-rows.ts";
-import type { Known, Look } from "./types.ts";
+import type { Asker, Known, Look } from "./types.ts";
 
 /** Keeps the mirror in step with the database. One process of this machine does so. */
 export interface Follow {
-	/** Reads the database now. Calls that arrive meanwhile share the next read. Rejects with a `PoolProblem`. */
-	look(isAsking?: boolean): Promise<void>;
+	/**
+	 * Reads the database now. Calls that arrive meanwhile share the next read. Rejects with a `PoolProblem`, or with the
+	 * reason of the asker's signal. The read continues as long as another caller waits for it.
+	 */
+	look(asker?: Asker): Promise<void>;
 	/**
 	 * Starts following in the background. `stays`: one process of this machine listens for changes, and reads every
 	 * minute; otherwise this process reads once. May be called again.
@@ -29,6 +33,13 @@ export interface Looker {
 	readonly known: () => Known["statuses"];
 	/** Called after every look, once the accounts are in the mirror. */
 	readonly onLook: (look: Look) => unknown;
+}
+
+/** A look, and the number of callers that wait for it. */
+interface NextLook {
+	readonly done: Promise<void>;
+	waiting: number;
+	readonly abandon: () => void;
 }
 
 interface Deps {
@@ -66,7 +77,7 @@ export function createFollow(deps: Deps): Follow {
 	const ending = new AbortController();
 	const { signal } = ending;
 	let last: Promise<void> = Promise.resolve();
-	let next: Promise<void> | undefined;
+	let next: NextLook | undefined;
 	let hasBegun = false;
 	let isLeading = false;
 	/** Whether notifications arrive; undefined until that was tried. */
@@ -102,22 +113,38 @@ export function createFollow(deps: Deps): Follow {
 		lookedAt = clock.now();
 		if (isNews) onNews();
 	};
-	const lookOnce = async (isAsking: boolean) => {
+	const lookOnce = async (asker: Asker | undefined) => {
 		const versions = new Map([...mirror.rows()].map(([id, { version }]) => [id, version]));
 		const statuses = new Map(lookers.flatMap((looker) => [...looker.known()]));
-		const look = await connection.use((database) => database.look({ rows: versions, statuses }), isAsking);
+		const look = await connection.use((database) => database.look({ rows: versions, statuses }), asker);
 		await take(look);
 		for (const looker of lookers) await looker.onLook(look);
 	};
 	/** One look at a time. Of two that overlap, the older one would know less. */
-	const look: Follow["look"] = (isAsking = false) => {
-		next ??= last.then(() => {
+	const nextLook = (isAsking: boolean): NextLook => {
+		const abandoning = new AbortController();
+		const done = last.then(() => {
 			next = undefined;
-			const running = lookOnce(isAsking);
+			const running = lookOnce(isAsking ? { signal: abandoning.signal } : undefined);
 			last = running.catch(() => undefined);
 			return running;
 		});
-		return next;
+		return { done, waiting: 0, abandon: () => abandoning.abort() };
+	};
+	const look: Follow["look"] = async (asker) => {
+		next ??= nextLook(asker !== undefined);
+		const mine = next;
+		const giveUp = () => {
+			mine.waiting -= 1;
+			if (mine.waiting === 0) mine.abandon();
+		};
+		mine.waiting += 1;
+		asker?.signal?.addEventListener("abort", giveUp, { once: true });
+		try {
+			await raceAbort(mine.done, asker?.signal);
+		} finally {
+			asker?.signal?.removeEventListener("abort", giveUp);
+		}
 	};
 	/** Looks without a caller that waits. A failure was either reported already, or is a defect. */
 	const lookBehind = () => {

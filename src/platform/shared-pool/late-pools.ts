@@ -10,7 +10,7 @@ export function createLatePools(current: () => SharedPool | undefined, load: () 
 		create: async (pool, signal) => (await load()).create(pool, signal),
 		join: async (code, machine, signal) => (await load()).join(code, machine, signal),
 		add: async (accounts, signal) => (await load()).add(accounts, signal),
-		leave: async (take, signal) => (await load()).leave(take, signal),
+		leave: async (take, how, signal) => (await load()).leave(take, how, signal),
 		rotate: async (url, signal) => (await load()).rotate(url, signal),
 	};
 }

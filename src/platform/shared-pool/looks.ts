@@ -11,7 +11,10 @@ const SEEN = "5 minutes";
 const FORGOTTEN = "1 hour";
 
 /** Creates the statements that every process repeats. */
-export function createLookStatements(on: Statements, localNow: () => number): Pick<PoolDatabase, "look" | "push"> {
+export function createLookStatements(
+	on: Statements,
+	localNow: () => number,
+): Pick<PoolDatabase, "look" | "push" | "forgetMachine"> {
 	return {
 		look: (known) =>
 			on.run(async (sql) => {
@@ -20,6 +23,10 @@ export function createLookStatements(on: Statements, localNow: () => number): Pi
 				return read(on, rows, (before + localNow()) / 2);
 			}),
 		push: (push) => on.run((sql) => write(on, sql, push)),
+		forgetMachine: (machine) =>
+			on.run(async (sql) => {
+				await sql`delete from pi_multicodex.presence w where w.machine = ${machine}`;
+			}),
 	};
 }
 

@@ -15,7 +15,7 @@ const foundSchema = z.object({
 });
 
 /** Creates the tables, or updates older ones, in one transaction. */
-export async function migrate(client: Client, place: string): Promise<void> {
+export async function migrate(client: Pick<Client, "run">, place: string): Promise<void> {
 	await client.run((sql) =>
 		sql.begin(async (transaction) => {
 			await transaction`select pg_advisory_xact_lock(${LOCK}::bigint)`;

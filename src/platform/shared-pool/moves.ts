@@ -10,7 +10,7 @@ import type { Crossing, Mirror } from "./mirror.ts";
 import { CLAIM_MS } from "./renewing.ts";
 import { isBusy } from "./shared-accounts.ts";
 import type { SharedRows } from "./shared-rows.ts";
-import { PoolProblem } from "./types.ts";
+import { type Asker, PATIENT, PoolProblem } from "./types.ts";
 import type { UnsentClaims } from "./unsent-claims.ts";
 
 /**
@@ -19,10 +19,13 @@ import type { UnsentClaims } from "./unsent-claims.ts";
  * is clear who holds its token, so that the token is never spent twice.
  */
 export interface Moves {
-	/** Moves an account of this machine into the pool. */
-	moveIn(id: AccountId): Promise<void>;
-	/** Moves an account from the pool into the accounts file. */
-	takeOut(id: AccountId): Promise<void>;
+	/**
+	 * Moves an account of this machine into the pool. Rejects when the asker stops waiting; {@link settle} then completes
+	 * the move.
+	 */
+	moveIn(id: AccountId, asker: Asker): Promise<void>;
+	/** Moves an account from the pool into the accounts file. Rejects when the asker stops waiting. */
+	takeOut(id: AccountId, asker: Asker): Promise<void>;
 	/** Completes moves that a process left unfinished. Rejects with a `PoolProblem` if the database is unreachable. */
 	settle(): Promise<void>;
 }
@@ -55,9 +58,14 @@ export function createMoves(deps: Deps): Moves {
 		if ((await local.whileRefreshing(id, work)) === "busy") throw isBusy();
 	};
 	/** Claims the token. Returns a function that deletes the row as long as the claim is valid. */
-	const claim = async (id: AccountId, tokenHash: string, holder: string): Promise<() => Promise<void>> => {
+	const claim = async (
+		id: AccountId,
+		tokenHash: string,
+		holder: string,
+		asker?: Asker,
+	): Promise<() => Promise<void>> => {
 		const begun = monotonic();
-		const claiming = await unsent.claim({ id, tokenHash, holder }, true);
+		const claiming = await unsent.claim({ id, tokenHash, holder }, asker ?? PATIENT);
 		if (claiming.kind === "taken" || claiming.kind === "moved") throw isBusy();
 		// A spent token is claimed by no machine any more.
 		const isOurs = claiming.kind === "ours";
@@ -67,7 +75,7 @@ export function createMoves(deps: Deps): Moves {
 				await unsent.free({ id, tokenHash, holder });
 				throw isBusy();
 			}
-			await connection.use((database) => database.remove(id, own), true);
+			await connection.use((database) => database.remove(id, own), asker ?? PATIENT);
 			// The same token may come back the same way.
 			if (isOurs) await unsent.free({ id, tokenHash, holder });
 			await mirror.take([], [id]);
@@ -83,8 +91,11 @@ export function createMoves(deps: Deps): Moves {
 
 	const settled: Readonly<Record<Crossing["way"], (crossing: Crossing) => Promise<void>>> = {
 		in: async ({ id, tokenHash }) => {
+			const here = localWith(id, tokenHash);
+			// A statement without an answer may still be executed, so the move goes forward.
+			if (here && !(await rows.read(id))) await rows.add(here, PATIENT);
 			// Whatever token the row has now, it started with this one.
-			if (await rows.read(id)) await drop(localWith(id, tokenHash));
+			if (await rows.read(id)) await drop(here);
 		},
 		out: async ({ id, tokenHash, holder }) => {
 			const open = await rows.read(id);
@@ -100,8 +111,9 @@ export function createMoves(deps: Deps): Moves {
 	};
 
 	return {
-		moveIn: (id) =>
+		moveIn: (id, asker) =>
 			alone(id, async () => {
+				asker.signal?.throwIfAborted();
 				const account = local.list().find((each) => each.id === id);
 				if (!account || isInPool(account)) return;
 				if (account.linked || account.linkedElsewhere) throw isPisOwn(account);
@@ -109,19 +121,20 @@ export function createMoves(deps: Deps): Moves {
 				if (exchange && Math.abs(now() - exchange.at) < UNKNOWN_OUTCOME_MS) throw isBusy();
 				const tokenHash = fingerprint(account.credential.refresh);
 				await mirror.beginCrossing({ id, way: "in", tokenHash });
-				const isAdded = await rows.add(account);
+				const isAdded = await rows.add(account, asker);
 				// The mirror may lack a row with this id: it belongs to another machine, or to an interrupted attempt.
-				const isOurs = isAdded || (await rows.read(id))?.row.tokenHash === tokenHash;
+				const isOurs = isAdded || (await rows.read(id, asker))?.row.tokenHash === tokenHash;
 				if (isOurs) await local.drop(id, account.credential.refresh);
 				await mirror.endCrossing(id);
 			}),
-		takeOut: (id) =>
+		takeOut: (id, asker) =>
 			alone(id, async () => {
-				const open = await rows.read(id, true);
+				asker.signal?.throwIfAborted();
+				const open = await rows.read(id, asker);
 				if (!open) return;
 				const { tokenHash } = open.row;
 				const holder = newHolder();
-				const removeRow = await claim(id, tokenHash, holder);
+				const removeRow = await claim(id, tokenHash, holder, asker);
 				await mirror.beginCrossing({ id, way: "out", tokenHash, holder });
 				await local.put({ ...open.account, shared: undefined });
 				await local.flush();

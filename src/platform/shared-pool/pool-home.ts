@@ -85,6 +85,8 @@ export function createPoolHome({ environment, settings, current, reopen, ...give
 			reopen,
 			file,
 			folder,
+			local: deps.local.accounts,
+			clock: deps.clock,
 			settings,
 			isByEnvironment: environment !== undefined,
 			tell,

@@ -1,8 +1,11 @@
 import { hostname } from "node:os";
+import { within } from "../../core/abort.ts";
+import { printable } from "../../core/account.ts";
 import type { PoolListener } from "../../core/events.ts";
 import type { AccountId } from "../../core/ids.ts";
-import type { SettingsStore, SharedPools } from "../../core/ports.ts";
-import { PoolProblem } from "../../core/shared-pool.ts";
+import type { Clock, SettingsStore, SharedPools } from "../../core/ports.ts";
+import { PoolProblem, type Unstored } from "../../core/shared-pool.ts";
+import type { LocalAccountStore } from "../stores/account-store.ts";
 import { codesOf, newKeeperCode, printJoinCode, readJoinCode, withNewSecret } from "./join-code.ts";
 import { openJournal } from "./journal.ts";
 import type { OwnMirror } from "./mirror.ts";
@@ -10,7 +13,7 @@ import { type Keys, openRow, sealAccount } from "./sealed-account.ts";
 import { createSealing } from "./sealing.ts";
 import type { SharedPool } from "./shared-pool.ts";
 import { doesNotOpen, keepersOnly } from "./shared-rows.ts";
-import type { JoinCode, PoolDatabase, RowChange } from "./types.ts";
+import type { Asker, JoinCode, PoolDatabase, RowChange } from "./types.ts";
 
 interface Deps {
 	/** Returns the open pool; undefined if there is none. */
@@ -20,6 +23,8 @@ interface Deps {
 	readonly file: OwnMirror;
 	/** The folder of the journals. */
 	readonly folder: string;
+	readonly local: LocalAccountStore;
+	readonly clock: Clock;
 	readonly settings: Pick<SettingsStore, "read" | "change">;
 	/** True if the environment names a pool, or tries to. Then the pool that this home has joined is left alone. */
 	readonly isByEnvironment: boolean;
@@ -28,11 +33,18 @@ interface Deps {
 
 /** More tries than changes can interfere while all accounts are sealed again. */
 const MOST_TRIES = 10;
+/** Longest wait for it: presences expire by themselves. */
+const FORGETTING_MS = 2000;
+const NOTHING_MADE =
+	"Stopped before the database had answered. No account was moved, and no pool is joined; the same command begins again.";
+const KEYS_UNKNOWN =
+	"Stopped while the keys were replaced. This machine holds the old ones and the new ones, and goes on with those " +
+	"that the database has: /multicodex share --codes prints their codes.";
 const NOTHING_KNOWN = { rows: new Map<AccountId, number>(), statuses: new Map<AccountId, number>() };
 
 /** Creates what a person can do with this machine's pool. */
 export function createSharedPools(deps: Deps): SharedPools {
-	const { current, reopen, file, folder, settings, isByEnvironment, tell } = deps;
+	const { current, reopen, file, folder, local, clock, settings, isByEnvironment, tell } = deps;
 	const isNamed = () => settings.read().pool !== undefined;
 	const joined = (): SharedPool => {
 		const pool = current();
@@ -69,12 +81,77 @@ export function createSharedPools(deps: Deps): SharedPools {
 		const [before, after] = [former, code].map((each) => openJournal(folder, keysOf(each)));
 		for (const entry of (await before?.read()) ?? []) await after?.write(entry);
 	};
-	const moveIn = async (pool: SharedPool, accounts: readonly AccountId[]) => {
-		for (const account of accounts) {
-			await pool.inside.moves.moveIn(account);
+	/** Returns where each account of an interrupted move is. `before` and `after` name the two places. */
+	const movesSoFar = (
+		pool: SharedPool,
+		accounts: readonly AccountId[],
+		moved: number,
+		before: string,
+		after: string,
+	) => {
+		const labels = new Map(pool.accounts.list().map(({ id, label }) => [id, label]));
+		const noted = new Set(pool.inside.mirror.crossings().map(({ id }) => id));
+		const rest = accounts.slice(moved);
+		const named = (where: string, ids: readonly AccountId[]) =>
+			ids.length === 0 ? [] : [`${where}: ${ids.map((id) => labels.get(id) ?? id).join(", ")}.`];
+		return [
+			...named(after, accounts.slice(0, moved)),
+			...named(
+				"On the way until the database answers",
+				rest.filter((id) => noted.has(id)),
+			),
+			...named(
+				before,
+				rest.filter((id) => !noted.has(id)),
+			),
+		].join(" ");
+	};
+	const moveIn = async (pool: SharedPool, accounts: readonly AccountId[], asker: Asker, begin: string) => {
+		for (const [moved, account] of accounts.entries()) {
+			const soFar = () => movesSoFar(pool, accounts, moved, "Still on this machine alone", "In the pool");
+			await orStopped(pool.inside.moves.moveIn(account, asker), asker, () => `${begin} ${soFar()}`);
 			tell({ type: "membership", change: "shared", account });
 		}
 		tell({ type: "changed" });
+	};
+	const unstored = async ({ inside, accounts }: SharedPool): Promise<Unstored> => {
+		const labels = new Map(accounts.list().map(({ id, label }) => [id, label]));
+		const renewed = await inside.journal.read();
+		const sealed = (await inside.journal.count()) - renewed.length;
+		return {
+			renewed: [
+				...new Set(renewed.map(({ account }) => labels.get(account.id) ?? account.label)),
+				...(sealed > 0 ? [`${sealed} under former keys of the pool`] : []),
+			],
+			moving: inside.mirror.crossings().map(({ id }) => labels.get(id) ?? id),
+		};
+	};
+	/** Stores the sign-ins of this machine in the database. Resolves to why that is unreachable, if it is. */
+	const handOver = async (pool: SharedPool, asker: Asker): Promise<string | undefined> => {
+		try {
+			await orStopped(
+				pool.look(asker),
+				asker,
+				() => "Stopped before the database had answered. The pool was not left.",
+			);
+			return undefined;
+		} catch (error) {
+			const away = pool.inside.connection.away();
+			if (away && !asker.signal?.aborted) return away.problem.message;
+			throw error;
+		}
+	};
+	/** Keeps sign-ins on this machine that are not in the database. Sends none: other machines may reach the database. */
+	const keepUnstored = async ({ inside: { journal, mirror } }: SharedPool) => {
+		for (const entry of await journal.read()) {
+			await local.put({ ...entry.account, shared: undefined });
+			await local.flush();
+			await journal.drop(entry);
+		}
+		for (const { id } of mirror.crossings()) {
+			await local.patch(id, { needsLogin: { reason: "left its pool while it was moved", at: clock.now() } });
+		}
+		await local.flush();
 	};
 
 	/** Returns the code of a pool whose creation was interrupted on this machine. Its key exists nowhere else. */
@@ -83,10 +160,10 @@ export function createSharedPools(deps: Deps): SharedPools {
 		return code?.role === "keeper" && code.url === url ? code : undefined;
 	};
 	/** Creates the pool in its database. The key is on disk before, since nothing would ever open there without it. */
-	const found = async (code: JoinCode, machine: string | undefined, name: string) => {
+	const found = async (code: JoinCode, machine: string | undefined, name: string, asker: Asker) => {
 		const { keyIds } = createSealing(code);
 		const head = { id: code.poolId, name, keeperKeyId: keyIds.keeper ?? "", runnerKeyId: keyIds.runner };
-		await withDatabase(code, async (database) => {
+		await withDatabase(code, asker, async (database) => {
 			await database.migrate();
 			await file.enter(printJoinCode(code), machine ?? hostname(), name, false);
 			if (await database.create(head)) return;
@@ -103,22 +180,25 @@ export function createSharedPools(deps: Deps): SharedPools {
 
 	return {
 		status: () => current()?.status(),
-		look: async () => {
-			await current()?.look().catch(ignoreProblem);
+		look: async (signal) => {
+			await current()?.look({ signal }).catch(ignoreProblem);
 			return current()?.status();
 		},
-		create: async ({ url, name, machine, accounts }) => {
+		create: async ({ url, name, machine, accounts }, signal) => {
+			const asker = { signal };
 			if (isByEnvironment) throw ofEnvironment();
 			// A pool that could not be opened still has a code, possibly its only one.
 			if (current() || (isNamed() && file.join() !== undefined)) throw hasPool();
 			const code = unfinished(url) ?? newKeeperCode(url);
-			await found(code, machine, name);
+			await orStopped(found(code, machine, name, asker), asker, () => NOTHING_MADE);
 			await enter(code, machine, name);
 			tell({ type: "shared-pool", change: "created", role: "keeper" });
-			await moveIn(joined(), accounts);
+			const made = `Stopped. The pool ${printable(name)} is made, and /multicodex share --codes prints its join codes.`;
+			await moveIn(joined(), accounts, asker, made);
 			return codesOf(code);
 		},
-		join: async (text, machine) => {
+		join: async (text, machine, signal) => {
+			const asker = { signal };
 			const read = readJoinCode(text);
 			if (read.kind === "bad") throw new PoolProblem("unexpected", read.problem);
 			const { code } = read;
@@ -127,42 +207,62 @@ export function createSharedPools(deps: Deps): SharedPools {
 			if (held && held.poolId !== code.poolId) throw hasPool();
 			if (held?.role === "keeper" && code.role === "runner") throw staysKeeper();
 			const { keyIds } = createSealing(code);
-			const look = await withDatabase(code, (database) => database.look(NOTHING_KNOWN), keyIds);
+			const looked = withDatabase(code, asker, (database) => database.look(NOTHING_KNOWN), keyIds);
+			const nothing = held ? "Nothing was changed." : "No pool was joined.";
+			const look = await orStopped(looked, asker, () => `Stopped before the database had answered. ${nothing}`);
+			const formerName = held && file.machine();
 			await enter(code, machine, look.head.name);
+			if (formerName !== undefined && formerName !== file.machine()) await forgetMachine(joined(), formerName);
 			tell({ type: "shared-pool", change: "joined", role: code.role });
-			await joined().look().catch(ignoreProblem);
+			await joined().look(asker).catch(ignoreProblem);
 			return joined().status();
 		},
-		add: (accounts) => moveIn(asKeeperOfFiles(), accounts),
-		leave: async (take) => {
+		add: (accounts, signal) => moveIn(asKeeperOfFiles(), accounts, { signal }, "Stopped."),
+		leave: async (take, { isForced }, signal) => {
+			const asker = { signal };
 			if (isByEnvironment) throw ofEnvironment();
 			// The settings may name a pool without a code.
-			if (!current() && isNamed() && file.join() === undefined) return forget();
+			if (!current() && isNamed() && file.join() === undefined) {
+				await forget();
+				return { kind: "left" };
+			}
 			const pool = joined();
 			const { moves, mirror, journal, code } = pool.inside;
+			const { machine: name } = pool.status();
 			if (take.length > 0) asKeeperOfFiles();
-			// What only this machine knows must reach the others first.
-			if (mirror.crossings().length > 0 || (await journal.count()) > 0) await pool.look();
-			if (mirror.crossings().length > 0 || (await journal.count()) > 0) throw isWaiting();
-			for (const account of take) {
-				await moves.takeOut(account);
+			const isWaiting = async () => mirror.crossings().length > 0 || (await journal.count()) > 0;
+			const why = (await isWaiting()) ? await handOver(pool, asker) : undefined;
+			if (!isForced && (await isWaiting())) return { kind: "waiting", unstored: await unstored(pool), why };
+			for (const [taken, account] of take.entries()) {
+				const soFar = () => movesSoFar(pool, take, taken, "Still in the pool", "Taken out of it");
+				const stopped = () => `Stopped. The pool was not left. ${soFar()}`;
+				await orStopped(moves.takeOut(account, asker), asker, stopped);
 				tell({ type: "membership", change: "unshared", account });
 			}
+			if (isForced) await keepUnstored(pool);
 			await forget();
+			await forgetMachine(pool, name);
 			tell({ type: "shared-pool", change: "left", role: code.role });
 			tell({ type: "changed" });
+			return { kind: "left" };
 		},
 		codes: () => current()?.codes(),
-		rotate: async (url) => {
+		rotate: async (url, signal) => {
+			const asker = { signal };
 			const pool = asKeeper();
 			const { status, inside } = pool;
 			if (status().joinedBy === "environment") throw ofEnvironment();
 			// The journals are sealed with the key that is about to end.
-			await pool.look();
-			const next = withNewSecret({ ...inside.code, url: url ?? inside.code.url });
+			await orStopped(pool.look(asker), asker, () => "Stopped before the database had answered. The keys were kept.");
+			// An earlier statement without an answer may still be executed: its key must not be lost.
+			const prepared = codeIn(file.next());
+			const isOfPool = prepared?.poolId === inside.code.poolId && prepared.role === "keeper";
+			const fresh = isOfPool ? prepared : withNewSecret(inside.code);
+			const next = { ...fresh, url: url ?? inside.code.url };
 			await file.prepare(printJoinCode(next));
 			const work = (database: PoolDatabase) => resealAll(database, inside.keys, keysOf(next));
-			await withDatabase({ ...inside.code, url: next.url }, work, inside.keys.sealing.keyIds);
+			const place = { ...inside.code, url: next.url };
+			await orStopped(withDatabase(place, asker, work, inside.keys.sealing.keyIds), asker, () => KEYS_UNKNOWN);
 			await enter(next, undefined, status().name);
 			tell({ type: "shared-pool", change: "new-keys", role: "keeper" });
 			return codesOf(next);
@@ -183,16 +283,27 @@ function idIn(text: string | undefined): string | undefined {
 	return codeIn(text)?.poolId;
 }
 
+/** Rejects with `sentence`, which says what was done, if the asker stopped waiting. */
+async function orStopped<T>(work: Promise<T>, { signal }: Asker, sentence: () => string): Promise<T> {
+	try {
+		return await work;
+	} catch (error) {
+		if (signal?.aborted && error === signal.reason) throw new PoolProblem("unexpected", sentence());
+		throw error;
+	}
+}
+
 /** Runs statements on a connection of its own, and closes it. */
 async function withDatabase<T>(
 	code: JoinCode,
+	{ signal }: Asker,
 	work: (database: PoolDatabase) => Promise<T>,
 	keyIds?: Keys["sealing"]["keyIds"],
 ): Promise<T> {
 	const { createPoolDatabase } = await import("./database.ts");
 	const database = createPoolDatabase(code, { keyIds });
 	try {
-		return await work(database);
+		return await work(signal ? database.until(signal) : database);
 	} finally {
 		// A connection that cannot be closed ends with the process.
 		await database.end().catch(ignoreProblem);
@@ -239,18 +350,18 @@ function isTaken(): PoolProblem {
 	);
 }
 
-function isWaiting(): PoolProblem {
-	return new PoolProblem(
-		"away",
-		"Sign-ins that this machine has renewed or moved are not in the database yet. Try again once it can be reached.",
-	);
-}
-
 function ofEnvironment(): PoolProblem {
 	return new PoolProblem(
 		"unexpected",
 		"PI_MULTICODEX_POOL names the pool of this process: start pi without it, and join with /multicodex join <code>.",
 	);
+}
+
+/** Deletes the presences of a machine, including those of processes that were killed. */
+async function forgetMachine({ inside: { connection } }: SharedPool, machine: string): Promise<void> {
+	const forgotten = connection.use((database) => database.forgetMachine(machine)).catch(ignoreProblem);
+	await within(forgotten, FORGETTING_MS, ignoreProblem);
+	await connection.rest();
 }
 
 /** The status already contains the problem. */

@@ -5,7 +5,7 @@ import type { AccountPatch, AccountStore } from "../../core/ports.ts";
 import type { Connection } from "./connection.ts";
 import type { Mirror } from "./mirror.ts";
 import { keepersOnly, type OpenRow, type SharedRows } from "./shared-rows.ts";
-import { PoolProblem, type Role } from "./types.ts";
+import { type Asker, PATIENT, PoolProblem, type Role } from "./types.ts";
 import type { UnsentClaims } from "./unsent-claims.ts";
 
 /** The accounts of the pool as this machine knows them, and their changes. */
@@ -56,7 +56,7 @@ export function createSharedAccounts(deps: Deps): SharedAccounts {
 		}
 		return listed;
 	};
-	const write = async ({ id, patch, applies }: Pending, isAsking: boolean): Promise<void> => {
+	const write = async ({ id, patch, applies }: Pending, asker?: Asker): Promise<void> => {
 		await rows.change(
 			id,
 			(open) => {
@@ -64,21 +64,21 @@ export function createSharedAccounts(deps: Deps): SharedAccounts {
 				const next = isMeant ? patched(open, patch) : open.account;
 				return JSON.stringify(next) === JSON.stringify(open.account) ? undefined : next;
 			},
-			isAsking,
+			asker,
 		);
 	};
 	const keyOf = ({ id, patch }: Pending) => [id, ...Object.keys(patch).sort()].join(" ");
 	const removed = async (id: AccountId) => {
-		const open = await rows.read(id, true);
+		const open = await rows.read(id, PATIENT);
 		if (!open) return;
 		const { tokenHash } = open.row;
 		const holder = newHolder();
 		// A machine that exchanges the token now would find no row to store the next one in.
-		const claiming = await unsent.claim({ id, tokenHash, holder }, true);
+		const claiming = await unsent.claim({ id, tokenHash, holder }, PATIENT);
 		if (claiming.kind === "taken" || claiming.kind === "moved") throw isBusy();
 		try {
 			await keepAside({ ...open.account, shared: undefined });
-			await connection.use((database) => database.remove(id, own), true);
+			await connection.use((database) => database.remove(id, own), PATIENT);
 		} finally {
 			// The same token may come back, from the backup.
 			if (claiming.kind === "ours") await unsent.free({ id, tokenHash, holder });
@@ -91,7 +91,7 @@ export function createSharedAccounts(deps: Deps): SharedAccounts {
 		has: (id) => mirror.rows().has(id),
 		put: async (account) => {
 			if (role === "runner") throw keepersOnly();
-			const now = await rows.change(account.id, ({ account: stored }) => withSignIn(stored, account), true);
+			const now = await rows.change(account.id, ({ account: stored }) => withSignIn(stored, account), PATIENT);
 			const seen = mirror.rows().get(account.id);
 			// In a restored database, the new sign-in may have a version no newer than what this machine has seen.
 			if (now && seen && seen.tokenHash !== now.row.tokenHash && seen.version >= now.row.version) {
@@ -109,7 +109,7 @@ export function createSharedAccounts(deps: Deps): SharedAccounts {
 			if (role === "runner") return;
 			const change = { id, patch: rest, applies };
 			try {
-				await write(change, false);
+				await write(change);
 				pending.delete(keyOf(change));
 			} catch (error) {
 				if (error instanceof PoolProblem && pending.size < MOST_PENDING) pending.set(keyOf(change), change);
@@ -118,7 +118,7 @@ export function createSharedAccounts(deps: Deps): SharedAccounts {
 		},
 		edit: async (id, patch) => {
 			if (role === "runner") throw keepersOnly();
-			await write({ id, patch, applies: undefined }, true);
+			await write({ id, patch, applies: undefined }, PATIENT);
 		},
 		remove: async (id) => {
 			if (role === "runner") throw keepersOnly();
@@ -127,7 +127,7 @@ export function createSharedAccounts(deps: Deps): SharedAccounts {
 		catchUp: async () => {
 			for (const [key, change] of pending) {
 				try {
-					await write(change, false);
+					await write(change);
 					if (pending.get(key) === change) pending.delete(key);
 				} catch (error) {
 					if (error instanceof PoolProblem) return;

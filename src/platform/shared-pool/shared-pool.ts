@@ -27,7 +27,7 @@ import { createSealing } from "./sealing.ts";
 import { createSharedAccounts } from "./shared-accounts.ts";
 import { createSharedRows, type SharedRows } from "./shared-rows.ts";
 import { type After, createStatusExchange, type StatusExchange } from "./status-exchange.ts";
-import type { JoinCode } from "./types.ts";
+import { type Asker, type JoinCode, PATIENT } from "./types.ts";
 import { createUnsentClaims } from "./unsent-claims.ts";
 
 /** What is needed to open a pool. */
@@ -66,8 +66,11 @@ export interface SharedPool {
 	isAwaited(): boolean;
 	/** Returns the status from memory. */
 	status(): SharedPoolStatus;
-	/** Reads the database now. Rejects with a `PoolProblem`. */
-	look(): Promise<void>;
+	/**
+	 * Reads the database now, and completes what was left unfinished. Rejects with a `PoolProblem`, or when the asker
+	 * stops waiting.
+	 */
+	look(asker: Asker): Promise<void>;
 	/** Returns the valid codes; undefined for a runner. */
 	codes(): JoinCodes | undefined;
 	/** What only commands need. */
@@ -103,9 +106,11 @@ const LAST_WRITE_MS = 2000;
 export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 	const { code, joinedBy, file, folder, local, oauth, tokens, clock, monotonic, pause, tell, onFailure } = deps;
 	const own = randomBytes(8).toString("hex");
-	const machine = file.machine() ?? hostname();
+	/** The name at the start. Another process of this machine may have joined again under another name since. */
+	const firstName = file.machine() ?? hostname();
+	const machine = () => file.machine() ?? firstName;
 	const isKept = joinedBy === "settings" && code.role === "keeper";
-	const mirror = isKept ? file : mirrorInMemory("", machine);
+	const mirror = isKept ? file : mirrorInMemory("", firstName);
 	const keys: Keys = { sealing: createSealing(code), poolId: code.poolId };
 	const connection = createConnection({
 		open: async () => {
@@ -175,7 +180,7 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 		isShared,
 		sharedIds,
 		presences: () => mirror.lastLook()?.presences ?? [],
-		machine: () => machine,
+		machine,
 		clock,
 	});
 	const databaseClock = createDatabaseClock({ measured: () => mirror.lastLook(), clock, monotonic });
@@ -184,7 +189,7 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 		createStatusExchange({
 			poolId: code.poolId,
 			own,
-			machine: () => machine,
+			machine,
 			state: local.state,
 			isShared,
 			sharedIds,
@@ -236,7 +241,7 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 		unsent,
 		journal,
 		replay,
-		look: () => life.follow.look(true).catch(ignoreAway),
+		look: () => life.follow.look(PATIENT).catch(ignoreAway),
 		alone: local.accounts.whileRefreshing,
 		others: createOtherAccounts({ accounts, tokens, clock, labelFor: deps.labelFor, tell }),
 		oauth,
@@ -279,18 +284,18 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 			return {
 				name: mirror.name() ?? file.name() ?? "",
 				role: code.role,
-				machine,
+				machine: machine(),
 				place: parsePoolUrl(code.url).place,
 				joinedBy,
 				connection: life.follow.connection(),
-				others: othersIn(last?.presences ?? [], machine),
+				others: othersIn(last?.presences ?? [], machine()),
 				clockAheadMs: last?.aheadMs,
 				journals,
 			};
 		},
-		look: async () => {
-			await life.follow.look(true);
-			await behind;
+		look: async (asker) => {
+			await life.follow.look(asker);
+			await raceAbort(behind, asker.signal);
 			await countJournals();
 		},
 		codes: () => (code.role === "keeper" ? codesOf(code) : undefined),

@@ -3,7 +3,7 @@ import type { AccountId } from "../../core/ids.ts";
 import type { Connection } from "./connection.ts";
 import type { Mirror, Mirrored } from "./mirror.ts";
 import { asShared, type Keys, openRow, sealAccount } from "./sealed-account.ts";
-import { PoolProblem, type SharedRow } from "./types.ts";
+import { type Asker, PoolProblem, type SharedRow } from "./types.ts";
 
 /** A row of the database, opened with a keeper's key. */
 export interface OpenRow {
@@ -12,21 +12,20 @@ export interface OpenRow {
 	readonly account: Account;
 }
 
-/** Rows of the database, as a keeper reads and changes them. Every method rejects with a `PoolProblem`. */
+/**
+ * Rows of the database, as a keeper reads and changes them. Every method rejects with a `PoolProblem`, or when the
+ * asker stops waiting.
+ */
 export interface SharedRows {
 	/** Reads one row and updates the mirror; undefined if the row is gone, from the mirror too. */
-	read(id: AccountId, isAsking?: boolean): Promise<OpenRow | undefined>;
+	read(id: AccountId, asker?: Asker): Promise<OpenRow | undefined>;
 	/**
 	 * Replaces a row by what `change` returns for its present content; undefined leaves it alone. Runs again if another
 	 * process was faster. Resolves to the resulting row.
 	 */
-	change(
-		id: AccountId,
-		change: (open: OpenRow) => Account | undefined,
-		isAsking?: boolean,
-	): Promise<OpenRow | undefined>;
+	change(id: AccountId, change: (open: OpenRow) => Account | undefined, asker?: Asker): Promise<OpenRow | undefined>;
 	/** Adds a row for an account with its refresh token. Resolves to false if a row with this id exists. */
-	add(account: Account): Promise<boolean>;
+	add(account: Account, asker: Asker): Promise<boolean>;
 	/** Copies a row into the mirror. */
 	mirror(open: OpenRow): Promise<void>;
 }
@@ -62,8 +61,8 @@ export function createSharedRows({ connection, mirror, keys, own }: Deps): Share
 		if (result.kind === "ok") return { row, account: result.account };
 		throw doesNotOpen(result.kind);
 	};
-	const read: SharedRows["read"] = async (id, isAsking) => {
-		const row = await connection.use((database) => database.row(id), isAsking);
+	const read: SharedRows["read"] = async (id, asker) => {
+		const row = await connection.use((database) => database.row(id), asker);
 		if (!row) {
 			await mirror.take([], [id]);
 			return undefined;
@@ -74,16 +73,16 @@ export function createSharedRows({ connection, mirror, keys, own }: Deps): Share
 	};
 	return {
 		read,
-		change: async (id, change, isAsking) => {
+		change: async (id, change, asker) => {
 			for (let tries = 0; tries < MOST_TRIES; tries += 1) {
-				const open = await read(id, isAsking);
+				const open = await read(id, asker);
 				const next = open && change(open);
 				if (!next) return open;
 				const { version: replaces } = open.row;
 				const version = replaces + 1;
 				const { enabled, disabledReason, needsLogin } = next;
 				const changed = { id, ...sealAccount(next, version, keys), enabled, disabledReason, needsLogin };
-				const written = await connection.use((database) => database.change({ ...changed, replaces }, own), isAsking);
+				const written = await connection.use((database) => database.change({ ...changed, replaces }, own), asker);
 				if (written === undefined) continue;
 				const now = { row: { ...changed, version: written }, account: next };
 				await mirror.take([mirroredOf(now)]);
@@ -91,13 +90,13 @@ export function createSharedRows({ connection, mirror, keys, own }: Deps): Share
 			}
 			throw new PoolProblem("unexpected", "Other machines change this account all the time. Try again in a while.");
 		},
-		add: async (account) => {
+		add: async (account, asker) => {
 			const { id, enabled, disabledReason, needsLogin } = account;
-			if (await connection.use((database) => database.row(id), true)) return false;
-			const replaces = await connection.use((database) => database.lastVersion(id), true);
+			if (await connection.use((database) => database.row(id), asker)) return false;
+			const replaces = await connection.use((database) => database.lastVersion(id), asker);
 			const sealed = sealAccount(account, replaces + 1, keys);
 			const added = { id, ...sealed, enabled, disabledReason, needsLogin };
-			const version = await connection.use((database) => database.change({ ...added, replaces }, own), true);
+			const version = await connection.use((database) => database.change({ ...added, replaces }, own), asker);
 			if (version === undefined) return false;
 			await mirror.take([mirroredOf({ row: { ...added, version }, account })]);
 			return true;

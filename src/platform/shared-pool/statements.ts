@@ -8,7 +8,7 @@ import { type PoolHead, PoolProblem, type Sealing } from "./types.ts";
 
 /** What the statements of one pool have in common. */
 export interface Statements {
-	run: Client["run"];
+	run<T>(act: (sql: Sql) => Promise<T>): Promise<T>;
 	readonly poolId: string;
 	/**
 	 * Part of a statement that writes. Locks the row of the pool if it is this pool, under these keys, with tables of a
@@ -41,7 +41,12 @@ export const headSchema = z.object({
 	schemaVersion: z.number(),
 });
 
-export function createStatements(client: Client, poolId: string, place: string, keys: KeyIds | undefined): Statements {
+export function createStatements(
+	client: Pick<Client, "run">,
+	poolId: string,
+	place: string,
+	keys: KeyIds | undefined,
+): Statements {
 	const { keeper = null, runner = null } = keys ?? {};
 	const known = (sql: Sql) => sql`
 		p.id = ${poolId}

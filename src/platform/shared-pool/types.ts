@@ -117,6 +117,14 @@ export interface Known {
  */
 export type RowChange = Omit<SharedRow, "version"> & { readonly replaces: number };
 
+/** A person who waits for the answer, and may stop waiting. */
+export interface Asker {
+	readonly signal: AbortSignal | undefined;
+}
+
+/** A person who waits until the database answers, or is given up. */
+export const PATIENT: Asker = { signal: undefined };
+
 /** What a process writes in the background, in one statement. An empty push asks for the time. */
 export interface Push {
 	readonly process: string;
@@ -181,6 +189,8 @@ export interface PoolDatabase {
 	/** Takes an account out of the pool, for all machines. */
 	remove(id: AccountId, by: string): Promise<void>;
 	push(push: Push): Promise<Pushed>;
+	/** Deletes the presences of a machine. A process that still runs writes its own again. */
+	forgetMachine(machine: string): Promise<void>;
 	/**
 	 * Claims the refresh token with `tokenHash` for `holder`, a process. Only one process gets a token. Another one gets
 	 * it only after 60 s without an outcome, and in the last 10 minutes of the access token. The database's clock
@@ -209,6 +219,11 @@ export interface PoolDatabase {
 	 * read, or if a token may be in use: read again and retry.
 	 */
 	reseal(keys: Pick<PoolHead, "keeperKeyId" | "runnerKeyId">, rows: readonly RowChange[]): Promise<boolean>;
+	/**
+	 * Returns the same database for a person who may stop waiting. Each statement rejects with the reason of `signal` as
+	 * soon as that fires. The statement may have been executed all the same.
+	 */
+	until(signal: AbortSignal): PoolDatabase;
 	/**
 	 * Calls `onNews` after each change by a process other than `own`, until the returned function is called. Resolves to
 	 * undefined if notifications do not get through, for instance behind a pooler in transaction mode.

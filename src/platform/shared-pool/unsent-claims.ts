@@ -1,6 +1,6 @@
 import type { AccountId } from "../../core/ids.ts";
 import type { Connection } from "./connection.ts";
-import { PoolProblem, type SharedClaiming } from "./types.ts";
+import { type Asker, PoolProblem, type SharedClaiming } from "./types.ts";
 
 /** A claim that this process may have in the database without having sent anything. */
 interface Unsent {
@@ -12,7 +12,7 @@ interface Unsent {
 /** Makes claims, and remembers those that could not be given back yet. */
 export interface UnsentClaims {
 	/** Claims a token. If the answer was lost, the claim is given back later. */
-	claim(unsent: Unsent, isAsking?: boolean): Promise<SharedClaiming>;
+	claim(unsent: Unsent, asker?: Asker): Promise<SharedClaiming>;
 	/** Gives a claim back, now or later. Never rejects. */
 	free(unsent: Unsent): Promise<void>;
 	/** Gives back the remaining claims. Rejects with a `PoolProblem`. */
@@ -29,10 +29,10 @@ export function createUnsentClaims(connection: Connection): UnsentClaims {
 		waiting.delete(unsent);
 	};
 	return {
-		claim: async (unsent, isAsking) => {
+		claim: async (unsent, asker) => {
 			const { id, tokenHash, holder } = unsent;
 			try {
-				return await connection.use((database) => database.claim(id, tokenHash, holder), isAsking);
+				return await connection.use((database) => database.claim(id, tokenHash, holder), asker);
 			} catch (error) {
 				waiting.add(unsent);
 				throw error;

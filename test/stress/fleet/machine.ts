@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { type AgentDir, type AgentDirOptions, createAgentDir } from "../../support/agent-dir.ts";
+import { SECRET_MARK } from "../../support/fake-codex/index.ts";
 
 /** One machine of the fleet: a home of its own, a name, and a clock that is wrong. */
 export interface Machine {
@@ -39,6 +40,13 @@ export function filesOf({ dir }: Machine): HomeFile[] {
 export function brokenFiles(machine: Machine): string[] {
 	return filesOf(machine)
 		.filter(({ name, text }) => name.includes(".corrupt-") || (name.endsWith(".json") && !parses(text)))
+		.map(({ name }) => `${machine.name}: ${name}`);
+}
+
+/** Names of files that hold a refresh token which can be read. */
+export function tokensInClear(machine: Machine): string[] {
+	return filesOf(machine)
+		.filter(({ text }) => text.includes(`${SECRET_MARK}_rt_`))
 		.map(({ name }) => `${machine.name}: ${name}`);
 }
 

@@ -38,10 +38,12 @@ export interface FleetPool {
 	/** Stores a new sign-in of an account; false where its row has changed meanwhile. */
 	signIn(stored: StoredAccount, grant: Grant): Promise<boolean>;
 	crash(downMs: number): Promise<void>;
-	/** Cuts what a machine has connected, and keeps it from the database for so long. */
-	cut(machine: Machine, downMs: number): Promise<void>;
-	/** Loses the answer to the next statement with this text, after it was done. */
-	loseAnswerOf(machine: Machine, text: string): void;
+	/** Cuts what a machine has connected, and keeps it from the database for so long. Resolves to how many were cut. */
+	cut(machine: Machine, downMs: number): Promise<number>;
+	/** Loses the answer to the next statement with this text, after it was done, and calls `act`. */
+	loseAnswerOf(machine: Machine, text: string, act?: () => void): void;
+	/** Keeps the next statement with this text from the database, and calls `act`. */
+	holdBack(machine: Machine, text: string, act: () => void): void;
 	/** Rows that do not open, or that the schema does not allow. */
 	brokenRows(): readonly string[];
 	/** Files of the server, its log of writes included, that hold one of the texts. */
@@ -119,13 +121,15 @@ export async function createFleetPool(): Promise<FleetPool> {
 		},
 		cut: async ({ name }, downMs) => {
 			const proxy = proxies.get(name);
+			const connections = proxy?.connections() ?? 0;
 			if (downMs > 0) proxy?.refuse(true);
 			proxy?.cut();
-			if (downMs === 0) return;
 			await pause(downMs);
 			proxy?.refuse(false);
+			return connections;
 		},
-		loseAnswerOf: ({ name }, text) => proxies.get(name)?.loseAnswerOf(text),
+		loseAnswerOf: ({ name }, text, act) => proxies.get(name)?.loseAnswerOf(text, act),
+		holdBack: ({ name }, text, act) => proxies.get(name)?.holdBack(text, act),
 		brokenRows: () => [...broken],
 		readable: (texts) =>
 			readdirSync(server.folder, { recursive: true, withFileTypes: true })

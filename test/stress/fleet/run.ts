@@ -10,7 +10,7 @@ import {
 import { NEWEST_HOST, prepareHost } from "../../support/hosts.ts";
 import { runPi } from "../../support/pi.ts";
 import { diceOf } from "../chaos/dice.ts";
-import { aMachine, brokenFiles, filesOf, type Machine } from "./machine.ts";
+import { aMachine, brokenFiles, type Machine, tokensInClear } from "./machine.ts";
 import { createFleetPool, type FleetPool, type StoredAccount } from "./pool.ts";
 import { type Seat, startSeat } from "./seat.ts";
 import { type Evidence, lostByTheLiving, savedFromTheDead, sentTwice } from "./verdict.ts";
@@ -551,11 +551,7 @@ function createFire(
 		});
 
 	const inClear = () => [
-		...machines.flatMap((machine) =>
-			filesOf(machine)
-				.filter(({ text }) => text.includes(`${SECRET_MARK}_rt_`))
-				.map(({ name }) => `${machine.name}: ${name}`),
-		),
+		...machines.flatMap(tokensInClear),
 		...seats.filter((seat) => seat.output().includes(SECRET_MARK)).map(({ name }) => `output of ${name}`),
 		...pool.readable([SECRET_MARK, "@example.test"]),
 	];

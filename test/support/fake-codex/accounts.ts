@@ -62,6 +62,8 @@ export interface FakeAccountInit {
 	/** Extra or replaced auth claims; null removes one. */
 	readonly claims?: JsonRecord;
 	readonly tokenLifetimeMs?: number;
+	/** See `TokenIdentity`. */
+	readonly tokenAgeMs?: number;
 	readonly quota?: QuotaInit;
 	readonly credits?: CreditsInit;
 	readonly additionalLimits?: readonly AdditionalLimitInit[];
@@ -95,6 +97,7 @@ export class FakeAccount {
 	readonly #answers = new Script<ScriptedAnswer>();
 	readonly #claims: JsonRecord;
 	readonly #tokenLifetimeMs: number | undefined;
+	readonly #tokenAgeMs: number | undefined;
 	readonly #ledger: TokenLedger;
 	readonly #now: () => number;
 	readonly #cachedTokens = new Map<string, number>();
@@ -115,6 +118,7 @@ export class FakeAccount {
 		this.reserve = init.reserve && new ModelledReserve(init.reserve, now());
 		this.#claims = init.claims ?? {};
 		this.#tokenLifetimeMs = init.tokenLifetimeMs;
+		this.#tokenAgeMs = init.tokenAgeMs;
 		this.#ledger = ledger;
 		this.#now = now;
 		this.setQuota(init.quota);
@@ -196,7 +200,8 @@ export class FakeAccount {
 		};
 		const present = Object.entries(claims).filter(([, value]) => value !== null);
 		const { name, userId, email } = this;
-		return { name, userId, email, claims: Object.fromEntries(present), tokenLifetimeMs: this.#tokenLifetimeMs };
+		const life = { tokenLifetimeMs: this.#tokenLifetimeMs, tokenAgeMs: this.#tokenAgeMs };
+		return { name, userId, email, claims: Object.fromEntries(present), ...life };
 	}
 
 	/** The scripted answer a WebSocket handshake must respect, if the next one is of that kind. */

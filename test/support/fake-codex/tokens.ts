@@ -17,6 +17,8 @@ export interface TokenIdentity {
 	readonly claims: JsonRecord;
 	/** Life of a new access token in milliseconds. */
 	readonly tokenLifetimeMs?: number | undefined;
+	/** How long ago a new access token seems to have been issued: with that a part of its life is over at once. */
+	readonly tokenAgeMs?: number | undefined;
 }
 
 /** Tokens as pi stores them; `expires` in epoch milliseconds. */
@@ -177,7 +179,7 @@ export class TokenLedger {
 			iss: "https://auth.openai.com",
 			aud: [use === "id" ? CLIENT_ID : "https://api.openai.com/v1"],
 			sub: identity.userId,
-			iat: Math.floor(this.#now() / 1_000),
+			iat: Math.floor((this.#now() - (identity.tokenAgeMs ?? 0)) / 1_000),
 			exp: Math.floor(expiresAt / 1_000),
 			jti,
 			...extra,

@@ -7,7 +7,7 @@ import { PoolProblem } from "../../../../src/core/shared-pool.ts";
 import { ANNOUNCED_AFTER_MS } from "../../../../src/features/share/patience.ts";
 import { shareSchema } from "../../../../src/pi/json-schemas.ts";
 import { aPoolStatus, CODES, NEW_CODES } from "../../../support/fake-shared-pools.ts";
-import { anAccount, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+import { anAccount, HOUR_MS, MINUTE_MS, NOW, until } from "../../../support/fakes.ts";
 import { type CommandHarness, createCommandHarness } from "../../command-harness.ts";
 import { hurryTimersOf } from "../../waits.ts";
 
@@ -414,6 +414,33 @@ describe("leave", () => {
 		expect(cli.sharedPools.asked).toEqual([]);
 	});
 
+	it("asks once more where the database lacks what only this machine holds, and names the accounts", async () => {
+		inPool();
+		cli.sharedPools.unstored = { renewed: ["work"], moving: ["team"] };
+		const said = await cli.run("leave");
+		expect(cli.screen.questions).toEqual(["Leave the shared pool pi?", "Leave the shared pool pi all the same?"]);
+		expect(cli.screen.details[1]).toMatch(
+			/Renewed here and not in the database yet: work\. .* every other machine .* new sign-in .* Being moved: team\. .* new sign-in on this machine/,
+		);
+		expect(said).toMatch(/has left the shared pool pi\./);
+		expect(cli.sharedPools.asked).toEqual([
+			["leave", []],
+			["leave", { take: [], isForced: true }],
+		]);
+	});
+
+	it("stays where nothing can be asked and the database lacks something, unless that is forced", async () => {
+		open("print");
+		inPool();
+		cli.sharedPools.unstored = { renewed: ["work"], moving: [] };
+		expect(await cli.runUnseen("leave --yes")).toMatchObject({
+			said: expect.stringMatching(/: work\. .*The pool was not left\. .*leave --yes --force\.\n$/),
+			code: 1,
+		});
+		await cli.run("leave --yes --force", 0);
+		expect(cli.sharedPools.joined).toBeUndefined();
+	});
+
 	it("needs --yes where nothing can be asked", async () => {
 		open("print");
 		inPool();
@@ -450,7 +477,7 @@ describe("while they are typed", () => {
 		expect(cli.offered("join ")).toEqual(["join --name"]);
 		inPool();
 		expect(cli.offered("share ")).toEqual(["share team", "share --codes", "share --rotate", "share --json"]);
-		expect(cli.offered("leave ")).toEqual(["leave --take", "leave --yes"]);
+		expect(cli.offered("leave ")).toEqual(["leave --take", "leave --yes", "leave --force"]);
 		expect(cli.offered("leave --take ")).toEqual(["leave --take work"]);
 	});
 });
@@ -458,6 +485,7 @@ describe("while they are typed", () => {
 describe("what a command tells", () => {
 	it("is at first that it waits, where the database takes its time", async () => {
 		hurryTimersOf(ANNOUNCED_AFTER_MS);
+		open("rpc");
 		const { join } = cli.sharedPools;
 		cli.sharedPools.join = async (...given) => {
 			await new Promise((resolve) => setTimeout(resolve, 60));
@@ -469,7 +497,21 @@ describe("what a command tells", () => {
 		await cli.run(`join ${CODES.keeper}`, 1);
 	});
 
-	it("what a command tells is the sentence of a problem of the pool, whichever command met it", async () => {
+	it("is nothing more where the person ends the wait with Esc in a terminal: the database is left alone", async () => {
+		hurryTimersOf(ANNOUNCED_AFTER_MS);
+		const stopped = new PoolProblem("unexpected", "Stopped. No pool was joined.");
+		cli.sharedPools.join = (_code, _machine, signal) =>
+			new Promise((_resolve, reject) => signal?.addEventListener("abort", () => reject(stopped)));
+		const running = cli.run(`join ${CODES.keeper}`);
+		await until("the wait is shown", () => cli.screen.panel !== undefined);
+		expect(cli.screen.panel?.render(60).join("\n")).toMatch(/asking the database[\s\S]*esc stop waiting/);
+		cli.screen.panel?.handleInput?.("x");
+		cli.screen.panel?.handleInput?.("\u001b");
+		expect(await running).toBe("error: Stopped. No pool was joined.");
+		await until("the panel ends", () => cli.screen.panel === undefined);
+	});
+
+	it("is the sentence of a problem of the pool, whichever command met it", async () => {
 		cli.harness.accounts.edit = () => Promise.reject(new PoolProblem("no-rights", "A keeper has to do that."));
 		expect(await cli.run("disable work")).toBe("error: A keeper has to do that.");
 		expect(cli.harness.told.filter(({ type }) => type === "defect")).toEqual([]);

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { PoolEvent } from "../../../../src/core/events.ts";
 import { type Connection, createConnection } from "../../../../src/platform/shared-pool/connection.ts";
-import { PoolProblem } from "../../../../src/platform/shared-pool/types.ts";
+import { PATIENT, type PoolDatabase, PoolProblem } from "../../../../src/platform/shared-pool/types.ts";
 import { aClock, type FakeClock, NOW } from "../../../support/fakes.ts";
 import { aPoolInMemory } from "../../../support/pool-in-memory.ts";
 
@@ -17,12 +17,13 @@ beforeEach(() => {
 	connection = createConnection({
 		open: async () => {
 			opened += 1;
-			return {
+			const database: PoolDatabase = {
 				...aPoolInMemory([], clock.now),
 				...{ migrate: nothing, head: nothing, create: nothing, row: nothing, change: nothing, lastVersion: nothing },
 				...{ remove: nothing, claim: nothing, settle: nothing, storeExchanged: nothing, reseal: nothing },
-				...{ listen: nothing, end: async () => undefined },
+				...{ listen: nothing, end: async () => undefined, forgetMachine: nothing, until: () => database },
 			};
+			return database;
 		},
 		clock,
 		tell: (event) => told.push(event),
@@ -31,7 +32,7 @@ beforeEach(() => {
 
 const problem = (kind: PoolProblem["kind"]) => new PoolProblem(kind, `it is ${kind}`);
 const failing = (kind: PoolProblem["kind"], isAsking = false) =>
-	connection.use(() => Promise.reject(problem(kind)), isAsking).catch((error: unknown) => error);
+	connection.use(() => Promise.reject(problem(kind)), isAsking ? PATIENT : undefined).catch((error: unknown) => error);
 
 describe("the way to the database of a pool", () => {
 	it("is opened with the first use, and again after it was closed", async () => {
@@ -50,10 +51,13 @@ describe("the way to the database of a pool", () => {
 		let tries = 0;
 		const attempt = (isAsking = false) =>
 			connection
-				.use(() => {
-					tries += 1;
-					return Promise.reject(problem("away"));
-				}, isAsking)
+				.use(
+					() => {
+						tries += 1;
+						return Promise.reject(problem("away"));
+					},
+					isAsking ? PATIENT : undefined,
+				)
 				.catch(() => undefined);
 		await attempt();
 		expect(tries).toBe(0);
@@ -74,7 +78,7 @@ describe("the way to the database of a pool", () => {
 
 	it("is back with the first statement that succeeds", async () => {
 		await failing("away");
-		await connection.use(async () => undefined, true);
+		await connection.use(async () => undefined, PATIENT);
 		expect(connection.away()).toBeUndefined();
 		expect(told.at(-1)).toEqual({ type: "pool-back", since: NOW });
 		await connection.use(async () => undefined);
