@@ -7,14 +7,14 @@ export const SPEAKS = "pi-multicodex";
 export const USAGES = {
 	status: {
 		words: "status [--line [--width <columns>]|--json] [--watch]",
-		summary: "every account; in one line for a status bar; again after each change",
+		summary: "every account; --line fits a status bar, --watch repeats it after each change",
 	},
 	usage: {
 		words: "usage [today|week|month|all] [--by account|project|model|day] [--json]",
 		summary: "requests, tokens and costs",
 	},
-	why: { words: "why [--json]", summary: "the account that a new session in this folder begins on, and why" },
-	verify: { words: "verify [--json]", summary: "what is wrong with what is stored, and what to do about it" },
+	why: { words: "why [--json]", summary: "the account that serves a new session in this folder, and why" },
+	verify: { words: "verify [--json]", summary: "problems with the stored files, and how to fix them" },
 } as const;
 
 /** Returns `Usage: pi-multicodex why [--json]`. */
@@ -25,14 +25,14 @@ export function usageOf(name: keyof typeof USAGES): string {
 /** Returns the text of `--help`. */
 export function helpText(): string {
 	return [
-		"Shows the Codex accounts of pi without pi. It reads what pi has stored, and changes nothing.",
+		"Shows the Codex accounts of pi without pi. Reads pi's files and changes nothing.",
 		"",
 		...Object.values(USAGES).map(({ words, summary }) => `  ${SPEAKS} ${words}\n      ${summary}`),
 		"",
-		"Exit code of status: 0 an account is ready, 3 none is, 1 what is stored cannot be read.",
-		"Exit code of verify: 1 for a problem. Of every command: 2 for words that it does not know.",
-		"PI_CODING_AGENT_DIR names pi's agent directory where it is not ~/.pi/agent.",
-		"Everything else is done in pi: /multicodex help.",
+		"Exit codes of status: 0 if an account is ready, 3 if none is, 1 if the files cannot be read.",
+		"Exit code of verify: 1 if there is a problem. Of every command: 2 for an unknown word or option.",
+		"Set PI_CODING_AGENT_DIR if pi's agent directory is not ~/.pi/agent.",
+		"For everything else, type /multicodex help in pi.",
 	].join("\n");
 }
 
@@ -60,19 +60,18 @@ export function widthNeeded(most: number): string {
 export const BROKEN_LINE = "codex files unreadable";
 
 /** pi has a login of its own and has not run since pi-multicodex was installed. */
-export const NOT_YET_TAKEN_OVER =
-	"pi's own Codex login is not among the accounts yet: pi takes it over when it starts.";
+export const NOT_YET_TAKEN_OVER = "pi's own Codex login is not in the pool yet: the next start of pi adds it.";
 
 /** Precedes the output of `why`. */
 export const FOR_A_NEW_SESSION = "A new session in this folder:";
 
 /** What `verify` in pi checks and this program does not. */
 export const LEFT_OUT =
-	"The network, pi itself and other extensions were not looked at: /multicodex verify in pi does.";
+	"The network, pi itself and other extensions were not checked: /multicodex verify in pi checks them.";
 
 /** Returns the text about the chain. Only pi knows which of its links can be asked. */
 export function chainFollows(chain: readonly string[]): string {
-	return `Where none of these serves, pi asks your chain, as far as it can: ${chain.map(printable).join(", ")}.`;
+	return `If no account can serve, pi tries your chain: ${chain.map(printable).join(", ")}.`;
 }
 
 /** Returns the text for a file of pi's that cannot be read. */

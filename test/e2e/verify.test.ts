@@ -125,7 +125,7 @@ describe("/multicodex verify", () => {
 		utimesSync(bench.dir.path("codex-refresh-abc.lock"), 1, 1);
 		const fixed = await bench.print("/multicodex verify --fix");
 		expect(fixed).toMatchObject({ code: 0, stderr: "" });
-		expect(fixed.stdout).toContain("codex-accounts.json can be read only by you now.");
+		expect(fixed.stdout).toContain("codex-accounts.json can now be read only by you.");
 		expect(fixed.stdout).toContain("Removed codex-refresh-abc.lock, which no program held.");
 		expect(statSync(bench.dir.path("codex-accounts.json")).mode & 0o777).toBe(0o600);
 		expect((await bench.print("/multicodex verify --fix")).stdout).toContain("There was nothing to repair.");

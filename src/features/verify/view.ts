@@ -25,55 +25,55 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 	"file-good": ({ subject, figure }) => ({ text: `${subject} can be read (${sizeText(figure)}).` }),
 	"file-unreadable": ({ subject }) => ({
 		text: `${subject} cannot be opened, or is not a regular file.`,
-		advice: `Make yourself its owner, or move away what lies in its place, then ${FIX}`,
+		advice: `Make yourself its owner, or move away whatever has that name, then ${FIX}`,
 	}),
 	"file-broken": ({ subject, detail }) => ({
 		text: `${subject} is damaged and cannot be read.`,
 		advice:
 			detail === "us"
 				? `${FIX} keeps it beside a new one.${subject === "codex-pool.json" ? " This machine then has to join its pool again: /multicodex join" : ""}`
-				: "It is pi's own and is left as it is: repair it by hand, or move it away.",
+				: "pi owns this file, so it is left alone: repair it by hand, or move it away.",
 	}),
 	"file-newer": ({ subject }) => ({
-		text: `${subject} was written by a newer pi-multicodex and is left as it is.`,
+		text: `${subject} was written by a newer pi-multicodex, so it is left alone.`,
 		advice: "pi update",
 	}),
 	"file-older": ({ subject }) => ({
-		text: `${subject} is of an older version and is taken over at the next start. A copy of it is kept.`,
+		text: `${subject} has an older format. The next start of pi converts it and keeps a copy.`,
 	}),
 	"rows-strange": ({ subject, figure = 0 }) => ({
 		text: `${subject} has ${plural(figure, "row")} that cannot be read. They are kept, and not used.`,
 		advice: "Sign in again to the accounts that are missing: /multicodex add",
 	}),
 	"directory-unwritable": () => ({
-		text: "The agent directory cannot be written: nothing can be stored, and no sign-in be renewed.",
+		text: "The agent directory cannot be written: nothing can be stored, and no sign-in can be renewed.",
 		advice: "Make yourself its owner. /multicodex path says where it is.",
 	}),
 	"file-read-only": ({ subject, detail }) => ({
-		text: `${subject} leads to ${detail}, where nothing can be written.`,
+		text: `${subject} links to ${detail}, which cannot be written.`,
 		advice:
 			subject === "settings.json"
-				? "Preferences are set in what that file is made from."
-				: "Put a file of its own in the place of the link: a sign-in cannot be renewed otherwise.",
+				? "Change your preferences where that file is generated."
+				: "Replace the link with a regular file: otherwise no sign-in can be renewed.",
 	}),
-	"permissions-good": () => ({ text: "Only you can read what the agent directory holds." }),
+	"permissions-good": () => ({ text: "Only you can read the agent directory." }),
 	"permissions-wide": ({ subject, figure = 0 }) => ({
 		text: `${subject === "." ? "The agent directory" : subject} is open to other users of this machine (${figure.toString(8)}).`,
 		advice: FIX,
 	}),
 	leftover: ({ subject }) => ({
-		text: `${subject} was left by a pi that was killed while it wrote, and may hold a sign-in.`,
+		text: `${subject} was left behind by a pi that was killed while writing, and may contain a sign-in.`,
 		advice: FIX,
 	}),
 	quarantined: ({ subject }) => ({
-		text: `${subject} is a damaged file that was set aside, and may hold sign-ins.`,
-		advice: "Delete it once you miss nothing.",
+		text: `${subject} is the copy of a damaged file, and may contain sign-ins.`,
+		advice: "Delete it once nothing is missing.",
 	}),
 	"lock-held": ({ subject, figure = 0 }) => ({
 		text: `${subject} is held, and was touched ${formatDuration(figure)} ago: a program is writing.`,
 	}),
 	"lock-stale": ({ subject, figure = 0 }) => ({
-		text: `${subject} was left ${formatDuration(figure)} ago by a program that has ended.`,
+		text: `${subject} was left behind ${formatDuration(figure)} ago by a program that has ended.`,
 		advice: FIX,
 	}),
 	"lock-ahead": ({ subject, figure = 0 }) => ({
@@ -81,7 +81,7 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 		advice: FIX,
 	}),
 	"lock-strange": ({ subject }) => ({
-		text: `${subject} is not an empty folder, so it is no lock, and it is in the way of one.`,
+		text: `${subject} is not an empty folder: it is not a lock, and it prevents one.`,
 		advice: FIX,
 	}),
 	"pool-empty": () => ({ text: "No Codex account is signed in.", advice: "/multicodex add" }),
@@ -108,24 +108,24 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 		advice: `/multicodex enable ${asWord(account)}`,
 	}),
 	"link-gone": ({ account }) => ({
-		text: `${account} was pi's own login, and auth.json holds it no more. That is taken over at the next request.`,
+		text: `${account} was pi's own login, and auth.json no longer has it. The next request corrects this.`,
 	}),
 	"link-behind": ({ account }) => ({
-		text: `${account} is pi's own login, and auth.json holds another token. The later one is taken over at the next request.`,
+		text: `${account} is pi's own login, and auth.json has another token. The next request takes the newer one.`,
 	}),
 	"link-elsewhere": ({ account }) => ({
-		text: `${account} is the login of the pi of another agent directory, and only that one renews it.`,
-		advice: `A sign-in of its own: ${SIGN_IN} ${asWord(account)}`,
+		text: `${account} is the login of a pi with another agent directory, and only that pi renews it.`,
+		advice: `For a separate sign-in: ${SIGN_IN} ${asWord(account)}`,
 	}),
 	"link-twice": ({ figure = 0 }) => ({
-		text: `${plural(figure, "account")} are marked as pi's own login, which can be one only. That is mended at the next request.`,
+		text: `${plural(figure, "account")} are marked as pi's own login, and only one can be. The next request corrects this.`,
 	}),
 	"link-unusable": () => ({
 		text: "pi's own login names no ChatGPT workspace, so pi cannot use it.",
 		advice: "Sign in again with /login.",
 	}),
 	"pi-key": () => ({
-		text: "auth.json holds an API key for openai-codex: requests pass through as they are, without rotation.",
+		text: "auth.json has an API key for openai-codex: requests use that key, and no account is rotated.",
 		advice: "/logout in pi removes it.",
 	}),
 	"plan-login": ({ subject }) => ({
@@ -144,23 +144,23 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 	"endpoint-refused": ({ detail }) => ({ text: detail ?? "", advice: "Correct it, then /multicodex verify" }),
 	"endpoint-silent": ({ subject }) => ({
 		text: `${capitalised(placeOf(subject))} gives no answer.`,
-		advice: "Look at the network, a proxy or a firewall, then /multicodex verify",
+		advice: "Check the network, proxy and firewall, then /multicodex verify",
 	}),
 	"endpoint-untrusted": ({ subject, detail }) => ({
 		text: `The certificate of ${placeOf(subject)} is not trusted (${detail}).`,
-		advice: "Name the root certificate of your network in NODE_EXTRA_CA_CERTS, and start pi again.",
+		advice: "Set NODE_EXTRA_CA_CERTS to the root certificate of your network, and restart pi.",
 	}),
 	"endpoint-failing": ({ subject, figure }) => ({
-		text: `${capitalised(placeOf(subject))} answers ${figure}: it has a problem of its own.`,
-		advice: "Try again in a while.",
+		text: `${capitalised(placeOf(subject))} answers ${figure}: the problem is on its side.`,
+		advice: "Try again later.",
 	}),
 	"endpoint-challenge": ({ subject }) => ({
-		text: `${capitalised(placeOf(subject))} wants a browser to prove that a person is there. Requests from this network may be refused.`,
+		text: `${capitalised(placeOf(subject))} asks for a browser check. It may refuse requests from this network.`,
 		advice: "Try another network, or without a VPN.",
 	}),
 	"clock-good": () => ({ text: "The clock of this machine is right." }),
 	"clock-wrong": ({ figure = 0 }) => ({
-		text: `The clock of this machine is ${formatDuration(Math.abs(figure))} ${figure > 0 ? "slow" : "fast"}: tokens and resets are misjudged by as much.`,
+		text: `The clock of this machine is ${formatDuration(Math.abs(figure))} ${figure > 0 ? "slow" : "fast"}: the times of tokens and resets are wrong by as much.`,
 		advice: "Set the clock.",
 	}),
 	"host-tried": ({ subject }) => ({ text: `pi ${subject} is tested with every release.` }),
@@ -174,18 +174,18 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 	"from-source": () => ({
 		text: "pi-multicodex runs from source, as an install from git or a folder does. The package from npm starts faster.",
 	}),
-	"rival-none": () => ({ text: "Requests for openai-codex come to pi-multicodex." }),
+	"rival-none": () => ({ text: "Requests for openai-codex reach pi-multicodex." }),
 	"rival-another": () => ({
-		text: "Another extension has registered over openai-codex: requests go to it, and no account is rotated.",
-		advice: "Take one of the two out of pi's settings.",
+		text: "Another extension has replaced openai-codex: requests go to it, and no account is rotated.",
+		advice: "Remove one of the two from pi's settings.",
 	}),
 	"rival-not-visible": () => ({
-		text: "Whether another extension has registered over openai-codex is not visible on this version of pi.",
+		text: "This version of pi does not show whether another extension has replaced openai-codex.",
 	}),
 	"switched-off": () => ({ text: "pi-multicodex is off.", advice: "/multicodex on" }),
 	"chain-good": ({ figure = 0 }) => ({ text: `${plural(figure, "link")} of the chain can be asked.` }),
 	"chain-no-host": () => ({
-		text: "A chain is set, and this pi has no virtual models, which 0.99 and later have.",
+		text: "A chain is set, but this pi has no virtual models. pi 0.99 and later have them.",
 		advice: "While no account can serve, /model switches to a link by hand.",
 	}),
 	"chain-unknown": ({ subject }) => ({
@@ -193,15 +193,15 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 		advice: `/multicodex chain remove ${subject}`,
 	}),
 	"chain-virtual": ({ subject }) => ({
-		text: `${subject} is on the chain, and a virtual model cannot be a link of it.`,
+		text: `${subject} is on the chain, but a virtual model cannot be a link.`,
 		advice: `/multicodex chain remove ${subject}`,
 	}),
 	"chain-unsigned": ({ subject }) => ({
-		text: `${subject} is on the chain, and its provider has neither a sign-in nor a key.`,
+		text: `${subject} is on the chain, but its provider has neither a sign-in nor a key.`,
 		advice: "/login",
 	}),
 	"chain-not-offered": ({ subject }) => ({
-		text: `${subject} is on the chain, and none of the accounts may use it.`,
+		text: `${subject} is on the chain, but no account may use it.`,
 		advice: `/multicodex chain remove ${subject}`,
 	}),
 	"setting-bad": ({ detail }) => ({ text: detail ?? "", advice: "Correct it in settings.json." }),
@@ -210,7 +210,7 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 		advice: "/multicodex only",
 	}),
 	"set-empty": ({ folder }) => ({
-		text: `The account set of ${folder} has no account that is in the pool: sessions there are not served.`,
+		text: `No account of the set of ${folder} is in the pool: sessions there are not served.`,
 		advice: "There, /multicodex only all ends it.",
 	}),
 	"set-account-gone": ({ folder, figure = 0 }) => ({
@@ -218,32 +218,32 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 		advice: "There, /multicodex only shows it.",
 	}),
 	"set-folder-gone": ({ folder }) => ({
-		text: `An account set is stored for ${folder}, which is not there.`,
-		advice: "Take it out of sets in settings.json, or correct the folder.",
+		text: `An account set is stored for ${folder}, but that folder does not exist.`,
+		advice: "Remove it from sets in settings.json, or correct the folder.",
 	}),
 	"cap-kept": ({ account, figure, detail = "" }) => ({
 		text: `${account} has a cap: ${figure}% of its ${windowLabel(detail)} limit is kept.`,
 	}),
 	"cap-reached": ({ account, figure, detail = "" }) => ({
-		text: `${account} is at its cap, and does not serve: ${figure}% of its ${windowLabel(detail)} limit is kept.`,
+		text: `${account} is at its cap and does not serve: ${figure}% of its ${windowLabel(detail)} limit is kept.`,
 		advice: `/multicodex cap ${asWord(account)} off lifts it.`,
 	}),
 	"cap-unreported": ({ account, figure, detail = "" }) => ({
-		text: `${account} has a cap of ${figure}% on its ${windowLabel(detail)} limit, which it does not report now.`,
+		text: `${account} has a cap of ${figure}% on its ${windowLabel(detail)} limit, but does not report that limit now.`,
 	}),
 	"cap-account-gone": ({ account, detail = "" }) => ({
-		text: `A cap on the ${windowLabel(detail)} limit of ${account} is stored, which is not in the pool.`,
-		advice: "Take it out of caps in settings.json; /multicodex cap off ends every cap.",
+		text: `A cap is stored on the ${windowLabel(detail)} limit of ${account}, but that account is not in the pool.`,
+		advice: "Remove it from caps in settings.json; /multicodex cap off ends every cap.",
 	}),
 	"shared-good": ({ figure = 0 }) => ({
-		text: `The database of the shared pool answers. ${figure === 0 ? "No other machine was" : `${plural(figure, "other machine")} ${figure === 1 ? "was" : "were"}`} seen in five minutes.`,
+		text: `The database of the shared pool answers. ${figure === 0 ? "No other machine was" : `${plural(figure, "other machine")} ${figure === 1 ? "was" : "were"}`} seen in the last five minutes.`,
 	}),
 	"shared-away": ({ detail = "", figure = 0 }) => ({
-		text: `The shared pool cannot be used since ${formatPast(figure, 0)}: ${detail}`,
+		text: `The shared pool has been unusable since ${formatPast(figure, 0)}: ${detail}`,
 	}),
 	"shared-no-listen": () => ({
-		text: "Notifications of the shared pool's database do not get through, as behind a pooler in transaction mode: what other machines change is known here within a minute.",
-		advice: "With a URL that goes past the pooler it is known at once.",
+		text: "Notifications from the database of the shared pool do not arrive, probably because of a pooler in transaction mode. This machine learns of changes within a minute.",
+		advice: "A URL that bypasses the pooler shows changes at once.",
 	}),
 	"shared-clock": ({ figure = 0 }) => ({
 		text: `The clock of this machine is ${formatDuration(Math.abs(figure))} ${figure > 0 ? "ahead of" : "behind"} that of the shared pool's database.`,
@@ -251,19 +251,19 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 	}),
 	"shared-journal": ({ figure = 0 }) => ({
 		text: `${plural(figure, "sign-in")} that this machine has renewed ${figure === 1 ? "waits" : "wait"} for the database of the shared pool.`,
-		advice: "/multicodex share asks it once more. Do not delete the journal.",
+		advice: "/multicodex share tries again. Do not delete the journal.",
 	}),
 	defects: ({ subject, figure = 0 }) => ({
-		text: `${subject} holds ${plural(figure, "defect")} of pi-multicodex itself.`,
+		text: `${subject} lists ${plural(figure, "defect")} of pi-multicodex itself.`,
 		advice: "/multicodex log shows where. Please report it, with /multicodex log --json.",
 	}),
 	"reset-credit-ends": ({ account, figure = 0 }) => ({
 		text: `A reset credit of ${account} expires ${formatPast(figure, 0)}.`,
-		advice: `/multicodex redeem ${asWord(account)} spends it once its windows are spent.`,
+		advice: `/multicodex redeem ${asWord(account)} redeems it once a window is used up.`,
 	}),
 	environment: ({ subject }) => ({ text: `${subject} is set.` }),
 	"tls-unchecked": ({ subject }) => ({
-		text: `${subject} is 0: the receiver of sign-ins is not verified.`,
+		text: `${subject} is 0: the servers that receive sign-ins are not verified.`,
 		advice: `unset ${subject}`,
 	}),
 };
@@ -278,10 +278,10 @@ const REPAIRABLE: ReadonlySet<FindingCode> = new Set([
 ]);
 
 const REPAIRED: Readonly<Record<Repair["kind"], (subject: string) => string>> = {
-	permissions: (subject) => `${subject === "." ? "The agent directory" : subject} can be read only by you now.`,
+	permissions: (subject) => `${subject === "." ? "The agent directory" : subject} can now be read only by you.`,
 	lock: (subject) => `Removed ${subject}, which no program held.`,
 	leftover: (subject) => `Removed ${subject}.`,
-	"set-aside": (subject) => `Set a damaged file aside as ${subject}.`,
+	"set-aside": (subject) => `Moved a damaged file to ${subject}.`,
 };
 
 /** What was found and repaired. */

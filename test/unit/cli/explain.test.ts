@@ -36,9 +36,7 @@ describe("why without pi", () => {
 		const home = aStoredHome({ work: { status: work } }, { "pi-multicodex": { beyond: { chain } } });
 		const { text } = await ask(home, "why");
 		expect(text).toContain("a reset of work (asks first)");
-		expect(text).toMatch(
-			/\nWhere none of these serves, pi asks your chain, as far as it can: anthropic\/claude-opus-5-5\.\n$/,
-		);
+		expect(text).toMatch(/\nIf no account can serve, pi tries your chain: anthropic\/claude-opus-5-5\.\n$/);
 		const { beyond } = whySchema.parse(JSON.parse((await ask(home, "why", true)).text));
 		expect(beyond).toEqual([{ kind: "reset-credit", account: home.id("work"), consent: "ask" }]);
 	});
@@ -68,7 +66,7 @@ describe("verify without pi", () => {
 		const { text, code } = await ask(home, "verify");
 		expect(text).toMatch(/\bside is off\. \/multicodex enable side\n/);
 		expect(text).toMatch(
-			/\nThe network, pi itself and other extensions were not looked at: \/multicodex verify in pi does\.\n$/,
+			/\nThe network, pi itself and other extensions were not checked: \/multicodex verify in pi checks them\.\n$/,
 		);
 		expect(text).not.toMatch(/backend|sign-in service|Node|openai-codex/);
 		expect(code).toBe(0);

@@ -136,7 +136,7 @@ describe("/multicodex only", () => {
 		cli.harness.settings = { ...cli.harness.settings, sets: { ...sets(), "/no/such/folder": ["work"] } };
 		const said = await cli.run("verify");
 		expect(said).toContain(`The account set of ${root}/proj names 1 account that is not in the pool.`);
-		expect(said).toContain("An account set is stored for /no/such/folder, which is not there.");
+		expect(said).toContain("An account set is stored for /no/such/folder, but that folder does not exist.");
 	});
 
 	it("is a document for a program", async () => {

@@ -26,7 +26,7 @@ describe("/multicodex verify", () => {
 		cli.sharedPools.problem = new PoolProblem("revoked", "The keys were replaced: join again.");
 		const said = await cli.run("verify");
 		expect(said).toMatch(
-			/problem {2}The shared pool cannot be used since .*\d\d:\d\d: The keys were replaced: join again\./,
+			/problem {2}The shared pool has been unusable since .*\d\d:\d\d: The keys were replaced: join again\./,
 		);
 		expect(said).toMatch(/work has a cap/);
 		expect(cli.sharedPools.asked).toEqual([["look", undefined]]);
@@ -72,8 +72,8 @@ describe("/multicodex verify", () => {
 	it("sees whether requests come to us where the host can tell", async () => {
 		const cli = createCommandHarness([anAccount("a")]);
 		const registry = cli.screen.ctx.modelRegistry;
-		expect(await cli.run("verify")).toContain("is not visible on this version of pi");
+		expect(await cli.run("verify")).toContain("does not show whether another extension has replaced openai-codex");
 		Object.assign(registry, { getRegisteredProviderConfig: () => ({ streamSimple: () => undefined }) });
-		expect(await cli.run("verify")).toContain("Another extension has registered over openai-codex");
+		expect(await cli.run("verify")).toContain("Another extension has replaced openai-codex");
 	});
 });

@@ -125,7 +125,7 @@ describe("the words of what was verified", () => {
 		expect(line(aFinding("shared-clock", { figure: 600_000 }))).toContain("is 10m ahead of that of the shared pool's");
 		expect(line(aFinding("shared-clock", { figure: -600_000 }))).toContain("is 10m behind that of");
 		expect(line(aFinding("shared-away", { figure: NOW, detail: "The keys were replaced: join again." }))).toMatch(
-			/The shared pool cannot be used since .*\d\d:\d\d: The keys were replaced: join again\.$/,
+			/The shared pool has been unusable since .*\d\d:\d\d: The keys were replaced: join again\.$/,
 		);
 		expect(line(aFinding("shared-journal", { figure: 1 }))).toContain("1 sign-in that this machine has renewed waits");
 		expect(line(aFinding("file-broken", { subject: "codex-pool.json", detail: "us" }))).toContain("/multicodex join");
@@ -149,7 +149,7 @@ describe("the words of what was verified", () => {
 	it("the words say when a reset credit is lost, and how it is spent", () => {
 		const finding = aFinding("reset-credit-ends", { level: "note", subject: account.id, figure: NOW });
 		expect(line(finding)).toBe(
-			'note  A reset credit of my label expires 20 Nov 12:00. /multicodex redeem "my label" spends it once its windows are spent.',
+			'note  A reset credit of my label expires 20 Nov 12:00. /multicodex redeem "my label" redeems it once a window is used up.',
 		);
 	});
 
@@ -171,7 +171,7 @@ describe("the words of what was verified", () => {
 			verifiedAsText({ ...fixing, repairs })
 				.split("\n")
 				.slice(1, 3),
-		).toEqual(["The agent directory can be read only by you now.", "Set a damaged file aside as x.corrupt-1."]);
+		).toEqual(["The agent directory can now be read only by you.", "Moved a damaged file to x.corrupt-1."]);
 	});
 
 	it("the words make a document as it is promised", () => {
