@@ -13,7 +13,7 @@ export default async function multicodex(pi: ExtensionAPI): Promise<void> {
 		const { compose } = await import("./src/compose.ts");
 		await compose(pi);
 	} catch (error) {
-		process.stderr.write(`pi-multicodex could not start: ${whyNot(error)} pi goes on without it.\n`);
+		process.stderr.write(`pi-multicodex could not start: ${whyNot(error)} pi continues without it.\n`);
 	}
 }
 

@@ -8,6 +8,8 @@ module.exports = async function multicodex(pi) {
 		await require("./dist/multicodex.cjs").start(pi, require.import);
 	} catch (error) {
 		// The error's message may quote anything.
-		process.stderr.write(`pi-multicodex could not start: ${error?.name ?? "unknown error"}. pi goes on without it.\n`);
+		process.stderr.write(
+			`pi-multicodex could not start: ${error?.name ?? "unknown error"}. pi continues without it.\n`,
+		);
 	}
 };

@@ -33,7 +33,7 @@ it.each([
 	await Reflect.apply(multicodex, undefined, [host]);
 
 	const told = written.mock.calls.map(([text]) => String(text)).join("");
-	const [, reason] = /^pi-multicodex could not start: (.*) pi goes on without it\.\n$/.exec(told) ?? [];
+	const [, reason] = /^pi-multicodex could not start: (.*) pi continues without it\.\n$/.exec(told) ?? [];
 	if (typeof why === "string") expect(reason).toBe(why);
 	else expect(reason).toMatch(why);
 	expect(told).not.toContain("secret");

@@ -25,8 +25,8 @@ export interface NextRequest {
 
 /** `The next request goes to work.`, or why none of the accounts gets it. */
 export function nextRequest({ isEnabled, isForeign, account }: NextRequest): string {
-	if (!isEnabled) return "pi-multicodex is off: this counts after /multicodex on.";
-	if (isForeign) return "pi's own API key for openai-codex serves as long as it is there.";
+	if (!isEnabled) return "pi-multicodex is off: this applies after /multicodex on.";
+	if (isForeign) return "pi's own API key for openai-codex serves while it is set.";
 	return account ? `The next request goes to ${account.label}.` : "No Codex account is ready now.";
 }
 
@@ -89,7 +89,7 @@ function toolName(tool: string): string {
 
 /** Returns the text for an account with only bought credits left. `until`, when quota is back, is epoch ms. */
 export function onlyCredits(until: number, now: number): string {
-	return `bought credits are left; only a session that is on it goes on with them, until ${formatClock(until, now)}`;
+	return `bought credits are left; only a session already on this account uses them, until ${formatClock(until, now)}`;
 }
 
 /** `20% of the week is kept, reached: 18% left`, or whatever else applies to a cap. */
@@ -181,5 +181,5 @@ export function signedIn(
 	const { expiresAt } = credential;
 	const elsewhere = shared && RENEWED_ELSEWHERE[shared.renewal];
 	if (expiresAt > now) return `token until ${formatClock(expiresAt, now)}, ${elsewhere ?? "renewed by itself"}`;
-	return elsewhere === undefined ? "renewed at its next request" : `token over, ${elsewhere}`;
+	return elsewhere === undefined ? "renewed at its next request" : `token expired, ${elsewhere}`;
 }

@@ -56,12 +56,12 @@ export function poolHeadline({ name, others, connection }: SharedPoolStatus): st
 export function connectionText(connection: PoolConnection, now: number): string {
 	switch (connection.kind) {
 		case "unknown":
-			return "its database was not looked at yet";
+			return "its database has not been checked yet";
 		case "connected":
 			if (connection.listens === undefined) return "connected";
 			return connection.listens
 				? "connected, changes arrive at once"
-				: "connected, looks for changes once a minute: notifications do not get through";
+				: "connected, checks for changes once a minute: notifications do not arrive";
 		case "resting":
 			return `not connected until its next use, last looked ${formatPast(connection.lookedAt, now)}`;
 		case "followed":

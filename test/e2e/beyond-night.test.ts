@@ -47,7 +47,7 @@ wide(
 		expect(wireModels()).toEqual([normalModel, "gpt-reserve", normalModel]);
 
 		const moves = (await bench.print("/multicodex log 30")).stdout;
-		expect(moves).toMatch(/a: goes on with Luna Reserve[\s\S]*other\/small serves[\s\S]*the pool serves again/);
+		expect(moves).toMatch(/a: continues with Luna Reserve[\s\S]*other\/small serves[\s\S]*the pool serves again/);
 		expect(moves).not.toContain("bought credits");
 	},
 );

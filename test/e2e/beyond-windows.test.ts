@@ -85,7 +85,7 @@ it("bought credits are spent by the session that is on them, once no account has
 		.map(({ message }) => message)
 		.filter((text) => text.includes("bought credits until"));
 	expect(notices).toHaveLength(1);
-	expect(notices[0]).toContain("This session goes on with rich on its bought credits until");
+	expect(notices[0]).toContain("This session continues on the bought credits of rich until");
 
 	// Another session, pinned or not, is not moved onto them.
 	const other = await bench.print("say hi");

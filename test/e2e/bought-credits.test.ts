@@ -44,7 +44,7 @@ it.each(coreOf([NEWEST_HOST, OLDEST_HOST]))(
 		expect(bench.asked()).toEqual([]);
 		set(bench, { credits: "allow" });
 		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from rich #1\n" });
-		expect((await bench.print("/multicodex log")).stdout).toContain("rich: goes on with bought credits until ");
+		expect((await bench.print("/multicodex log")).stdout).toContain("rich: continues on bought credits until ");
 	},
 );
 

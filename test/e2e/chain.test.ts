@@ -87,8 +87,8 @@ describe("a chain behind the pool", () => {
 		const rpc = bench.rpc();
 		await rpc.send("say hi");
 		const dialog = await rpc.waitForDialog();
-		expect(dialog.options).toContainEqual("Go on with other/small");
-		rpc.answer(dialog, "Go on with other/small");
+		expect(dialog.options).toContainEqual("Continue with other/small");
+		rpc.answer(dialog, "Continue with other/small");
 		expect(await rpc.settled()).toMatchObject({ text: "OK from small", stopReason: "stop", retries: 1 });
 		for (const name of ["a", "b"]) bench.codex.account(name).always(undefined);
 		await rpc.send("/multicodex reset quota");
@@ -102,7 +102,7 @@ describe("a chain behind the pool", () => {
 		const result = await bench.print("say hi");
 		expect(result).toMatchObject({ code: 1, stdout: "" });
 		expect(result.stderr).toMatch(
-			/^Codex quota exceeded on all 2 accounts\. .* \/model other\/small goes on, from your chain\. /,
+			/^Codex quota exceeded on all 2 accounts\. .* \/model other\/small switches to it, from your chain\. /,
 		);
 		expect(bench.asked()).toEqual(["a", "b"]);
 		expect(bench.other.asked()).toEqual([]);
@@ -151,7 +151,7 @@ describe("a night of printed turns", () => {
 		expect(bench.asked()).not.toContain("b");
 		const log = (await bench.print("/multicodex log 50")).stdout.replaceAll(/\s+/g, " ");
 		expect(log).toMatch(
-			/goes on with Luna Reserve.* other\/small serves.* the pool serves again, in place of other\/small/,
+			/continues with Luna Reserve.* other\/small serves.* the pool serves again, in place of other\/small/,
 		);
 	});
 });

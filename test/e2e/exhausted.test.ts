@@ -124,7 +124,7 @@ describe("with more accounts than one request may try", () => {
 		expect(result).toMatchObject({
 			code: 1,
 			stdout: "",
-			stderr: "Codex quota exceeded on 6 accounts in a row. Send again to go on with 1 more.\n",
+			stderr: "Codex quota exceeded on 6 accounts in a row. Send again to try 1 more.\n",
 		});
 		expect(bench.asked()).toEqual(names.slice(0, 6));
 
@@ -139,7 +139,7 @@ describe("with more accounts than one request may try", () => {
 		const bench = await createSseBench({ accounts: many, usage: usageUnknown, settings });
 		for (const name of many) bench.codex.account(name).always(spent(90 * MINUTE_MS));
 		const result = await bench.print("say hi");
-		expect(result.stderr).toBe("Codex quota exceeded on 2 accounts in a row. Send again to go on with 90 more.\n");
+		expect(result.stderr).toBe("Codex quota exceeded on 2 accounts in a row. Send again to try 90 more.\n");
 		expect(bench.asked()).toHaveLength(2);
 	});
 });

@@ -315,7 +315,7 @@ describe.each(coreHosts.map((host) => ({ host })))(
 
 			expect(result).toMatchObject({ code: 0, stdout: "OK from a #1\n" });
 			expect(result.stderr).toMatch(
-				/^pi-multicodex could not start: the package [\w-]+ is missing\. Run "npm install" in .+copy\. pi goes on without it\.\n$/,
+				/^pi-multicodex could not start: the package [\w-]+ is missing\. Run "npm install" in .+copy\. pi continues without it\.\n$/,
 			);
 		});
 	},

@@ -64,7 +64,7 @@ it.each(coreWays)(
 		expect(codex.requestsOf("usage").some(hasReserveHeader)).toBe(true);
 		expect(await modelsStored(rpc)).toEqual([model, model, model]);
 		expect(noticesOf(rpc)).toEqual([
-			`Codex: no account has included quota left. This session goes on with Luna Reserve (${model}) of a, 40% left.`,
+			`Codex: no account has included quota left. This session continues with Luna Reserve (${model}) of a, 40% left.`,
 		]);
 
 		// The answers on it have said of the general limit what holds for the reserve.
@@ -120,7 +120,7 @@ wide("a yes in a dialog lets Luna Reserve serve the turn, and the next turn asks
 		return options.find((option) => option.includes(questions.length === 1 ? "Luna Reserve" : "Stop"));
 	});
 	expect((await rpc.prompt("one")).text).toBe("OK from a #2");
-	expect(questions[0]).toContain("Go on with Luna Reserve of a: about 40% left");
+	expect(questions[0]).toContain("Continue with Luna Reserve of a: about 40% left");
 	expect((await rpc.prompt("two")).errorMessage).toMatch(/^Codex quota exceeded\..*Luna Reserve/);
 	expect(questions).toHaveLength(2);
 	expect(modelsAsked(bench)).toEqual([bench.host.model, "gpt-reserve"]);

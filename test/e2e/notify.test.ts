@@ -169,7 +169,7 @@ describe("notices of a pi without a terminal", () => {
 		await until("the notice", () => ofTheWait().length > 0);
 		await rpc.close();
 		expect(ofTheWait()).toMatchObject([
-			{ event: "goes-on", text: expect.stringMatching(/^Codex: a waiting session goes on with [ab], after <1m\.$/) },
+			{ event: "goes-on", text: expect.stringMatching(/^Codex: a waiting session continues on [ab], after <1m\.$/) },
 		]);
 	});
 });

@@ -9,7 +9,7 @@ import { type Bench, createBench, until } from "./support.ts";
 
 const PATIENCE_MS = 30_000;
 const HOUR_MS = 3_600_000;
-const QUESTION = "How should this turn go on?";
+const QUESTION = "How should this turn continue?";
 /** Longer than the panel takes its keys for the end of what was typed before it came. */
 const READING_MS = 900;
 
@@ -144,7 +144,7 @@ it("goes on with Luna Reserve, redeems a reset, or waits, as the person chooses"
 		const { text } = await rpc.settled();
 		return [text.replace(/\d+$/, ""), bench.codex.responsesRequests().at(-1)?.body?.model];
 	};
-	expect(await choose(/^Go on with Luna Reserve of a: about 40% left$/)).toEqual(["OK from a #", "gpt-reserve"]);
+	expect(await choose(/^Continue with Luna Reserve of a: about 40% left$/)).toEqual(["OK from a #", "gpt-reserve"]);
 	expect(a.resetCredits.ids("redeemed")).toEqual([]);
 
 	expect(await choose(/^Redeem a reset of a: week back to 100%, credit expires /)).toEqual([

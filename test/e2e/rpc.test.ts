@@ -87,19 +87,19 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
 	next: [
 		{
 			line: "next",
-			says: /^Codex: this session goes on with [ab], 100% of its 5h limit left\. \/multicodex use [ab] goes back\.$/,
+			says: /^Codex: this session continues on [ab], 100% of its 5h limit left\. \/multicodex use [ab] goes back\.$/,
 		},
-		{ line: "next", says: /^Codex: this session goes on with [ab], / },
+		{ line: "next", says: /^Codex: this session continues on [ab], / },
 	],
 	only: [
 		{ line: "only", says: / may use every account\. / },
 		{ line: "only a b", says: / use a and b, and no other account\. The next request goes to [ab]\.$/ },
 		{ line: "only --json", says: /^\{/, schema: onlySchema },
-		{ line: "only all", says: / has ended; sessions there may use every account again\. / },
+		{ line: "only all", says: / has ended: sessions there may use every account again\. / },
 	],
 	cap: [
 		{ line: "cap", says: /^No account has a cap\. / },
-		{ line: "cap b week=20", says: /^Codex: b is used no further than its cap: 20% of the week is kept/ },
+		{ line: "cap b week=20", says: /^Codex: b is used only down to its cap: 20% of the week is kept/ },
 		{ line: "cap --json", says: /^\{/, schema: capSchema },
 		{ line: "cap off", says: /^Codex: no account has a cap any more\.$/ },
 	],
@@ -131,7 +131,7 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
 	beyond: [
 		{ line: "beyond", says: /^credits +own/ },
 		{ line: "beyond credits=ask", says: /^credits +ask/ },
-		{ line: "beyond forget", says: /^There is no yes for today to forget\.$/ },
+		{ line: "beyond forget", says: /^There is no consent for today to end\.$/ },
 	],
 	notify: [
 		{ line: "notify", says: /^to +off/ },

@@ -419,12 +419,12 @@ describe("/multicodex add in a terminal", () => {
 			{
 				what: "no refresh token came",
 				answer: tokenAnswers.withoutRefreshToken(),
-				sentence: "The sign-in gave no account that lasts: it came without a refresh token. Start again.",
+				sentence: "The sign-in came without a refresh token, so it would not last. Start again.",
 			},
 			{
 				what: "the token names no account",
 				answer: tokenAnswers.change((body) => ({ ...body, access_token: "eyJhbGciOiJub25lIiwi.e30.x" })),
-				sentence: "The sign-in gave no account that Codex can be used with: its token names no ChatGPT workspace.",
+				sentence: "The sign-in returned no account that Codex accepts: its token names no ChatGPT workspace.",
 			},
 		]),
 	)("says, after the browser is done, that $what", async ({ answer, sentence }) => {

@@ -82,7 +82,7 @@ it.each([
 	const { code, stderr } = await bench.print("hi", ["--no-tools", "--no-session"], { extension: index });
 
 	expect(code).toBe(0);
-	expect(stderr).toMatch(/^pi-multicodex could not start: \w*Error\. pi goes on without it\.\n$/);
+	expect(stderr).toMatch(/^pi-multicodex could not start: \w*Error\. pi continues without it\.\n$/);
 });
 
 const startFile = () => readdirSync(dist).find((name) => /^start-.*\.cjs$/.test(name)) ?? "";

@@ -415,7 +415,7 @@ const still = (screen: string) => screen.replace(/[\u2800-\u28ff]/g, "~");
 
 describe("the question how a turn goes on", () => {
 	it("is as stored at every width, with each row highlighted that costs something", async () => {
-		const { terminal } = await sceneAfter("say hi", "How should this turn go on?", {
+		const { terminal } = await sceneAfter("say hi", "How should this turn continue?", {
 			actors: EMPTY,
 			columns: 120,
 			active: "side",

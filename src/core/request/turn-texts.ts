@@ -34,7 +34,7 @@ const BOUND_TO_SET = "This folder's account set allows no other account: /multic
 
 function noneServes(why: Exhaustion, now: number): string {
 	const { untried, cooling, notOffered, unavailable, refused = 0, capped = 0 } = why;
-	if (untried > 0) return [...triedInVain(why), `Send again to go on with ${formatCount(untried)} more.`].join(" ");
+	if (untried > 0) return [...triedInVain(why), `Send again to try ${formatCount(untried)} more.`].join(" ");
 	if (cooling > notOffered || capped > 0) {
 		const spent = cooling > notOffered ? quotaExceeded(why) : "";
 		const parts = [
@@ -57,7 +57,7 @@ function noneServes(why: Exhaustion, now: number): string {
 		if (why.obstacle !== undefined) {
 			return `${unrenewed}: ${why.obstacle}.${others} /model switches provider.`;
 		}
-		return `${unrenewed} just now.${others} Send again in a while, or use /model to switch provider.`;
+		return `${unrenewed} just now.${others} Send again later, or use /model to switch provider.`;
 	}
 	if (notOffered > 0)
 		return `No Codex account may use this model (${plural(notOffered, "account")} asked). /model switches it.`;
@@ -104,12 +104,12 @@ export function noAccountSignedIn(): string {
 
 /** Returns the text for a machine that has never reached its shared pool. */
 export function poolNotReached(): string {
-	return "The shared pool cannot be reached, and no account of it is known here yet. /multicodex share says why.";
+	return "The shared pool cannot be reached, and this machine knows none of its accounts yet. /multicodex share says why.";
 }
 
 /** Returns the text for a shared pool without accounts. */
 export function poolIsEmpty(): string {
-	return "The shared pool holds no account yet. /multicodex share moves some in, on a machine that has them.";
+	return "The shared pool has no account yet. /multicodex share, on a machine with accounts, moves them in.";
 }
 
 const WAYS_ON = "/multicodex shows all, /model switches provider.";
@@ -165,7 +165,7 @@ function leftIn({ left }: Exhaustion): string[] {
 }
 
 function goesOn({ model, link }: WayOn): string {
-	return model === link ? `/model ${model} goes on, from your chain.` : `/model ${model} goes on with ${link}.`;
+	return model === link ? `/model ${model} switches to it, from your chain.` : `/model ${model} switches to ${link}.`;
 }
 
 /** Returns the text for a turn in which two accounts in a row had lost their sign-in. */
@@ -201,7 +201,7 @@ export function chainTakesOver(link: string): string {
 
 /** Returns the text if the person chose a link, but the host did not change to the model that uses the chain. */
 export function chainByHand(model: string, link: string): string {
-	return `This session could not change to ${model}. /model does so by hand, and goes on with ${link}.`;
+	return `This session could not change to ${model}. /model ${model} changes it by hand, and ${link} then answers.`;
 }
 
 /**
@@ -239,7 +239,7 @@ export function switchedOffHere(): string {
 
 /** Returns the text if the extension was switched off before any account had served the request. */
 export function switchedOffMeanwhile(): string {
-	return "pi-multicodex was turned off before an account could serve this request. Send again to go on without it.";
+	return "pi-multicodex was turned off before an account could serve this request. Send again to continue without it.";
 }
 
 /** Returns the text for a defect of ours. */

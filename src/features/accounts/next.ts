@@ -28,7 +28,7 @@ export function createNext(ports: Ports): Subcommand<NoArgs> {
 	return {
 		name: "next",
 		usage,
-		summary: "this session goes on with the next account, in the policy's order",
+		summary: "this session continues on the next account, in the policy's order",
 		parse: (words) => parseNothing(words, usage),
 		run: async (_args, { host }) => moveOn(host, ports),
 	};

@@ -35,7 +35,7 @@ export function createRemove(ports: Ports): Subcommand<Args> {
 	return {
 		name: "remove",
 		usage,
-		summary: "take an account out; add --undo puts it back",
+		summary: "remove an account; add --undo puts it back",
 		onAccount: { isOffered: () => true, args: (account) => ({ account, mayLogout: false }) },
 		complete: (before) => {
 			const accounts = isFirstPositional(before) ? accountChoices(ports) : [];

@@ -57,7 +57,7 @@ export function createReset({ pool, session, removeBackups }: Ports): Subcommand
 	return {
 		name: "reset",
 		usage,
-		summary: "unpin, and offer resting accounts again; backups deletes copies of removed accounts",
+		summary: "unpin, and let resting accounts serve again; backups deletes copies of removed accounts",
 		complete: (before) => {
 			if (before.length === 0) return OFFERED.map((value) => ({ value, label: value, description: WHAT[value] }));
 			const takesYes = before.includes("backups") && !before.includes(YES);

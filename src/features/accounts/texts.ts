@@ -88,7 +88,7 @@ export function movedOn(
 	const has = left === undefined ? "" : `, ${left}`;
 	const unpinned = before && wasPinned ? ` ${before.label} is no longer pinned.` : "";
 	const back = before ? ` /multicodex use ${asWord(before.label)} goes back.` : "";
-	return `Codex: this session goes on with ${next.label}${has}.${unpinned}${back}`;
+	return `Codex: this session continues on ${next.label}${has}.${unpinned}${back}`;
 }
 
 /** Returns the text for `next` while the extension is off. */

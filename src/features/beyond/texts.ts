@@ -6,7 +6,7 @@ import { about, formatClock, formatDay, formatDuration, formatPercent, windowLab
 import type { Choice } from "./choices.ts";
 
 /** The heading of the question. */
-export const HEADING = "No Codex quota is left. How should this turn go on?";
+export const HEADING = "No Codex quota is left. How should this turn continue?";
 
 /** Explains what typing does while the question is open. */
 export const TYPED = "Letters do not answer; they go to the editor. Choose with ↑↓, then press enter.";
@@ -19,11 +19,11 @@ export function choiceText(choice: Choice, now: number): string {
 		case "credits":
 			return `Use bought credits of ${nameOf(rung.account)}${balanceOf(rung)}`;
 		case "reserve-model":
-			return `Go on with Luna Reserve${modelOf(rung)} of ${nameOf(rung.account)}${leftOf(rung)}`;
+			return `Continue with Luna Reserve${modelOf(rung)} of ${nameOf(rung.account)}${leftOf(rung)}`;
 		case "reset-credit":
 			return `Redeem a reset of ${nameOf(rung.account)}: ${windowLabel(rung.window)} back to 100%${expiryOf(rung)}`;
 		case "chain":
-			return `Go on with ${printable(rung.model)}${rung.isPaid ? " (paid)" : ""}`;
+			return `Continue with ${printable(rung.model)}${rung.isPaid ? " (paid)" : ""}`;
 		case "wait": {
 			const guess = about(rung.isGuess);
 			const until = `${guess}${formatClock(rung.until, now)}`;
@@ -46,7 +46,7 @@ export function consequence(choice: Choice, now: number, again?: Outlook): strin
 		case "chain":
 			return `${rung.isPaid ? "Each request is charged. " : ""}Codex serves again as soon as an account is back.`;
 		case "wait":
-			return `Nothing is spent. The turn goes on by itself then${lastsText(again, now)}.`;
+			return `Nothing is spent. The turn then continues by itself${lastsText(again, now)}.`;
 	}
 }
 

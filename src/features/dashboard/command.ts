@@ -47,7 +47,7 @@ export function createDashboardCommand(ports: Ports): Subcommand<NoArgs> {
 	return {
 		name: "dashboard",
 		usage: "",
-		summary: "every account at a glance, with keys for what can be done; without a terminal, show",
+		summary: "every account at a glance, with keys to act on it; without a terminal, show",
 		isPanel: () => true,
 		parse: () => ({}),
 		run: async (_args, ctx) => {

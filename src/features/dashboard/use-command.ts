@@ -51,7 +51,7 @@ export function createUse(ports: Ports): Subcommand<Choice> {
 	return {
 		name: "use",
 		usage,
-		summary: "pin an account in all sessions, or end that; choose from a list",
+		summary: "pin an account in all sessions, or unpin it; choose from a list",
 		isPanel: (words) => words.length === 0,
 		onAccount: { args: (account) => ({ kind: "account", account }) },
 		complete: (before) =>

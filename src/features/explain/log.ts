@@ -161,11 +161,11 @@ const LINES = {
 	},
 	"pool-low": { text: ({ clock }) => `the pool is out at about ${clock ?? "?"}, by the forecast` },
 	"on-credits": {
-		text: ({ name, clock }) => `${name}: goes on with bought credits${clock ? ` until ${clock}` : ""}`,
+		text: ({ name, clock }) => `${name}: continues on bought credits${clock ? ` until ${clock}` : ""}`,
 	},
 	"on-reserve-model": {
 		text: ({ name, model, leftPercent }) =>
-			`${name}: goes on with Luna Reserve (${model ?? "?"})${leftPercent === undefined ? "" : `, ${formatPercent(leftPercent)} left`}`,
+			`${name}: continues with Luna Reserve (${model ?? "?"})${leftPercent === undefined ? "" : `, ${formatPercent(leftPercent)} left`}`,
 	},
 	"on-included": { text: ({ name }) => `${name}: serves from included quota again` },
 	redeemed: { text: ({ name }) => `${name}: windows reset, by a reset credit`, byDay: true },

@@ -139,7 +139,7 @@ function poolLines({ name, role, connection }: SharedPoolStatus, now: number): s
 		role === "runner" ? [`This machine is a runner of ${pool}: shared accounts are renewed by keepers.`] : [];
 	if (connection.kind !== "away") return runner;
 	const since = formatPast(connection.since, now);
-	const away = `The shared pool ${pool} is ${awayWord(connection)} since ${since}: shared accounts go on with their tokens, and are not renewed. /multicodex share`;
+	const away = `The shared pool ${pool} is ${awayWord(connection)} since ${since}: shared accounts keep serving with their current tokens, but no token is renewed. /multicodex share`;
 	return [...runner, away];
 }
 

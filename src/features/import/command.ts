@@ -50,7 +50,7 @@ export function createImport(ports: Ports): Subcommand<Args> {
 	return {
 		name: "import",
 		usage,
-		summary: "take accounts over from other tools",
+		summary: "import accounts from other tools",
 		complete: (before) => {
 			const tools = isFirstPositional(before) ? imports.tools.map((tool) => ({ value: tool, label: tool })) : [];
 			const dryRun = { value: DRY_RUN, label: DRY_RUN, description: "only show what would be taken" };

@@ -23,7 +23,7 @@ const NOTICES: EventTable<Notice | undefined, Context> = {
 	"pool-low": (event, { now }) => ({ level: "warning", text: poolLow(event, now) }),
 	"on-credits": ({ account, until }, { now }) => ({
 		level: "warning",
-		text: `Codex: no account has included quota left. This session goes on with ${account.label} on its bought credits until ${formatClock(until, now)}.`,
+		text: `Codex: no account has included quota left. This session continues on the bought credits of ${account.label} until ${formatClock(until, now)}.`,
 	}),
 	"on-reserve-model": (event) => ({ level: "warning", text: onReserveModel(event) }),
 	"chain-serves": (event, { now }) => ({ level: event.isPaid ? "warning" : "info", text: chainServes(event, now) }),
@@ -112,7 +112,7 @@ function continued(event: Extract<PoolEvent, { type: "continued" }>, { now, isKn
 
 function onReserveModel({ account, model, leftPercent }: Extract<PoolEvent, { type: "on-reserve-model" }>): string {
 	const left = leftPercent === undefined ? "" : `, ${formatPercent(leftPercent)} left`;
-	return `Codex: no account has included quota left. This session goes on with Luna Reserve (${printable(model)}) of ${account.label}${left}.`;
+	return `Codex: no account has included quota left. This session continues with Luna Reserve (${printable(model)}) of ${account.label}${left}.`;
 }
 
 /** Says why a reserve model no longer serves, where that happened. */
@@ -152,7 +152,7 @@ function poolLow({ dryAt, from, to, first }: Extract<PoolEvent, { type: "pool-lo
 /** The sentence of the problem says what to do. Nothing is urgent. */
 function poolAway({ problem, text }: Extract<PoolEvent, { type: "pool-away" }>): string {
 	const state = problem === "away" ? "is away" : "cannot be used";
-	return `Codex: the shared pool ${state}. ${printable(text)} Shared accounts go on with the tokens they have.`;
+	return `Codex: the shared pool ${state}. ${printable(text)} Shared accounts keep serving with their current tokens.`;
 }
 
 /** A workspace that stays disabled does not mean that OpenAI has closed the account. */

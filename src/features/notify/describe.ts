@@ -16,13 +16,13 @@ export function whatIsSent(settings: NotifySettings, screen: Pick<Screen, "isOur
 			? `The chat warns when the last account with quota has ${warned} of a window left.`
 			: "The chat does not warn when the last account with quota nears its end.",
 		...(aheadMs > 0
-			? [`It warns up to ${durationText(aheadMs)} before the pool runs out, as far as a forecast tells.`]
+			? [`It warns up to ${durationText(aheadMs)} before the pool runs out, if there is a forecast.`]
 			: []),
 	];
 }
 
 function wayOf({ to, command, terminal }: NotifySettings, screen: Pick<Screen, "isOurs" | "env">): string {
-	if (to === "off") return "Nothing is sent; notices stand in the chat alone.";
+	if (to === "off") return "Nothing is sent: notices appear only in the chat.";
 	if (to === "command") {
 		if (command.length === 0) return NO_COMMAND;
 		return `${programName(command)} gets each notice on its standard input, as JSON.`;

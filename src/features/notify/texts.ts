@@ -6,7 +6,7 @@ import { type HookEnd, LIMIT_MS } from "./hook.ts";
 
 /** Returns the text for a waiting session that continues. */
 export function goesOn(label: string, waitedMs: number): string {
-	return `Codex: a waiting session goes on with ${label}, after ${formatDuration(waitedMs)}.`;
+	return `Codex: a waiting session continues on ${label}, after ${formatDuration(waitedMs)}.`;
 }
 
 /** Returns when something is back, for the end of a sentence. */
@@ -27,7 +27,7 @@ export function poolDryWaiting(until: number, now: number): string {
 
 /** Returns the text for a request that found no account, so that the person is asked. */
 export function poolDryAsking(): string {
-	return "Codex: no account has included quota left. pi asks how to go on.";
+	return "Codex: no account has included quota left. pi asks how to continue.";
 }
 
 /** Returns the text for the first account after a time without any. */

@@ -8,13 +8,13 @@ export const FORGET = "forget";
 
 const CREDITS: Readonly<Record<CreditsConsent, string | undefined>> = {
 	own: "bought credits where plain pi would spend them",
-	ask: "bought credits after a yes",
+	ask: "bought credits if you agree",
 	allow: "bought credits",
 	never: undefined,
 };
 
 const RESERVE_MODEL: Readonly<Record<ReserveModelConsent, string | undefined>> = {
-	ask: "Luna Reserve after a yes",
+	ask: "Luna Reserve if you agree",
 	always: "Luna Reserve",
 	never: undefined,
 };
@@ -27,7 +27,7 @@ export function whatComesNext({ beyond, rotation }: Settings, hasVirtualModels: 
 	const steps = [
 		CREDITS[beyond.credits],
 		RESERVE_MODEL[beyond.reserveModel],
-		"a reset credit after a yes",
+		"a reset credit if you agree",
 		links.length > 0 ? `${links.map(printable).join(", ")} (/multicodex chain)` : undefined,
 		rotation.maxWaitMs > 0 ? `a wait of up to ${durationText(rotation.maxWaitMs)}` : undefined,
 	].filter((step) => step !== undefined);
@@ -46,7 +46,7 @@ const KINDS: Readonly<Record<Rung["kind"], string>> = {
 export function agreedToday(kinds: readonly Rung["kind"][]): string[] {
 	if (kinds.length === 0) return [];
 	const names = kinds.map((kind) => KINDS[kind]).join(", ");
-	return [`You have said yes for today, until midnight: ${names}. /multicodex beyond ${FORGET} ends that.`];
+	return [`You have agreed for today, until midnight: ${names}. /multicodex beyond ${FORGET} ends that.`];
 }
 
 /** Returns the text after every consent for today has ended. */
@@ -56,5 +56,5 @@ export function askedAgain(kinds: readonly Rung["kind"][]): string {
 
 /** Returns the text if there was no consent for today. */
 export function nothingRemembered(): string {
-	return "There is no yes for today to forget.";
+	return "There is no consent for today to end.";
 }

@@ -63,7 +63,7 @@ export function createRedeem(ports: Ports): Subcommand<Args> {
 	return {
 		name: "redeem",
 		usage,
-		summary: "spend a reset credit: the windows of its account are full again",
+		summary: "spend a reset credit to refill the windows of its account",
 		onAccount: { isOffered: hasCredits, args: (account) => ({ account, isSure: false, asJson: false }) },
 		complete: (before) => {
 			const accounts = isFirstPositional(before) ? accountChoices(ports, hasCredits) : [];

@@ -43,7 +43,7 @@ export function createCap(ports: Ports): Subcommand<Args> {
 	return {
 		name: "cap",
 		usage,
-		summary: "keep a part of an account's windows from every session",
+		summary: "keep part of an account's quota unused",
 		onAccount: { args: (account) => ({ kind: "show", account, asJson: false }) },
 		complete: (before) => {
 			if (isFirstPositional(before)) return [...accountChoices(ports), ...jsonChoice(before)];

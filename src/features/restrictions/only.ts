@@ -42,7 +42,7 @@ export function createOnly(ports: Ports): Subcommand<Args> {
 	return {
 		name: "only",
 		usage,
-		summary: "bind the sessions of this project to some accounts, or end that",
+		summary: "limit the sessions of this project to some accounts; all ends that",
 		complete: (before) => {
 			const chosen = before.filter((word) => !word.startsWith("--"));
 			// A word with a closed quote is a complete label.

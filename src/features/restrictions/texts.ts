@@ -15,7 +15,7 @@ export function noSuchWindow(typed: string, meant: readonly string[]): string {
 
 /** Returns the text for a word in place of a cap. */
 export function noCap(typed: string): string {
-	return `"${typed}" is no cap: write it as week=20.`;
+	return `"${typed}" is not a cap: write it as week=20.`;
 }
 
 /** Returns the text for a cap that would keep the account unused. */
@@ -46,13 +46,13 @@ export function capsSet(
 	known: { readonly floors: Floors; readonly usage: UsageSnapshot | undefined; readonly now: number },
 ): string {
 	const caps = windows.map((window) => capText(window, known.floors, known.usage, known.now));
-	return `Codex: ${label} is used no further than its cap: ${caps.join("; ")}.`;
+	return `Codex: ${label} is used only down to its cap: ${caps.join("; ")}.`;
 }
 
 /** Returns the text after caps of an account ended. */
 export function capsEnded({ label }: Account, windows: readonly string[]): string {
 	const which = windows.length > 0 ? `its cap of ${windows.map(windowLabel).join(" and ")}` : "its caps";
-	return `Codex: ${label} is used without ${which}.`;
+	return `Codex: ${label} no longer has ${which}.`;
 }
 
 /** Returns the text after every cap ended. */
@@ -96,5 +96,5 @@ export function setMade(
 /** Returns the text after a set ended. `outer` is the folder whose set applies now. */
 export function setEnded(folder: string, outer: string | undefined, next: NextRequest): string {
 	const now = outer === undefined ? "may use every account again" : `are bound to the set of ${printable(outer)}`;
-	return `Codex: the account set of ${printable(folder)} has ended; sessions there ${now}. ${nextRequest(next)}`;
+	return `Codex: the account set of ${printable(folder)} has ended: sessions there ${now}. ${nextRequest(next)}`;
 }

@@ -47,7 +47,7 @@ export function createJoin(ports: Ports): Subcommand<Args> {
 	return {
 		name: "join",
 		usage: USAGE,
-		summary: "take part in the shared pool of another machine, by its code",
+		summary: "join the shared pool of another machine, by its code",
 		complete: (before) => {
 			const isNameNext = before.at(-1) === NAME;
 			if (isNameNext || before.includes(NAME)) return [];

@@ -42,7 +42,7 @@ export function createLeave(ports: Ports): Subcommand<Args> {
 	return {
 		name: "leave",
 		usage: USAGE,
-		summary: "leave the shared pool; with --take an account leaves it, too",
+		summary: "leave the shared pool; --take brings an account along",
 		complete: (before) => {
 			if (before.at(-1) === TAKE) return accountChoices(ports, ({ shared }) => shared === true);
 			const take = { value: TAKE, label: TAKE, description: "an account that leaves the pool with this machine" };

@@ -62,7 +62,7 @@ export function createShare(ports: Ports): Subcommand<Args> {
 	return {
 		name: "share",
 		usage: USAGE,
-		summary: "one pool over several machines, in a Postgres of yours",
+		summary: "one pool for several machines, in your own Postgres",
 		complete: (before) => choices(before, ports),
 		parse: (words) => parseShare(words, ports.pool),
 		run: (args, ctx) => carryOut(args, ctx, ports),

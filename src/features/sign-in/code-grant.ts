@@ -121,11 +121,9 @@ export async function exchangeCode(
 	if (answer.status < 200 || answer.status >= 300) {
 		throw new CodeRefusedError(`The sign-in service did not accept the code (${answer.status}). Start again.`);
 	}
-	if (access === undefined) throw new SignInError("The sign-in gave no account that Codex can be used with.");
+	if (access === undefined) throw new SignInError("The sign-in returned no account that Codex accepts.");
 	if (!isUsable(access)) {
-		throw new SignInError(
-			"The sign-in gave no account that Codex can be used with: its token names no ChatGPT workspace.",
-		);
+		throw new SignInError("The sign-in returned no account that Codex accepts: its token names no ChatGPT workspace.");
 	}
-	throw new SignInError("The sign-in gave no account that lasts: it came without a refresh token. Start again.");
+	throw new SignInError("The sign-in came without a refresh token, so it would not last. Start again.");
 }

@@ -7,14 +7,14 @@ import type { ActQuestion } from "../../ui-kit/question.ts";
 
 /** Warns about a sign-in service other than OpenAI's, since tools may set variables per project. */
 export function unusualIssuer(host: string): string {
-	return `PI_MULTICODEX_AUTH_URL is set: Codex sign-ins are made and renewed at ${host}, which gets every refresh token.`;
+	return `PI_MULTICODEX_AUTH_URL is set: ${host} makes and renews Codex sign-ins, and gets every refresh token.`;
 }
 
 /** Returns the text beside the address of a sign-in. */
 export function browserSignIn(comesBack: boolean): string {
 	return comesBack
 		? "A browser window should open. Complete the sign-in to finish."
-		: "Ports 1455 and 1457 are taken by other programs, so the browser cannot come back here by itself. Paste the address it ends on.";
+		: "Ports 1455 and 1457 are taken by other programs, so the browser cannot report back to pi. Paste the address that it ends on.";
 }
 
 /**
@@ -24,11 +24,11 @@ export function strayNotice(isGiven: boolean): Notice {
 	return isGiven
 		? {
 				level: "info",
-				text: "Codex: that address went to the sign-in that waits for it, and not to the model.",
+				text: "Codex: that address went to the waiting sign-in, not to the model.",
 			}
 		: {
 				level: "warning",
-				text: "That is the address of a sign-in, so it was not sent to the model. /multicodex add begins a sign-in to paste it into.",
+				text: "That is the address of a sign-in, so it was not sent to the model. /multicodex add starts a sign-in that takes it.",
 			};
 }
 
@@ -58,7 +58,7 @@ export function deviceSignIn(shown: {
 	readonly expiresInSeconds: number;
 }): string {
 	const { userCode, verificationUri, expiresInSeconds } = shown;
-	return `Open ${verificationUri} on any device and type the code ${userCode} there. It is good for ${formatDuration(expiresInSeconds * 1000)}.`;
+	return `Open ${verificationUri} on any device and type the code ${userCode} there. It is valid for ${formatDuration(expiresInSeconds * 1000)}.`;
 }
 
 /** Returns the text for a mode without a browser or a way to paste. */
@@ -68,7 +68,7 @@ export function noBrowserHere(): string {
 
 /** Returns the text for a token that names no account Codex would serve. */
 export function unusableSignIn(): string {
-	return "The sign-in gave no account that Codex can be used with. Nothing was changed.";
+	return "The sign-in returned no account that Codex accepts. Nothing was changed.";
 }
 
 /** Returns the title of a sign-in to a known account. */
@@ -161,7 +161,7 @@ function whatWasDone(account: Account, { isNew, isForNew, total }: Joined): stri
 
 /** Prefix for a sign-in that could not be saved yet. */
 export function notStoredYet(): string {
-	return "codex-accounts.json cannot be written just now: leave pi open, it tries again by itself. ";
+	return "codex-accounts.json cannot be written right now. Leave pi open: it tries again by itself. ";
 }
 
 /** Returns the text after `add --undo`. */
@@ -178,7 +178,7 @@ export function restored(account: Account, isPiSignedIn: boolean): string {
  */
 export function nothingToRestore(wanted: Account | undefined): string {
 	if (!wanted) return "There is no removed account to put back.";
-	return `Codex: ${wanted.label} cannot be put back: it is here already, or its backup is gone.`;
+	return `Codex: ${wanted.label} cannot be put back: it is already here, or its backup is gone.`;
 }
 
 /** Returns the text for `add <label>` with the label of a known account. */

@@ -16,7 +16,7 @@ export function createOff(ports: Ports): Subcommand<NoArgs> {
 	return {
 		name: "off",
 		usage: "off",
-		summary: "stop all intervention: pi behaves as without pi-multicodex",
+		summary: "switch off: pi behaves as without pi-multicodex",
 		parse: (words) => parseNothing(words, "off"),
 		run: (_args, ctx) => setExtensionEnabled(false, ctx, ports),
 	};

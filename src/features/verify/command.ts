@@ -30,13 +30,13 @@ interface Ports {
 	readonly sharedPools: Pick<SharedPools, "status" | "look">;
 }
 
-/** `/multicodex verify`: shows what is wrong, and what to do about it. Changes nothing without `--fix`. */
+/** `/multicodex verify`: shows what is wrong, and how to fix it. Changes nothing without `--fix`. */
 export function createVerify(ports: Ports): Subcommand<Args> {
 	const usage = "verify [--json] [--fix]";
 	return {
 		name: "verify",
 		usage,
-		summary: "what is wrong, and what to do about it",
+		summary: "what is wrong, and how to fix it",
 		isLookOnly: true,
 		complete: (before) =>
 			[

@@ -61,7 +61,7 @@ export const ROTATION_PREFERENCES: readonly Preference<RotationSettings>[] = [
 
 /** Every value of `beyond`. A new one is one entry here. */
 export const BEYOND_PREFERENCES: readonly Preference<BeyondSettings>[] = [
-	preference("credits", "who may go on with bought credits once all quota is out", oneOf(CREDITS_CONSENTS)),
+	preference("credits", "which sessions may use bought credits once all quota is out", oneOf(CREDITS_CONSENTS)),
 	preference(
 		"reserveModel",
 		"whether Luna Reserve may serve once all quota is out",
@@ -100,7 +100,7 @@ export const FOOTER_PREFERENCES: readonly Preference<FooterSettings>[] = [
 	preference("reset", "time to the reset", flag()),
 	preference("meters", "a meter beside each percentage, where there is room", flag()),
 	preference("ready", "how many accounts are ready", flag()),
-	preference("lasts", "until when the pool lasts, where that can be told", flag()),
+	preference("lasts", "how long the pool lasts, if there is a forecast", flag()),
 	preference("order", "what comes first", oneOf(FOOTER_ORDERS)),
 ];
 
@@ -113,7 +113,7 @@ const OFF = "off";
 /** Every value of `notify` except its command. A new one is one entry here. */
 export const NOTIFY_PREFERENCES: readonly Preference<NotifySettings>[] = [
 	preference("to", "where notices go besides the chat", oneOf(NOTICE_WAYS)),
-	preference("terminal", "how the terminal gets them; auto: by what is known of it", oneOf(TERMINAL_WAYS)),
+	preference("terminal", "how the terminal shows them; auto detects the terminal", oneOf(TERMINAL_WAYS)),
 	preference("quiet", "hours in which they stay in the chat", quietHours(["off", "22:00-08:00"])),
 	preference(
 		"warnAt",

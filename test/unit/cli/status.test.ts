@@ -121,7 +121,10 @@ describe("the status of a pool", () => {
 		});
 		expect(line(home)).toBe("codex no accounts · /multicodex add\n");
 		home.write("auth.json", LOGIN_OF_OWN);
-		expect(status(home)).toMatchObject({ text: expect.stringContaining("the next start of pi adds it"), code: NONE_READY });
+		expect(status(home)).toMatchObject({
+			text: expect.stringContaining("the next start of pi adds it"),
+			code: NONE_READY,
+		});
 	});
 
 	it("leaves out an account whose login pi has given up, and has one of another source signed out", () => {

@@ -188,7 +188,7 @@ describe("next", () => {
 		cli.harness.pool.subscribe((event) => {
 			if (event.type === "switched") events.push(`${event.from.label} → ${event.to.label} ${event.cause}`);
 		});
-		expect(await run("next")).toBe("info: Codex: this session goes on with bert. /multicodex use anna goes back.");
+		expect(await run("next")).toBe("info: Codex: this session continues on bert. /multicodex use anna goes back.");
 		expect(serves()).toBe("bert");
 		await run("next");
 		expect(serves()).toBe("day job");
@@ -208,14 +208,14 @@ describe("next", () => {
 			aSnapshot({ windows: [{ usedPercent: 52, windowMinutes: 300, resetsAt: NOW + HOUR_MS }] }),
 		);
 		expect(await run("next")).toBe(
-			"info: Codex: this session goes on with day job, 48% of its 5h limit left. /multicodex use anna goes back.",
+			"info: Codex: this session continues on day job, 48% of its 5h limit left. /multicodex use anna goes back.",
 		);
 	});
 
 	it("ends a pin, which would hold the session back, and says so", async () => {
 		await run("use bert");
 		expect(await run("next")).toBe(
-			"info: Codex: this session goes on with anna. bert is no longer pinned. /multicodex use bert goes back.",
+			"info: Codex: this session continues on anna. bert is no longer pinned. /multicodex use bert goes back.",
 		);
 		expect([serves(), pinned()]).toEqual(["anna", undefined]);
 	});

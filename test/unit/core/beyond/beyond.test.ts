@@ -336,7 +336,7 @@ describe("a request of a pool that is out", () => {
 		const wayOn = () => ({ model: "openai-codex/pool", link: "anthropic/claude" });
 		const chain = { links: () => [], wayOn, handOver: async () => "" };
 		const world = aSpentPool({ sources: { chain }, accounts: { a: {} } });
-		expect((await world.harness.ask()).words).toContain("/model openai-codex/pool goes on with anthropic/claude.");
+		expect((await world.harness.ask()).words).toContain("/model openai-codex/pool switches to anthropic/claude.");
 	});
 
 	it("is left to the chain, with the words after which pi asks again", async () => {

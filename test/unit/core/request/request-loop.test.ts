@@ -632,7 +632,7 @@ describe("a refusal that no row knows", () => {
 		for (const name of ["b", "c"]) some.play(name, LIMIT);
 		await some.ask();
 		expect(told(some)).toEqual([
-			"Codex quota exceeded on 2 accounts in a row. 1 Codex account was refused. Send again to go on with 1 more.",
+			"Codex quota exceeded on 2 accounts in a row. 1 Codex account was refused. Send again to try 1 more.",
 		]);
 	});
 
@@ -1622,7 +1622,7 @@ describe("the words that end a turn", () => {
 
 	it.each<[string, Play, number, RegExp]>([
 		["all are used up", LIMIT, 5, /quota exceeded on all 3 accounts/],
-		["some are left untried", LIMIT, 1, /Send again to go on with 1 more/],
+		["some are left untried", LIMIT, 1, /Send again to try 1 more/],
 		["sign-ins are lost", refused(401, { error: { code: "token_invalidated" } }), 5, /in a row were signed out/],
 		["another account takes over", SECOND_LIMIT, 5, /takes over after the retry delay/],
 	])("words that end a turn name no account where %s", async (_name, play, maxRotations, expected) => {

@@ -76,13 +76,13 @@ describe("the exhausted message", () => {
 
 	it("names the renewal, and not quota, where those that were tried had no token", () => {
 		expect(exhausted({ total: 2, cooling: 0, unavailable: 1, untried: 1, readyAt: undefined })).toBe(
-			"The Codex sign-in of 1 account could not be renewed just now. Send again to go on with 1 more.",
+			"The Codex sign-in of 1 account could not be renewed just now. Send again to try 1 more.",
 		);
 	});
 
 	it("says how to go on where accounts are left untried", () => {
 		expect(exhausted({ total: 9, cooling: 6, tried: 6, untried: 3, readyAt })).toBe(
-			"Codex quota exceeded on 6 accounts in a row. Send again to go on with 3 more.",
+			"Codex quota exceeded on 6 accounts in a row. Send again to try 3 more.",
 		);
 	});
 
@@ -94,10 +94,10 @@ describe("the exhausted message", () => {
 			"2 Codex accounts were refused. 1 account is signed out. /multicodex shows all, /model switches provider.",
 		);
 		expect(exhausted({ total: 9, cooling: 4, tried: 3, unavailable: 3, refused: 2, untried: 3, readyAt })).toBe(
-			"Codex quota exceeded on 3 accounts in a row. 2 Codex accounts were refused. The Codex sign-in of 1 account could not be renewed just now. Send again to go on with 3 more.",
+			"Codex quota exceeded on 3 accounts in a row. 2 Codex accounts were refused. The Codex sign-in of 1 account could not be renewed just now. Send again to try 3 more.",
 		);
 		expect(exhausted({ total: 9, cooling: 6, notOffered: 6, untried: 3 })).toBe(
-			"6 accounts may not use this model. Send again to go on with 3 more.",
+			"6 accounts may not use this model. Send again to try 3 more.",
 		);
 	});
 

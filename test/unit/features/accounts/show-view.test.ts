@@ -321,7 +321,7 @@ describe("show as text", () => {
 		const [, first] = linesOf(viewOf(seat), 120);
 		expect(first).toMatch(/^ +seat +plus +month +2% left +12d00h +ready$/);
 		expect(poolAsText(viewOf(work, funded), 120)).toMatch(
-			/^ {2}funded: bought credits are left; only a session that is on it goes on with them, until \d\d:\d\d$/m,
+			/^ {2}funded: bought credits are left; only a session already on this account uses them, until \d\d:\d\d$/m,
 		);
 		// Refused although there are credits: nothing goes on there.
 		const refused = { ...funded, cooldowns: side.cooldowns };

@@ -67,16 +67,16 @@ const taken = (rung: (typeof RUNGS)[keyof typeof RUNGS], forToday = false): DryA
 describe("the question when everything is out", () => {
 	it("has one line for each possibility, with its fact, and the harmless one under the cursor", () => {
 		expect(lines(opened()).slice(1, -1)).toEqual([
-			" No Codex quota is left. How should this turn go on?",
+			" No Codex quota is left. How should this turn continue?",
 			"",
 			expect.stringMatching(/^█ {2}Wait for home until \d\d:\d\d \(2h07m\)$/),
 			"   Use bought credits of work (balance 12.40)",
-			"   Go on with Luna Reserve of work: about 40% left",
+			"   Continue with Luna Reserve of work: about 40% left",
 			"   Redeem a reset of home: week back to 100%, credit expires 3 Dec",
-			"   Go on with anthropic/claude-fable (paid)",
+			"   Continue with anthropic/claude-fable (paid)",
 			"   Stop: this turn ends with an error",
 			"",
-			" Nothing is spent. The turn goes on by itself then.",
+			" Nothing is spent. The turn then continues by itself.",
 			" For this turn only.",
 			"",
 			" ↑↓ choose  ←→ once or today  enter answer  esc stop",
@@ -91,7 +91,7 @@ describe("the question when everything is out", () => {
 			return text.split("\n\n")[2]?.split("\n")[0]?.trim();
 		});
 		expect(notes).toEqual([
-			"Nothing is spent. The turn goes on by itself then.",
+			"Nothing is spent. The turn then continues by itself.",
 			"Spends credits that were paid for, until included quota is back.",
 			"Only gpt-6-luna has this second allowance. It ends when included quota is back.",
 			expect.stringMatching(/^Spends one reset credit for good\. By itself the week resets Mon \d\d:\d\d \(3d00h\)\.$/),
@@ -122,7 +122,7 @@ describe("the question when everything is out", () => {
 	it("has a yes hold for the day where that is possible, and shows which", () => {
 		const panel = seen();
 		press(panel, KEYS.down, KEYS.down, RIGHT);
-		expect(lines(panel)).toContain("█  Go on with Luna Reserve of work: about 40% left (today)");
+		expect(lines(panel)).toContain("█  Continue with Luna Reserve of work: about 40% left (today)");
 		expect(lines(panel)).toContain(" For the rest of today, in every session.");
 		press(panel, RIGHT, RIGHT, KEYS.confirm);
 		expect(answers).toEqual([taken(RUNGS.reserveModel, true)]);

@@ -86,7 +86,7 @@ describe("in the terminal", () => {
 		const context = await begin();
 		const asked = question.ask(ALL, undefined);
 		await look(context);
-		expect(context.panel?.render(100).join("\n")).toContain("How should this turn go on?");
+		expect(context.panel?.render(100).join("\n")).toContain("How should this turn continue?");
 		expect(isAsking()).toEqual([true]);
 		await press(context, DOWN, DOWN, "\r");
 		expect(await asked).toEqual(taken(RUNGS.reserveModel));
@@ -222,13 +222,13 @@ describe("for an RPC client", () => {
 	it("asks by a dialog, with a choice of its own for the whole day", async () => {
 		const context = await begin({ mode: "rpc", hasPanels: false });
 		context.isAway = false;
-		context.choice = "Go on with Luna Reserve of work: about 40% left. For the rest of today, in every session";
+		context.choice = "Continue with Luna Reserve of work: about 40% left. For the rest of today, in every session";
 		expect(await question.ask([anOffer(RUNGS.reserveModel)], undefined)).toEqual(taken(RUNGS.reserveModel, true));
 		expect(context.details).toEqual([
 			[
 				"Stop: this turn ends with an error",
-				"Go on with Luna Reserve of work: about 40% left",
-				"Go on with Luna Reserve of work: about 40% left. For the rest of today, in every session",
+				"Continue with Luna Reserve of work: about 40% left",
+				"Continue with Luna Reserve of work: about 40% left. For the rest of today, in every session",
 			].join(", "),
 		]);
 	});

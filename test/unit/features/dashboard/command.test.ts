@@ -212,7 +212,7 @@ describe("/multicodex without a word", () => {
 		await back();
 		expect([labels().sort(), notices().at(-1)]).toEqual([
 			["out", "work"],
-			"error: Codex: work cannot be put back: it is here already, or its backup is gone.",
+			"error: Codex: work cannot be put back: it is already here, or its backup is gone.",
 		]);
 	});
 
@@ -225,7 +225,7 @@ describe("/multicodex without a word", () => {
 		await loaded();
 		expect(text()).toMatch(/ enter use later {2}/);
 		await press(DOWN, ENTER);
-		expect([pinned(), notices().at(-1)]).toEqual([home.id, expect.stringMatching(/counts after \/multicodex on/)]);
+		expect([pinned(), notices().at(-1)]).toEqual([home.id, expect.stringMatching(/applies after \/multicodex on/)]);
 		await press("?");
 		expect(text()).toMatch(/enter +use once the pool serves/);
 		expect(text()).not.toMatch(/use in all sessions/);
@@ -485,7 +485,7 @@ describe("/multicodex where there are only dialogs", () => {
 	});
 
 	it("offers accounts alone where it asks for one, and takes the very one that was chosen", async () => {
-		await menu("remove: take an account out; add --undo puts it back", "home");
+		await menu("remove: remove an account; add --undo puts it back", "home");
 		expect(cli.screen.details[1]).toBe("work, home, out");
 		expect(labels()).toEqual(["work", "out"]);
 		// Two e-mails that look the same once they are hidden.
@@ -493,7 +493,7 @@ describe("/multicodex where there are only dialogs", () => {
 			mode: "rpc",
 		});
 		cli.harness.settings = { ...cli.harness.settings, maskEmails: true };
-		const left = ["remove: take an account out; add --undo puts it back", "m…@a.example-2"];
+		const left = ["remove: remove an account; add --undo puts it back", "m…@a.example-2"];
 		Object.defineProperty(cli.screen, "choice", { get: () => left.shift() });
 		await cli.command.handler("", cli.screen.ctx);
 		expect(labels()).toEqual(["me@a.example"]);
@@ -501,9 +501,9 @@ describe("/multicodex where there are only dialogs", () => {
 
 	it("does nothing when it is cancelled, at either question, or answered with what was not offered", async () => {
 		expect(await menu()).toEqual([]);
-		expect(await menu("remove: take an account out; add --undo puts it back")).toEqual([]);
+		expect(await menu("remove: remove an account; add --undo puts it back")).toEqual([]);
 		expect(await menu("nonsense")).toEqual([]);
-		expect(await menu("remove: take an account out; add --undo puts it back", "missing")).toEqual([]);
+		expect(await menu("remove: remove an account; add --undo puts it back", "missing")).toEqual([]);
 		expect(labels()).toEqual(["work", "home", "out"]);
 	});
 });

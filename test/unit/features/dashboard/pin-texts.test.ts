@@ -26,7 +26,7 @@ describe("the answer to a pin", () => {
 	it("says who serves instead where that is neither the account nor another one", () => {
 		const said = (next: Partial<NextRequest>) =>
 			pinned(anAccount("work"), { ...atOnce, next: { ...atOnce.next, ...next } });
-		expect(said({ isEnabled: false })).toMatch(/ pi-multicodex is off: this counts after \/multicodex on\. /);
+		expect(said({ isEnabled: false })).toMatch(/ pi-multicodex is off: this applies after \/multicodex on\. /);
 		expect(said({ isForeign: true })).toMatch(/ pi's own API key for openai-codex serves /);
 		expect(said({ account: undefined })).toMatch(/ No Codex account is ready now\. /);
 		expect(said({})).not.toMatch(/next request|No Codex/);

@@ -67,7 +67,7 @@ describe("the log, for a person", () => {
 		],
 		[
 			{ kind: "on-reserve-model", model: "gpt-6-luna", leftPercent: 40 },
-			/^work: goes on with Luna Reserve \(gpt-6-luna\), 40% left$/,
+			/^work: continues with Luna Reserve \(gpt-6-luna\), 40% left$/,
 		],
 		[
 			{ kind: "chain-serves", link: "anthropic/claude", paid: true, until },

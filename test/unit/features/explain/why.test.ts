@@ -326,7 +326,7 @@ describe("why, in a pool that several machines share", () => {
 		expect(runner[1]).toBe("This machine is a runner of pi: shared accounts are renewed by keepers.");
 		const connection = { kind: "away", since: NOW, problem: "away", text: "db.example cannot be reached." } as const;
 		expect(whyAsText(of({ connection }), 100).split("\n")[1]).toMatch(
-			/^The shared pool pi is away since 12:00: shared accounts go on with their tokens, and are not renewed\./,
+			/^The shared pool pi is away since 12:00: shared accounts keep serving with their current tokens, but no token is renewed\./,
 		);
 		expect(whyAsJson(of({ connection })).candidates[0]?.shared?.renewal).toBe("waits");
 	});

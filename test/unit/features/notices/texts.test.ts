@@ -71,7 +71,7 @@ describe("notices", () => {
 		const text = "db.example cannot be reached.";
 		expect(noticeOf({ type: "pool-away", problem: "away", text, since: NOW }, NOW)).toEqual({
 			level: "warning",
-			text: "Codex: the shared pool is away. db.example cannot be reached. Shared accounts go on with the tokens they have.",
+			text: "Codex: the shared pool is away. db.example cannot be reached. Shared accounts keep serving with their current tokens.",
 		});
 		const revoked = { type: "pool-away", problem: "revoked", text: "Join again.", since: NOW } as const;
 		expect(noticeOf(revoked, NOW)?.text).toMatch(/^Codex: the shared pool cannot be used\. Join again\. /);
@@ -182,7 +182,7 @@ describe("notices", () => {
 		const event = { type: "on-reserve-model", account: to, model: "gpt-6-luna", asked } as const;
 		expect(noticeOf({ ...event, leftPercent: 40.4 }, NOW)).toEqual({
 			level: "warning",
-			text: "Codex: no account has included quota left. This session goes on with Luna Reserve (gpt-6-luna) of work, 40% left.",
+			text: "Codex: no account has included quota left. This session continues with Luna Reserve (gpt-6-luna) of work, 40% left.",
 		});
 		expect(noticeOf({ ...event, leftPercent: undefined }, NOW)?.text).toMatch(/\(gpt-6-luna\) of work\.$/);
 	});

@@ -10,7 +10,7 @@ const first = (settings: Partial<NotifySettings>, screen = seen) => whatIsSent({
 
 describe("what the settings of notices lead to", () => {
 	it("has a sentence for each way", () => {
-		expect(first({})).toBe("Nothing is sent; notices stand in the chat alone.");
+		expect(first({})).toBe("Nothing is sent: notices appear only in the chat.");
 		expect(first({ to: "terminal" })).toBe("kitty shows notices by OSC 9.");
 		expect(first({ to: "terminal", terminal: "osc777" })).toBe("The terminal shows notices by OSC 777.");
 		expect(first({ to: "terminal", terminal: "bell" })).toBe("The terminal rings its bell.");
@@ -29,7 +29,7 @@ describe("what the settings of notices lead to", () => {
 		const quiet = { from: 22 * 60, to: 8 * 60 + 5 };
 		expect(whatIsSent({ ...defaults, quiet }, seen).slice(1)).toEqual([
 			"The chat warns when the last account with quota has 25%, 10%, 5% of a window left.",
-			"It warns up to 3h before the pool runs out, as far as a forecast tells.",
+			"It warns up to 3h before the pool runs out, if there is a forecast.",
 		]);
 		expect(whatIsSent({ ...defaults, to: "terminal", quiet, warnAt: [], aheadMs: 0 }, seen).slice(1)).toEqual([
 			"Nothing is sent from 22:00 to 08:05.",

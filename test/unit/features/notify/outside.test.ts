@@ -121,7 +121,7 @@ describe("a pool without an account", () => {
 		harness.state.told.clear();
 		await ours.hear({ type: "asking", isOpen: true });
 		await ours.hear(exhausted());
-		expect(texts().slice(1)).toEqual(["Codex: no account has included quota left. pi asks how to go on."]);
+		expect(texts().slice(1)).toEqual(["Codex: no account has included quota left. pi asks how to continue."]);
 		harness.state.told.clear();
 		const chain = { type: "chain-serves", link: "anthropic/x", isPaid: false, back: undefined, asked } as const;
 		await ours.hear({ ...chain, from: undefined });
@@ -148,7 +148,7 @@ describe("a session that waits", () => {
 			await process.hear(waits(undefined, work));
 			await process.hear(recovered());
 		}
-		expect(texts().slice(1)).toEqual(["Codex: a waiting session goes on with work, after 1h00m."]);
+		expect(texts().slice(1)).toEqual(["Codex: a waiting session continues on work, after 1h00m."]);
 	});
 
 	it("a session that waits is no notice where the wait was short, or ended otherwise", async () => {

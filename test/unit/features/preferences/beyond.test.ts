@@ -24,7 +24,7 @@ describe("beyond", () => {
 		expect(text).toMatch(/^info: credits +own +\S/);
 		expect(text).toMatch(/^reserve +ask +\S/m);
 		expect(text).toMatch(
-			/^When all quota is out: bought credits where plain pi would spend them, then Luna Reserve after a yes, /m,
+			/^When all quota is out: bought credits where plain pi would spend them, then Luna Reserve if you agree, /m,
 		);
 		expect(text).not.toContain("said yes");
 	});
@@ -36,7 +36,7 @@ describe("beyond", () => {
 		await settled();
 		const text = stripVTControlCharacters(cli.screen.panel?.render(200).join("\n") ?? "");
 		expect(text).toContain("When all quota is out: bought credits where");
-		expect(text).toContain("You have said yes for today, until midnight: Luna Reserve.");
+		expect(text).toContain("You have agreed for today, until midnight: Luna Reserve.");
 		cli.screen.panel?.handleInput?.("\x1b");
 		await closed;
 	});
@@ -69,7 +69,7 @@ describe("beyond", () => {
 		);
 		expect([...cli.harness.state.consentsById]).toEqual([]);
 		expect(told).toEqual(["beyond.today none"]);
-		expect(await cli.run("beyond forget")).toBe("info: There is no yes for today to forget.");
+		expect(await cli.run("beyond forget")).toBe("info: There is no consent for today to end.");
 		expect(told).toHaveLength(1);
 	});
 
@@ -94,15 +94,15 @@ it("says what comes next in the words of the settings", () => {
 		beyond: { ...DEFAULT_SETTINGS.beyond, credits: "never", reserveModel: "never" },
 	};
 	expect(whatComesNext({ ...never, rotation: { ...rotation, maxWaitMs: 0 } } as typeof DEFAULT_SETTINGS, true)).toBe(
-		"When all quota is out: a reset credit after a yes.",
+		"When all quota is out: a reset credit if you agree.",
 	);
 	const chain = ["openai-codex/gpt-6-luna", "anthropic/claude-fable"];
 	const allowed = { credits: "allow", reserveModel: "always", chain } as const;
 	const withChain = { ...DEFAULT_SETTINGS, beyond: allowed };
 	expect(whatComesNext(withChain, true)).toBe(
-		"When all quota is out: bought credits, then Luna Reserve, then a reset credit after a yes, " +
+		"When all quota is out: bought credits, then Luna Reserve, then a reset credit if you agree, " +
 			"then openai-codex/gpt-6-luna, anthropic/claude-fable (/multicodex chain), then a wait of up to 60s.",
 	);
 	// There the person has to choose a link by hand.
-	expect(whatComesNext(withChain, false)).toMatch(/a reset credit after a yes, then a wait of up to 60s\.$/);
+	expect(whatComesNext(withChain, false)).toMatch(/a reset credit if you agree, then a wait of up to 60s\.$/);
 });

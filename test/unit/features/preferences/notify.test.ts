@@ -20,7 +20,7 @@ describe("notify", () => {
 		expect(text).toMatch(/^info: to +off +\S/);
 		expect(text).toMatch(/^quiet +off +\S/m);
 		expect(text).toMatch(/^warnAt +25,10,5 +\S/m);
-		expect(text).toMatch(/^Nothing is sent; notices stand in the chat alone\.$/m);
+		expect(text).toMatch(/^Nothing is sent: notices appear only in the chat\.$/m);
 	});
 
 	it("shows the same on its panel", async () => {
@@ -29,7 +29,7 @@ describe("notify", () => {
 		await settled();
 		const text = stripVTControlCharacters(cli.screen.panel?.render(200).join("\n") ?? "");
 		expect(text).toContain("Warnings, and notices while pi is out of sight");
-		expect(text).toContain("Nothing is sent; notices stand in the chat alone.");
+		expect(text).toContain("Nothing is sent: notices appear only in the chat.");
 		cli.screen.panel?.handleInput?.("\x1b");
 		await closed;
 	});

@@ -36,7 +36,7 @@ describe("/multicodex cap", () => {
 
 	it("says what is kept, and whether the cap is reached", async () => {
 		expect(await run("work week=20")).toBe(
-			"info: Codex: work is used no further than its cap: 20% of the week is kept, 45% left.",
+			"info: Codex: work is used only down to its cap: 20% of the week is kept, 45% left.",
 		);
 		expect(await run("work week=45")).toContain("45% of the week is kept, reached: 45% left");
 		expect(await run("work 5h=10")).toContain("10% of 5h is kept, not reported now");
@@ -66,10 +66,10 @@ describe("/multicodex cap", () => {
 
 	it("ends one cap, those of an account, or all", async () => {
 		await run("work 5h=10 week=20");
-		expect(await run("work week=off")).toBe("info: Codex: work is used without its cap of week.");
+		expect(await run("work week=off")).toBe("info: Codex: work no longer has its cap of week.");
 		expect(caps()).toEqual({ [WORK.id]: { "5h": 10 } });
 		await run("my team week=20");
-		expect(await run("work none")).toBe("info: Codex: work is used without its caps.");
+		expect(await run("work none")).toBe("info: Codex: work no longer has its caps.");
 		expect(Object.keys(caps())).toEqual(["my team"]);
 		expect(await run("off")).toBe("info: Codex: no account has a cap any more.");
 		expect(caps()).toEqual({});
@@ -98,7 +98,7 @@ describe("/multicodex cap", () => {
 		["work week=", /whole percentage from 1 to 99/],
 		["work weak=20", /There is no window "weak"\. Did you mean week\?/],
 		["work fortnight=20", /There is no window "fortnight"\. Known: 5h, week, month\./],
-		["work week=20 soon", /"soon" is no cap: write it as week=20/],
+		["work week=20 soon", /"soon" is not a cap: write it as week=20/],
 		["week=20", /The account is missing/],
 		["wrok week=20", /No Codex account is called "wrok"\. Did you mean work\?/],
 		["work week=20 month=0", /month must be/],

@@ -83,7 +83,7 @@ describe("/multicodex only", () => {
 			sets: { ...sets(), [`${root}/proj/`]: ["work"], [root]: ["work"] },
 		};
 		expect(await run("all")).toBe(
-			`info: Codex: the account set of ${root}/proj has ended; sessions there are bound to the set of ${root}. The next request goes to work.`,
+			`info: Codex: the account set of ${root}/proj has ended: sessions there are bound to the set of ${root}. The next request goes to work.`,
 		);
 		expect(sets()).toEqual({ [root]: ["work"] });
 		expect(await run("all")).toContain("may use every account again");

@@ -285,7 +285,7 @@ describe("the exchange at its end", () => {
 		],
 		[
 			"no refresh token",
-			/gave no account/,
+			/without a refresh token/,
 			(codex) => codex.token(tokenAnswers.change(({ refresh_token: _, ...rest }) => rest)),
 		],
 	])("an exchange that meets %s says so, and the ports are free again", async (_what, reason, prepare) => {

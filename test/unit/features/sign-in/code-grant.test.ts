@@ -145,16 +145,16 @@ describe("the exchange of a code", () => {
 			{ status: 400, body: '{"error":"invalid_grant SECRET"}' },
 		],
 		["a refusal without a word", /did not accept the code \(403\)/, { status: 403, body: "" }],
-		["another page", /gave no account/, { status: 200, body: "<html>SECRET</html>" }],
+		["another page", /returned no account/, { status: 200, body: "<html>SECRET</html>" }],
 		["no refresh token", /without a refresh token/, { body: grant({ refresh_token: undefined }) }],
 		["an empty refresh token", /without a refresh token/, { body: grant({ refresh_token: "" }) }],
-		["no access token", /gave no account/, { body: grant({ access_token: 5 }) }],
+		["no access token", /returned no account/, { body: grant({ access_token: 5 }) }],
 		[
 			"a token that names no workspace",
 			/names no ChatGPT workspace/,
 			{ body: grant({ access_token: aTokenOf("work", { auth: {} }) }) },
 		],
-		["a token that is none", /gave no account/, { body: grant({ access_token: "SECRET" }) }],
+		["a token that is none", /returned no account/, { body: grant({ access_token: "SECRET" }) }],
 	])("an exchange that meets %s says so in a sentence of its own", async (_what, reason, answer) => {
 		Object.assign(issuer, answer);
 		expect(await reasonOf(exchange())).toMatch(reason);

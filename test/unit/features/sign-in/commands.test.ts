@@ -122,14 +122,14 @@ describe("add", () => {
 		cli.inBrowser = () => Promise.reject(new Error("secret-token"));
 		expect(await run("add")).toBe("error: multicodex add failed: an unexpected error");
 		cli.inBrowser = async () => ({ access: "opaque", refresh: "r", expiresAt: NOW });
-		expect(await run("add")).toMatch(/^error: .*no account that Codex can be used with/);
+		expect(await run("add")).toMatch(/^error: .*no account that Codex accepts/);
 		expect(labels()).toEqual([]);
 	});
 
 	it("a sign-in that cannot be stored is kept in memory, and says that pi must stay open", async () => {
 		signsInAs("work");
 		cli.harness.accounts.isFull = true;
-		expect(await run("add")).toMatch(/^info: .*cannot be written.*leave pi open.*added work/);
+		expect(await run("add")).toMatch(/^info: .*cannot be written.*Leave pi open.*added work/);
 		expect(labels()).toEqual(["work"]);
 	});
 

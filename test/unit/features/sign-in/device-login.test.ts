@@ -168,7 +168,7 @@ describe("signing in on another device", () => {
 		codex.token(tokenAnswers.permanent("invalid_grant", { status: 400 }));
 		await expect(signIn(codex)).rejects.toThrow(/did not accept the code \(400\)/);
 		codex.token(tokenAnswers.change(({ refresh_token: _, ...rest }) => rest));
-		await expect(signIn(codex)).rejects.toThrow(/gave no account/);
+		await expect(signIn(codex)).rejects.toThrow(/without a refresh token/);
 	});
 
 	it("is cancelled before the code, during the wait, and during a poll", async () => {

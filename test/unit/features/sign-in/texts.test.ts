@@ -52,7 +52,7 @@ describe("the texts of a sign-in", () => {
 	it("tells where to go with a code, and how long it is good for", () => {
 		const shown = { userCode: "1234-56789A", verificationUri: "https://x.test/device", expiresInSeconds: 900 };
 		expect(deviceSignIn(shown)).toBe(
-			"Open https://x.test/device on any device and type the code 1234-56789A there. It is good for 15m.",
+			"Open https://x.test/device on any device and type the code 1234-56789A there. It is valid for 15m.",
 		);
 	});
 
