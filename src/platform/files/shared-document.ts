@@ -83,8 +83,8 @@ const LOCK_WAIT_MS = 10_000;
 /** A signature that no file has, so that the next read reads the file again. */
 const FORGOTTEN = "forgotten";
 const COALESCE_MS = 1000;
-/** To read a document of this length costs about as much as to make one change to it again. */
-const LENGTH_A_CHANGE = 8192;
+/** Reading so many rows of a document costs about as much as applying one change again. */
+const ROWS_A_CHANGE = 16;
 const LONGEST_RETRY_MS = 30_000;
 /** pi waits for a flush when it ends, so a flush waits no longer than this for a lock. */
 const FLUSH_WAIT_MS = 3000;
@@ -131,7 +131,7 @@ export function openSharedDocument<S extends JsonSchema>(
 		return loaded?.kind === "ok" ? loaded.value : options.empty();
 	};
 	/** Changes that `value` contains but the file does not yet. */
-	const queue = createWriteQueue<T>(pristine, options.conflicts, () => (readFrom?.length ?? 0) / LENGTH_A_CHANGE);
+	const queue = createWriteQueue<T>(pristine, options.conflicts, () => sizeOf(value) / ROWS_A_CHANGE);
 
 	const adopt = (next: T) => {
 		value = next;
@@ -379,6 +379,12 @@ export function signatureOf(path: string): string | undefined {
 		// Unreachable. There is nothing to read either way.
 		return undefined;
 	}
+}
+
+/** Counts the rows and members one level down. */
+function sizeOf(value: Readonly<Record<string, unknown>>): number {
+	const groups = Object.values(value).filter((each) => typeof each === "object" && each !== null);
+	return groups.reduce<number>((sum, group) => sum + Object.keys(group ?? {}).length, 0);
 }
 
 function signatureFrom({ ino, size, mtimeNs }: BigIntStats): string {

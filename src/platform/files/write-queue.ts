@@ -92,7 +92,8 @@ export function createWriteQueue<T extends Record<string, unknown>>(
 			pending = [...pending, change];
 			const run = lastRun();
 			// All changes before it are applied again each time, so it must not be outnumbered much.
-			if (run.length > Math.max(MOST_IN_A_ROW, worthOf(), pending.length - run.length)) combine(run);
+			const isLong = run.length > Math.max(MOST_IN_A_ROW, pending.length - run.length);
+			if (isLong && run.length > worthOf()) combine(run);
 		},
 		applyTo: (draft) => {
 			for (const { change } of pending) change(draft, false);

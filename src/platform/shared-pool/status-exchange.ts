@@ -91,6 +91,8 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 	const pin = createSharedPin(deps);
 	/** Accounts whose status may be new to the database. */
 	const due = new Set<AccountId>();
+	/** Those of `due` that others need to know at once. A thousand others may be due, and wait. */
+	const urgent = new Set<AccountId>();
 	/**
 	 * Accounts to compare again after a while. Another process of this machine will probably write their changes, and a
 	 * change whose file is being written may be seen twice for a moment.
@@ -111,6 +113,8 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 	let isClosed = false;
 	/** True if an urgent change may bring the next run forward. */
 	let isCollecting = false;
+	/** True if an urgent change came while a run was under way. */
+	let isHurried = false;
 
 	const runIn = (ms: number) => {
 		cancel?.();
@@ -192,7 +196,8 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 	/** Runs one statement. Returns true if others were faster and it must be repeated. */
 	const pushOnce = async (): Promise<boolean> => {
 		const shared = new Set(sharedIds());
-		const all = [...due].filter((id) => shared.has(id));
+		const first = [...due].filter((id) => urgent.has(id));
+		const all = [...new Set([...first, ...due])].filter((id) => shared.has(id));
 		const [ids, rest] = [all.slice(0, MOST_STATUSES), all.slice(MOST_STATUSES)];
 		const aheadMs = databaseClock.aheadMs();
 		const rows = rowsFor(ids, aheadMs);
@@ -207,6 +212,7 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 			const measuredMs = databaseClock.measure(pushed.now, (began + clock.now()) / 2);
 			if (isUnmeasured) for (const id of ids) due.add(id);
 			const wasLate = takePushed(rows, pushed, aheadMs ?? measuredMs, measuredMs);
+			for (const id of urgent) if (!due.has(id)) urgent.delete(id);
 			if (presence) presenceTold(presence);
 			const isPinLate = pushed.pin !== undefined && pin.wasPushed(pushed.pin);
 			return wasLate || isPinLate;
@@ -223,8 +229,10 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 			rounds = wasLate ? rounds + 1 : 0;
 			// Randomize the pauses, so that two processes that collided do not collide again.
 			if (wasLate && rounds <= MOST_ROUNDS) runIn(ROUND_MS * 2 ** rounds * Math.random());
-			else if (wasLate) runIn(BUSY_MS * (1 + Math.random()));
-			else if (due.size > 0) runIn(0);
+			else if (wasLate) {
+				runIn(BUSY_MS * (1 + Math.random()));
+				isCollecting = true;
+			} else if (due.size > 0) runIn(0);
 		} catch (error) {
 			if (!(error instanceof PoolProblem)) onFailure(error);
 			retryMs = Math.min(Math.max(2 * retryMs, FIRST_RETRY_MS), LONGEST_RETRY_MS);
@@ -232,9 +240,11 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 		}
 	};
 	const run = (): Promise<void> => {
-		running ??= runOnce().finally(() => {
+		if (running) return running;
+		isHurried = false;
+		running = runOnce().finally(() => {
 			running = undefined;
-			if (due.size > 0 || isPresenceDue || pin.toStore()) runSoon();
+			if ((due.size > 0 || isPresenceDue || pin.toStore()) && (isHurried || !cancel)) runSoon();
 		});
 		return running;
 	};
@@ -252,6 +262,7 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 	const drainNow = async (id: AccountId) => {
 		if (retryMs > 0 || isClosed) return;
 		due.add(id);
+		urgent.add(id);
 		const isDone = () => !due.has(id) && running === undefined;
 		await within(drain(isDone), CLAIM_MS, () => undefined);
 	};
@@ -293,6 +304,11 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 		changed: (id, isUrgent = true) => {
 			due.add(id);
 			left.delete(id);
+			if (isUrgent) {
+				urgent.add(id);
+				isHurried = true;
+				rounds = 0;
+			}
 			runSoon(isUrgent);
 		},
 		pinMoved: (before, to) => {

@@ -157,6 +157,17 @@ describe("the write queue", () => {
 		expect(look()).toEqual({ pin: 1, live: { a: 500 }, rows: [] });
 	});
 
+	it("keeps as many changes of a large document as are worth to read it for", () => {
+		const queue = createWriteQueue<Doc>(empty, undefined, () => 100);
+		for (let at = 1; at <= 100; at += 1) queue.add({ change: set("live/a", at) });
+		expect(queue.length).toBe(100);
+		queue.add({ change: set("live/b", 1) });
+		expect(queue.length).toBe(1);
+		const view = empty();
+		queue.applyTo(view);
+		expect(view.live).toEqual({ a: 100, b: 1 });
+	});
+
 	it("puts a value back that an earlier change had replaced, also as one of many", () => {
 		const { queue, look } = aProcess();
 		queue.add({ change: set("pin", 5), settle: () => undefined });

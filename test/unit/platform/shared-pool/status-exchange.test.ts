@@ -74,6 +74,42 @@ describe("a refusal on one machine", () => {
 		expect([two.news, three.news]).toEqual([1, 1]);
 	});
 
+	it("is written ahead of what is known of very many other accounts", async () => {
+		const ids = Array.from({ length: 150 }, (_, at) => `account${at}`);
+		database = aPoolInMemory(ids, timers.now);
+		const one = join("one", 0, ids);
+		await one.look();
+		await timers.pass(1000);
+		database.statements = 0;
+		for (const id of ids) one.state.updateSoon(id, (status) => ({ ...status, usage: aSnapshot() }));
+		refuse(one, "account149");
+		await timers.pass(200);
+
+		expect([...database.statuses.keys()][0]).toBe("account149");
+		expect(database.statuses.get("account149")).toMatchObject({ status: { cooldowns: [{ scope: "account" }] } });
+		await timers.pass(5000);
+		expect(database.statuses.size).toBe(150);
+	});
+
+	it("is written at once, also while others have been faster again and again with another account", async () => {
+		const [one] = await threeMachines();
+		await one.state.update("a", (status) => ({ ...status, usage: aSnapshot() }));
+		database.beforePush = () => {
+			const { version = 0, status = {} } = database.statuses.get("a") ?? {};
+			database.statuses.set("a", { version: version + 1, status });
+		};
+		await timers.pass(4000);
+		const { statements } = database;
+		await timers.pass(200);
+		expect(database.statements).toBe(statements);
+
+		refuse(one, "b");
+		await timers.pass(200);
+		expect(database.statuses.get("b")).toMatchObject({ status: { cooldowns: [{ scope: "account" }] } });
+		await timers.pass(60_000);
+		expect(database.statements).toBeLessThan(statements + 25);
+	});
+
 	it("settles: the others have nothing to write of it, and no look finds news again", async () => {
 		await threeMachines();
 		const [one] = machines;
