@@ -70,6 +70,8 @@ function isRival({ redemption: one }: AccountStatus, { redemption: other }: Acco
 export function createStatusVersions({ poolId, state, sharedIds, clock }: Deps): StatusVersions {
 	const seen = new Map<AccountId, { readonly version: number; readonly raw: unknown }>();
 	const examined = new Set<AccountId>();
+	/** The statuses of this machine that were sent last, where they had all that is stored. */
+	const sent = new Map<AccountId, AccountStatus>();
 	let fromFile: ReadonlyMap<AccountId, number> | undefined;
 
 	const readFile = (): ReadonlyMap<AccountId, number> => {
@@ -129,14 +131,19 @@ export function createStatusVersions({ poolId, state, sharedIds, clock }: Deps):
 			const mine = state.status(id);
 			const found = compared(mine, stored.raw, aheadMs);
 			if (found.isNewsHere) adopt(id, mine, { ...found, version: stored.version });
+			sent.delete(id);
 			if (!found.isNewsThere) return undefined;
+			if (!found.isNewsHere) sent.set(id, mine);
 			return { id, version: stored.version, status: writeSharedStatus(found.joined, aheadMs, stored.raw) };
 		},
 		wasStored: ({ id, status: raw }, version, aheadMs) => {
 			seen.set(id, { version, raw });
+			const told = sent.get(id);
+			sent.delete(id);
 			// Written together with what this process changes anyway. Later changes have no version yet.
 			state.updateSoon(id, (status) => {
-				return compared(status, raw, aheadMs).isNewsThere ? status : withVersion(status, version);
+				const isAsSent = told !== undefined && isAlike(status, told);
+				return !isAsSent && compared(status, raw, aheadMs).isNewsThere ? status : withVersion(status, version);
 			});
 		},
 		take: ({ id, version, status: raw }, aheadMs, wasQuicker = false) => {
