@@ -52,17 +52,15 @@ const lookSchema = z.object({
 
 /** Reads in one statement whatever differs from what is known. */
 function look(sql: Sql, known: Known): Promise<unknown> {
-	const versions = (of: ReadonlyMap<string, number>) =>
-		JSON.stringify([...of].map(([id, version]) => ({ id, version })));
+	// No id has a comma. With a thousand accounts, a list takes Postgres half the time that JSON takes it.
+	const versions = (of: ReadonlyMap<string, number>) => sql`
+		select k.id, k.version from unnest(
+			string_to_array(${[...of.keys()].join()}::text, ','),
+			string_to_array(${[...of.values()].join()}::text, ',')::bigint[]
+		) as k(id, version)`;
 	return sql`
-		with known_rows as materialized (
-			select e->>'id' as id, (e->>'version')::bigint as version
-			from json_array_elements(${versions(known.rows)}::text::json) e
-		),
-		known_statuses as materialized (
-			select e->>'id' as id, (e->>'version')::bigint as version
-			from json_array_elements(${versions(known.statuses)}::text::json) e
-		)
+		with known_rows as materialized (${versions(known.rows)}),
+		known_statuses as materialized (${versions(known.statuses)})
 		select ${nowOf(sql)} as now, (select ${headOf(sql)} from pi_multicodex.pool p) as head,
 			(
 				select coalesce(json_agg(${rowOf(sql)}), '[]') from pi_multicodex.account a
