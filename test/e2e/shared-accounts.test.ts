@@ -364,6 +364,10 @@ describe("a database that was put back to an older state", () => {
 			expect(await tokenOf(process, id, renewed)).toContain("put back to an older state; sign in to it again");
 		}
 		expectOnce();
+		// The others have noted which token is spent.
+		const late = await joined(keeper, "late");
+		expect(await tokenOf(late, id, "refused")).toMatch(/signed-out|its sign-in is over/);
+		expectOnce();
 
 		await two.signIn("a");
 		const signedIn = await tokenOf(two, id);

@@ -8,6 +8,7 @@ import { type Connection, createConnection } from "../../src/platform/shared-poo
 import { newKeeperCode } from "../../src/platform/shared-pool/join-code.ts";
 import type { Journal, JournalEntry } from "../../src/platform/shared-pool/journal.ts";
 import { type Mirror, mirrorInMemory } from "../../src/platform/shared-pool/mirror.ts";
+import { createPutBack, type PutBack } from "../../src/platform/shared-pool/put-back.ts";
 import { createRenewing } from "../../src/platform/shared-pool/renewing.ts";
 import { createReplay, type Replay } from "../../src/platform/shared-pool/replay.ts";
 import { type Keys, openRow, sealAccount } from "../../src/platform/shared-pool/sealed-account.ts";
@@ -132,6 +133,9 @@ export interface Keeper {
 	readonly rows: SharedRows;
 	readonly unsent: UnsentClaims;
 	readonly replay: Replay;
+	readonly putBack: PutBack;
+	/** What it seals rows with. */
+	readonly keys: Keys;
 	readonly accounts: SharedAccounts;
 	readonly tokens: SharedTokens;
 	/** What its journal holds. */
@@ -203,6 +207,8 @@ export function aKeeper(): Keeper {
 		rows,
 		unsent,
 		replay,
+		putBack: createPutBack({ mirror, keys, connection, unsent, newHolder }),
+		keys,
 		accounts: createSharedAccounts({
 			...{ role: "keeper", mirror, rows, connection, unsent, own: "me", keepAside, newHolder, onFailure },
 		}),

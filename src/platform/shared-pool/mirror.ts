@@ -5,7 +5,7 @@ import type { AccountPatch } from "../../core/ports.ts";
 import { openSharedDocument, type SharedDocument } from "../files/shared-document.ts";
 import { accountIdSchema } from "../ids.ts";
 import { lenient, remembering } from "../lenient.ts";
-import { ACCOUNTS_VERSION, type Row, rowSchema, toAccounts, toRow } from "../stores/account-file.ts";
+import { ACCOUNTS_VERSION, type Row, rowSchema, toAccounts, toRow, wasIssuedAfter } from "../stores/account-file.ts";
 import { asShared, standInFor } from "./sealed-account.ts";
 import type { Presence } from "./types.ts";
 
@@ -187,7 +187,7 @@ function createMirror(document: SharedDocument<MirrorFile>): OwnMirror {
 		take: async (rows, gone = []) => {
 			const held = rowsNow();
 			const newsTo = (present: ReadonlyMap<AccountId, Mirrored>) =>
-				rows.filter(({ version, account }) => (present.get(account.id)?.version ?? 0) < version);
+				rows.filter((row) => isNewer(row, present.get(row.account.id)));
 			if (newsTo(held).length === 0 && !gone.some((id) => held.has(id))) return;
 			await update((draft) => {
 				// Another process may have left the pool since. Store nothing of it.
@@ -274,6 +274,16 @@ export function seenBy(presences: readonly Presence[], aheadMs: number): LastLoo
 
 function withoutCrossing({ crossings }: MirrorFile, id: AccountId): unknown[] {
 	return crossings.filter((raw) => crossingSchema.safeParse(raw).data?.id !== id);
+}
+
+/**
+ * A row with a later version, or with a later sign-in: in a database that was restored from a backup, versions begin
+ * again at a lower one.
+ */
+function isNewer({ version, tokenHash, account }: Mirrored, held: Mirrored | undefined): boolean {
+	if (!held || held.version < version) return true;
+	const [offered, known] = [account.credential.access, held.account.credential.access];
+	return held.tokenHash !== tokenHash && wasIssuedAfter(offered, known);
 }
 
 /** Rows as they are stored, and what each says; undefined where it cannot be read. */

@@ -20,6 +20,7 @@ import { type Mirror, mirrorInMemory, type OwnMirror } from "./mirror.ts";
 import { createMoves, type Moves } from "./moves.ts";
 import { othersIn } from "./other-machines.ts";
 import { parsePoolUrl } from "./pool-url.ts";
+import { createPutBack } from "./put-back.ts";
 import { createRenewing } from "./renewing.ts";
 import { createReplay, type Replay } from "./replay.ts";
 import type { Keys } from "./sealed-account.ts";
@@ -27,7 +28,7 @@ import { createSealing } from "./sealing.ts";
 import { createSharedAccounts } from "./shared-accounts.ts";
 import { createSharedRows, type SharedRows } from "./shared-rows.ts";
 import { type After, createStatusExchange, type StatusExchange } from "./status-exchange.ts";
-import { type Asker, type JoinCode, PATIENT } from "./types.ts";
+import { type Asker, type JoinCode, PATIENT, type SharedRow } from "./types.ts";
 import { createUnsentClaims } from "./unsent-claims.ts";
 
 /** What is needed to open a pool. */
@@ -143,6 +144,7 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 	});
 	const accounts = composeAccounts({ local: local.accounts, shared, mirror });
 	const replay = createReplay({ connection, rows, journal, keys, own, keepAside });
+	const putBack = createPutBack({ mirror, keys, connection, unsent, newHolder });
 	const moves = createMoves({
 		local: local.accounts,
 		state: local.state,
@@ -157,20 +159,23 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 	});
 
 	/** Does what was left undone while the database was unreachable, or by a process that ended. */
-	const catchUp = async () => {
+	const catchUp = async (looked: readonly SharedRow[]) => {
 		if (code.role === "runner") return;
 		await unsent.catchUp();
 		await replay.all();
 		await moves.settle();
 		await shared.catchUp();
+		await putBack.note(looked);
 		const due = shared.list().filter((account) => renewing.isDue(account));
 		for (const { id } of due.slice(0, MOST_AHEAD)) deps.renewAhead(id);
 	};
 	let behind: Promise<unknown> = Promise.resolve();
-	const catchUpBehind = () => {
-		behind = behind.then(catchUp).catch((error: unknown) => {
-			if (!connection.away()) onFailure(error);
-		});
+	const catchUpBehind = (looked: readonly SharedRow[]) => {
+		behind = behind
+			.then(() => catchUp(looked))
+			.catch((error: unknown) => {
+				if (!connection.away()) onFailure(error);
+			});
 	};
 
 	const isShared = (id: AccountId) => mirror.rows().has(id);
@@ -213,9 +218,9 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 				{ known: exchange.known, onLook: exchange.take },
 				{
 					known: () => new Map(),
-					onLook: () => {
+					onLook: ({ rows: looked }) => {
 						hasLooked = true;
-						catchUpBehind();
+						catchUpBehind(looked);
 					},
 				},
 			],

@@ -46,6 +46,20 @@ describe("the mirror of a pool", () => {
 		]);
 	});
 
+	it("takes a later sign-in also under a lower version, as in a database that was restored", async () => {
+		const mirror = await joined();
+		const signIn = (issuedAt: number) => ({
+			credential: { access: aTokenOf("a", { issuedAt }), refresh: "r", expiresAt: NOW },
+		});
+		await mirror.take([row("a", 9, signIn(NOW))]);
+		await mirror.take([row("a", 4, signIn(NOW - 60_000))]);
+		expect(mirror.rows().get("a")?.version).toBe(9);
+		await mirror.take([row("a", 5, signIn(NOW + 60_000))]);
+		expect(mirror.rows().get("a")).toMatchObject({ version: 5, tokenHash: "hash-5" });
+		await mirror.take([row("a", 6, { ...signIn(NOW + 60_000), label: "renamed" })]);
+		expect(mirror.rows().get("a")?.account.label).toBe("renamed");
+	});
+
 	it("takes nothing once another process has left the pool", async () => {
 		const mirror = await joined();
 		await mirror.take([row("a", 1)]);
