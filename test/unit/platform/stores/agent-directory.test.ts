@@ -24,7 +24,7 @@ import { openAccountStore } from "../../../../src/platform/stores/account-store.
 import { accountsPlaceOf, adoptState } from "../../../../src/platform/stores/agent-directory.ts";
 import { openPiAuth } from "../../../../src/platform/stores/pi-auth.ts";
 import { openStateStore } from "../../../../src/platform/stores/state-store.ts";
-import { aClock, aMachine, aTokenOf, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
+import { aClock, aMachine, aTokenOf, DAY_MS, HOUR_MS, NOW, until } from "../../../support/fakes.ts";
 import { onPosix } from "../../../support/posix.ts";
 
 const FILE = "codex-accounts.json";
@@ -154,7 +154,9 @@ describe("an accounts file that two agent directories share", () => {
 			expect([spent, b.account("work")?.needsLogin]).toEqual([[], undefined]);
 			const renewed = credentialOf("work", clock.at);
 			expect(await a.token("work")).toEqual({ kind: "ready", access: renewed.access });
-			expect([spent, a.inFile()]).toEqual([[credentialOf("work").refresh], renewed.refresh]);
+			// The answer may come before what is stored.
+			await until("it is stored", () => a.inFile() === renewed.refresh);
+			expect(spent).toEqual([credentialOf("work").refresh]);
 			expect(await b.token("work")).toEqual({ kind: "ready", access: renewed.access });
 		},
 	);
@@ -243,6 +245,9 @@ describe("the state of accounts that two agent directories share", () => {
 		const { a, b } = await twoOfOurs();
 		const former = readFileSync(join(home, "a", FILE));
 		expect(await a.token("work")).toMatchObject({ kind: "ready" });
+		// The answer may come before what is stored.
+		await until("the token is noted as spent", () => a.state.status(a.account("work")?.id ?? "").spent !== undefined);
+		await Promise.all([a.accounts.flush(), a.state.flush()]);
 		writeFileSync(join(home, "a", FILE), former);
 		expect(await b.token("work")).toMatchObject({ kind: "signed-out", reason: "refresh_token_reused" });
 		expect(spent).toEqual([credentialOf("work").refresh]);
