@@ -1,5 +1,5 @@
 import type { AccountId } from "../../core/ids.ts";
-import { wasIssuedAfter } from "../stores/account-file.ts";
+import { tokenTimes } from "../backend/jwt.ts";
 import type { Connection } from "./connection.ts";
 import type { Mirror } from "./mirror.ts";
 import { type Keys, openRow } from "./sealed-account.ts";
@@ -32,12 +32,19 @@ export function createPutBack({ mirror, keys, connection, unsent, newHolder }: D
 	/** Accounts and hashes that need no other statement. */
 	const noted = new Set<string>();
 
-	/** True if this machine has seen a later version of the row, with an access token that was issued later. */
+	/**
+	 * True if this machine has seen a later version of the row. A sign-in since the restore has a low version too, and an
+	 * access token that was issued later than the one that was seen.
+	 */
 	const isOlder = (row: SharedRow): boolean => {
 		const seen = mirror.rows().get(row.id);
 		if (!seen || seen.version <= row.version || seen.tokenHash === row.tokenHash) return false;
 		const opened = openRow(row, keys);
-		return opened.kind === "ok" && wasIssuedAfter(seen.account.credential.access, opened.account.credential.access);
+		if (opened.kind !== "ok") return false;
+		const [here, there] = [seen.account, opened.account].map(
+			({ credential }) => tokenTimes(credential.access).issuedAt,
+		);
+		return here !== undefined && there !== undefined && there <= here;
 	};
 	const noteOne = async (id: AccountId, tokenHash: string): Promise<void> => {
 		const holder = newHolder();

@@ -72,6 +72,15 @@ describe("a database that was restored from a backup", () => {
 		expect([...keeper.pool.claims]).toEqual([[claimOn(2), { holder: "another" }]]);
 	});
 
+	it("has the token noted also where both were issued in one second", async () => {
+		const credential = { ...signIn(3), refresh: "refresh-of-old" };
+		const sealed = sealAccount(anAccount("a", { credential }), 1, keeper.keys);
+		const old = { ...first, ...sealed };
+		keeper.pool.rows.set("a", old);
+		await keeper.putBack.note([old]);
+		expect([...keeper.pool.claims.values()]).toEqual([{ holder: "me 1", outcome: "exchanged" }]);
+	});
+
 	it("has nothing noted of the newest row", async () => {
 		const newest = keeper.pool.rows.get("a");
 		await keeper.putBack.note(newest ? [newest] : []);
