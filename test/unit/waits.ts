@@ -16,10 +16,11 @@ export function hurryLocks(): () => number {
 	return () => at;
 }
 
-/** Lets the timers that are set for `ms` fire after a blink. All others run as they are. */
-export function hurryTimersOf(ms: number): void {
+/** Lets the timers that are set for `ms` fire after a blink. All others run as they are. The result ends that early. */
+export function hurryTimersOf(ms: number): () => void {
 	const setTimer: (act: () => void, wanted?: number, ...rest: unknown[]) => NodeJS.Timeout = globalThis.setTimeout;
 	const hurried: typeof setTimer = (act, wanted, ...rest) => setTimer(act, wanted === ms ? BLINK_MS : wanted, ...rest);
 	const timers = vi.spyOn(globalThis, "setTimeout").mockImplementation(hurried as typeof setTimeout);
 	onTestFinished(() => timers.mockRestore());
+	return () => timers.mockRestore();
 }

@@ -639,9 +639,10 @@ describe("a state file that cannot be written", () => {
 });
 
 /** A flush waits three seconds for a lock. */
-function flushHurriedly(store: ReturnType<typeof openStore>): Promise<void> {
-	hurryTimersOf(3000);
-	return store.flush();
+async function flushHurriedly(store: ReturnType<typeof openStore>): Promise<void> {
+	const endHurry = hurryTimersOf(3000);
+	await store.flush();
+	endHurry();
 }
 
 describe("changes that wait while a file cannot be written", () => {
