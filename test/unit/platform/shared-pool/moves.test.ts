@@ -97,6 +97,16 @@ describe("an account that moves into the pool", () => {
 		expect([inFile(), inPool()]).toEqual([[], "refresh-a"]);
 	});
 
+	it("stays in the file where another machine has put it into the pool and out of it at that moment", async () => {
+		await keeper.mirror.beginCrossing({ id: "a", way: "in", tokenHash: fingerprint("refresh-a") });
+		keeper.pool.once("change", () => {
+			keeper.pool.put(account("refresh-of-another", 1));
+			keeper.pool.rows.delete("a");
+		});
+		await settle();
+		expect([inFile(), inPool()]).toEqual([["refresh-a"], undefined]);
+	});
+
 	it("stays where it is while its token is under way", async () => {
 		state.statusById.set("a", {
 			cooldowns: [],
