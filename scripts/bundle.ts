@@ -25,6 +25,7 @@ const STAND_IN = join(root, "src/cli/terminal-text.ts");
 const HOST_FILE = "host.cjs";
 /** The file that rolldown makes of the entry itself. It only leads to the start. */
 const FACADE = "compose.cjs";
+const PROGRAM_FACADE = "main.cjs";
 const HOST_PACKAGE = /^@mariozechner\/pi-(ai|coding-agent|tui)$/;
 const VIRTUAL = "\0host:";
 
@@ -84,7 +85,7 @@ export async function bundle(folder: string): Promise<readonly string[]> {
 	await build.close();
 	writeFileSync(join(folder, HOST_FILE), "exports.packages = {};\n");
 	const ofExtension = output.filter((file) => file.type === "chunk");
-	await writeEntry(folder, ofExtension);
+	await writeExtension(folder, ofExtension);
 	const ofProgram = await bundleProgram(folder);
 	const chunks = [...ofExtension, ...ofProgram.filter((file) => file.type === "chunk")];
 	writeFileSync(join(folder, "licenses.txt"), licensesOf(chunks));
@@ -110,31 +111,49 @@ async function bundleProgram(folder: string): Promise<RolldownOutput["output"]> 
 		minify: false,
 		comments: false,
 		sourcemap: true,
-		entryFileNames: "cli.cjs",
+		entryFileNames: PROGRAM_FACADE,
 		chunkFileNames: "cli-[name]-[hash].cjs",
 		codeSplitting: { groups: [{ debugName: "start", name: startOnly(PROGRAM) }] },
 	});
 	await build.close();
+	const chunks = output.filter((file) => file.type === "chunk");
+	const start = chunks.find(({ name, exports }) => name === "start" && exports.includes("main"));
+	if (start === undefined) throw new Error("the bundle holds no start that exports main");
+	writeStart(folder, start, withLateBuiltIns(withShortExports(withHelpers(start.code, chunks))));
+	removeFacade(folder, PROGRAM_FACADE);
+	await writeEntry(folder, "scripts/warm-program.ts", "cli.cjs", start);
 	return output;
 }
 
-/** Writes what a package's `index.ts` loads: `warm-start.ts`, which loads the file that contains the start. */
-async function writeEntry(folder: string, chunks: readonly OutputChunk[]): Promise<void> {
+/** Writes the file that every start of the extension reads, and its entry. */
+async function writeExtension(folder: string, chunks: readonly OutputChunk[]): Promise<void> {
 	const start = chunks.find(({ name, exports }) => name === "start" && exports.includes("compose"));
 	if (start === undefined) throw new Error("the bundle holds no start that exports compose");
+	writeStart(folder, start, withShortExports(withHelpers(withHostAsItIs(start.code), chunks)));
+	removeFacade(folder, FACADE);
+	await writeEntry(folder, "scripts/warm-start.ts", "multicodex.cjs", start);
+}
+
+function writeStart(folder: string, start: OutputChunk, code: string): void {
 	// `vm` runs this file without a module loader.
-	if (/\bimport\(/.test(start.code)) throw new Error(`${start.fileName} imports a module by itself`);
-	const code = withShortExports(withHostAsItIs(start.code)).replace(ANNOTATION, "");
-	writeFileSync(join(folder, start.fileName), inAscii(code));
-	rmSync(join(folder, FACADE));
-	rmSync(join(folder, `${FACADE}.map`), { force: true });
+	if (/\bimport\(/.test(code)) throw new Error(`${start.fileName} imports a module by itself`);
+	writeFileSync(join(folder, start.fileName), inAscii(code.replace(ANNOTATION, "")));
+}
+
+function removeFacade(folder: string, facade: string): void {
+	rmSync(join(folder, facade));
+	rmSync(join(folder, `${facade}.map`), { force: true });
+}
+
+/** Writes the file `name`, which loads `start` with its bytecode. */
+async function writeEntry(folder: string, source: string, name: string, start: OutputChunk): Promise<void> {
 	const build = await rolldown({
-		input: join(root, "scripts/warm-start.ts"),
+		input: join(root, source),
 		platform: "node",
 		external: [/^node:/],
 		transform: { target: "node20", define: { START_FILE: JSON.stringify(start.fileName) } },
 	});
-	await build.write({ dir: folder, format: "cjs", minify: false, comments: false, entryFileNames: "multicodex.cjs" });
+	await build.write({ dir: folder, format: "cjs", minify: false, comments: false, entryFileNames: name });
 	await build.close();
 }
 
@@ -167,6 +186,33 @@ function withShortExports(code: string): string {
 /** What rolldown writes for one exported name. */
 const EXPORT =
 	/^Object\.defineProperty\(exports, "([\w$]+)", \{\s+enumerable: true,\s+get: function \(\) \{\s+return ([\w$]+);\s+\}\s+\}\);\n/gm;
+
+/**
+ * Replaces the import of rolldown's helper functions by the functions: every start would find, read and compile their
+ * file. They have no state, so late files may have their own. All in one line, so that the source map stays right.
+ */
+function withHelpers(code: string, chunks: readonly OutputChunk[]): string {
+	const helpers = chunks.find(({ name }) => name === "rolldown-runtime");
+	const imported = `require("./${helpers?.fileName}")`;
+	if (!helpers || !code.includes(imported)) throw new Error("the start does not import rolldown's helpers");
+	const lines = helpers.code.split("\n").filter((line) => !line.startsWith("//"));
+	return code.replace(imported, () => `((exports) => { ${lines.join(" ")} return exports; })({})`);
+}
+
+/** Parts of Node that a line for a status bar does not need. Loading them takes up to half of the time that it has. */
+const LATE_BUILT_INS = ["crypto", "fs/promises", "timers/promises"];
+
+/** Has these parts of Node loaded at their first use. Changes no line, so that the source map stays right. */
+function withLateBuiltIns(code: string): string {
+	return LATE_BUILT_INS.reduce((text, name) => {
+		const required = `require("node:${name}")`;
+		const local = `node_${name.replace("/", "_")}`;
+		if (!text.includes(`let ${local} = ${required};`) || text.includes(`__toESM(${local}`)) {
+			throw new Error(`the program does not import node:${name} as it did`);
+		}
+		return text.replace(required, () => `new Proxy({}, { get: (_, key) => ${required}[key] })`);
+	}, code);
+}
 
 /** A single character beyond ASCII doubles the memory of the whole file and slows down reading it. */
 function inAscii(code: string): string {

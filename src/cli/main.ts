@@ -52,7 +52,7 @@ async function status(asked: StatusAsked, paths: Paths, findOpener: () => Promis
 		return watchUntilEnd(asked, paths, findOpener, tell);
 	}
 	const stored = (await findOpener())();
-	const { text, problems, code } = statusOf(stored, asked, columnsNow());
+	const { text, problems, code } = statusOf(stored, asked, columnsNow);
 	writeAll(text);
 	[...problems, ...stored.complaints()].forEach(tell);
 	return code;

@@ -30,11 +30,11 @@ export interface Status {
 	readonly resets: readonly number[];
 }
 
-/** Reads the pool. `columns` is the width of the terminal. */
+/** Reads the pool. `columns` tells the width of the terminal, which the line does not need. */
 export function statusOf(
 	stored: StoredPool,
 	{ form, isWatching, columns: ofLine }: StatusAsked,
-	columns: number,
+	columns: () => number,
 ): Status {
 	const { pool, settings, clock } = stored;
 	const plan = pool.plan(stored.nextOfLast());
@@ -51,7 +51,7 @@ export function statusOf(
 	);
 	const table = () => {
 		const isNotYetOurs = pool.accounts().length === 0 && stored.piAuth.peek().kind === "oauth";
-		return isNotYetOurs ? NOT_YET_TAKEN_OVER : poolAsText(view(), columns);
+		return isNotYetOurs ? NOT_YET_TAKEN_OVER : poolAsText(view(), columns());
 	};
 	const document = (): StatusDocument => {
 		return { ...poolAsJson(view()), ready: readyCount(plan), usable: plan.total, line: line() };

@@ -40,7 +40,7 @@ export async function watchUntilEnd(
 		shared = sharedNow;
 		const { accounts, others } = stored.problems();
 		if (accounts.length + others.length > 0) stored = open();
-		return statusOf(stored, asked, columns);
+		return statusOf(stored, asked, () => columns);
 	};
 	const size = () => ({
 		rows: stdout.rows || DEFAULT_SIZE.rows,

@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { lazily } from "./lazily.ts";
 
 /** Makes a member optional, and undefined if it cannot be read, so that a malformed one spoils only itself. */
 export function lenient<S extends z.ZodMiniType>(schema: S): z.ZodMiniCatch<z.ZodMiniOptional<S>> {
@@ -48,4 +49,18 @@ function textOf(raw: unknown): string | undefined {
 	} catch {
 		return undefined;
 	}
+}
+
+/** Creates a schema that is built at its first value. Otherwise every start would pay for one that few files need. */
+export function late<S extends z.ZodMiniType>(build: () => S) {
+	const schema = lazily(build);
+	return z.pipe(
+		z.unknown(),
+		z.transform((value: unknown, context): z.output<S> => {
+			const { success, data, error } = schema().safeParse(value);
+			if (success) return data;
+			context.issues.push({ code: "custom", message: error.message, input: value });
+			return z.NEVER;
+		}),
+	);
 }

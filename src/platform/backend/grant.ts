@@ -27,8 +27,8 @@ const grantSchema = lazily(() => {
 	);
 	return z.object({ access_token: token, refresh_token: token, expires_in: seconds });
 });
-const recordSchema = z.record(z.string(), z.unknown());
-const contentSchema = z.union([recordSchema, z.array(z.unknown())]);
+const recordSchema = lazily(() => z.record(z.string(), z.unknown()));
+const contentSchema = lazily(() => z.union([recordSchema(), z.array(z.unknown())]));
 
 /** Gateways wrap the service's answer in objects and lists. Nothing deeper than this is read. */
 const DEEPEST = 4;
@@ -37,7 +37,7 @@ const MOST_OBJECTS = 100;
 
 /** Reads the body of a token answer, even one that was cut off; undefined if it is not JSON. */
 export function grantIn(body: string): Grant | undefined {
-	const content = parseJson(contentSchema, body);
+	const content = parseJson(contentSchema(), body);
 	const places = content === undefined ? wholeMembersOf(body) : objectsIn(content, DEEPEST).slice(0, MOST_OBJECTS);
 	if (places.length === 0) return undefined;
 	const read = places.map((place) => grantSchema().parse(place));
@@ -53,7 +53,7 @@ export function grantIn(body: string): Grant | undefined {
 /** Returns the objects in it, outer ones before inner ones. */
 function objectsIn(content: unknown, depth: number): Readonly<Record<string, unknown>>[] {
 	if (typeof content !== "object" || content === null || depth < 0) return [];
-	const record = Array.isArray(content) ? undefined : recordSchema.safeParse(content).data;
+	const record = Array.isArray(content) ? undefined : recordSchema().safeParse(content).data;
 	const within = Object.values(content).slice(0, MOST_OBJECTS);
 	return [...(record ? [record] : []), ...within.flatMap((each) => objectsIn(each, depth - 1))];
 }
@@ -83,9 +83,9 @@ const codeSchema = lazily(() => z.string().check(z.trim(), z.toLowerCase(), z.re
  * Returns every code in a refusal, lower-cased, the most specific place first; none if the body is not a JSON object.
  */
 export function codesIn(body: string): string[] {
-	const content = parseJson(recordSchema, body) ?? {};
+	const content = parseJson(recordSchema(), body) ?? {};
 	const { error, detail, code } = content;
-	const [inError, inDetail] = [error, detail].map((part) => recordSchema.safeParse(part).data ?? {});
+	const [inError, inDetail] = [error, detail].map((part) => recordSchema().safeParse(part).data ?? {});
 	const places = [
 		inError?.code,
 		error,
@@ -101,5 +101,5 @@ export function codesIn(body: string): string[] {
 
 /** True if the body is a JSON object. Then the service itself answered, and not a proxy. */
 export function isSpoken(body: string): boolean {
-	return parseJson(recordSchema, body) !== undefined;
+	return parseJson(recordSchema(), body) !== undefined;
 }

@@ -5,6 +5,7 @@ import { type UserClaim, userClaim } from "../../core/identity.ts";
 import { type AccountId, asAccountId, type WorkspaceId } from "../../core/ids.ts";
 import { HEADER_VALUE, workspaceIdSchema } from "../ids.ts";
 import { parseJson } from "../json.ts";
+import { lazily } from "../lazily.ts";
 import { lenient } from "../lenient.ts";
 
 /** The user and workspace of an access token, from its claims. Nothing is verified, since the backend does that. */
@@ -74,14 +75,24 @@ export function identityOf(accessToken: string, workspaceIdHint?: string): Ident
 	const auth = claims?.["https://api.openai.com/auth"];
 	const workspaceId = auth?.chatgpt_account_id ?? workspaceIdSchema.safeParse(workspaceIdHint).data;
 	if (!claims || !workspaceId) return undefined;
+	return knownIdentities.get(`${workspaceId}\n${accessToken}`, () => identityIn(claims, workspaceId));
+}
+
+function identityIn(claims: Claims, workspaceId: WorkspaceId): Identity {
+	const auth = claims["https://api.openai.com/auth"];
 	const email = claims.email ?? claims["https://api.openai.com/profile"]?.email;
 	const userId = auth?.chatgpt_user_id ?? auth?.user_id;
 	const users = [auth?.chatgpt_account_user_id, userId, claims.sub].filter((value) => value !== undefined);
-	const ids = [...users, ...(users.length === 0 && email ? [email.toLowerCase()] : [])].map((user) =>
-		idOf(user, workspaceId),
-	);
+	const named = users.length === 0 && email ? [email.toLowerCase()] : users;
+	// Few readers need an id, whose hash takes longer than everything else here.
+	const idsOf = lazily(() => named.map((user) => idOf(user, workspaceId)));
 	return {
-		id: ids[0] ?? idOf("", workspaceId),
+		get id() {
+			return idsOf()[0] ?? idOf("", workspaceId);
+		},
+		get ids() {
+			return idsOf();
+		},
 		workspaceId,
 		userId: userId ?? claims.sub,
 		email,
@@ -91,7 +102,6 @@ export function identityOf(accessToken: string, workspaceIdHint?: string): Ident
 			...(userId ? [userClaim("chatgpt_user_id", userId)] : []),
 			...(claims.sub ? [userClaim("sub", claims.sub)] : []),
 		],
-		ids,
 	};
 }
 
@@ -117,6 +127,34 @@ export function fingerprint(token: string): string {
 const PAYLOAD = /^[^.]*\.([\w+/-]+={0,2})\.[^.]*$/;
 
 function claimsOf(accessToken: string): Claims | undefined {
-	const payload = PAYLOAD.exec(accessToken)?.[1];
-	return payload === undefined ? undefined : parseJson(claimsSchema, Buffer.from(payload, "base64url").toString());
+	return knownClaims.get(accessToken, () => {
+		const payload = PAYLOAD.exec(accessToken)?.[1];
+		return payload === undefined ? undefined : parseJson(claimsSchema, Buffer.from(payload, "base64url").toString());
+	});
 }
+
+/** Maximum number of tokens whose contents are remembered. The oldest are forgotten first. */
+const MOST_TOKENS = 200;
+
+/** Remembers what tokens contain. Each is read many times: with the accounts, and for every request. */
+interface Contents<T> {
+	get(key: string, read: () => T): T;
+}
+
+function createContents<T>(): Contents<T> {
+	const known = new Map<string, { readonly value: T }>();
+	return {
+		get: (key, read) => {
+			const found = known.get(key);
+			if (found) return found.value;
+			const value = read();
+			known.set(key, { value });
+			const [oldest] = known.keys();
+			if (known.size > MOST_TOKENS && oldest !== undefined) known.delete(oldest);
+			return value;
+		},
+	};
+}
+
+const knownClaims = createContents<Claims | undefined>();
+const knownIdentities = createContents<Identity>();

@@ -62,6 +62,8 @@ const tokenRowSchema = z.looseObject({
 
 /** Fills in a missing or damaged workspace from the row's token. */
 function withWorkspace(row: unknown): unknown {
+	const isWhole = typeof row === "object" && row !== null && "accountId" in row;
+	if (isWhole && workspaceIdSchema.safeParse(row.accountId).success) return row;
 	const { data } = tokenRowSchema.safeParse(row);
 	if (!data || data.accountId !== undefined) return row;
 	const workspaceId = identityOf(data.credential.access)?.workspaceId;
@@ -175,8 +177,8 @@ function toAccount(row: Row, labelFor: (wanted: string) => string, directory: Ag
 }
 
 /** True if the row is linked to another `auth.json`. A row that names none is linked to the one beside the file. */
-export function isLinkedElsewhere({ linked, linkedTo }: Row, { login, holdsFile }: AgentDirectory): boolean {
-	return linked && (linkedTo === undefined ? !holdsFile : linkedTo !== login);
+export function isLinkedElsewhere({ linked, linkedTo }: Row, directory: AgentDirectory): boolean {
+	return linked && (linkedTo === undefined ? !directory.holdsFile : linkedTo !== directory.login);
 }
 
 /**

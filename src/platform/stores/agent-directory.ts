@@ -20,7 +20,13 @@ export function agentDirectoryOf(path: string): AgentDirectory {
 	const directory = realOr(dirname(path), dirname(path));
 	const beside = join(directory, "auth.json");
 	const file = join(directory, ACCOUNTS);
-	return { login: fingerprint(realOr(beside, beside)), holdsFile: dirname(realOr(path, file)) === directory };
+	return {
+		// Only the rows of several directories name one. Every other reader is spared the hash.
+		get login() {
+			return fingerprint(realOr(beside, beside));
+		},
+		holdsFile: dirname(realOr(path, file)) === directory,
+	};
 }
 
 /** The real accounts file of an agent directory, and its state file. */

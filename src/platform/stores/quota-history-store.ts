@@ -11,6 +11,7 @@ import { realTarget } from "../files/real-path.ts";
 import { NotReadableError, readText } from "../files/regular-file.ts";
 import { accountIdSchema } from "../ids.ts";
 import { parseJson } from "../json.ts";
+import { lazily } from "../lazily.ts";
 
 /** The largest file for up to 20 accounts. For more accounts it grows with their number, up to four times as large. */
 export const HISTORY_BYTES = 1024 * 1024;
@@ -32,12 +33,14 @@ const DROPPED_PART = 0.1;
  * One line: samples of one window of an account, in order. Times are in minutes: since 1970 for the first sample, since
  * the previous one for the others. `null` stands for an unknown value. Further values of a sample are ignored.
  */
-const lineSchema = z.object({
-	account: accountIdSchema,
-	window: z.number().check(z.positive()),
-	/** Time, used percent, minutes to the reset, and what the previous window had reached. Checked one by one. */
-	samples: z.array(z.unknown()),
-});
+const lineSchema = lazily(() =>
+	z.object({
+		account: accountIdSchema,
+		window: z.number().check(z.positive()),
+		/** Time, used percent, minutes to the reset, and what the previous window had reached. Checked one by one. */
+		samples: z.array(z.unknown()),
+	}),
+);
 
 /**
  * Opens the history at `path`. Many processes append whole lines; one of them shrinks the file under its lock. An
@@ -103,7 +106,7 @@ async function samplesIn(text: string): Promise<HistorySample[]> {
 }
 
 function samplesOfLine(row: string): HistorySample[] {
-	const line = row === "" ? undefined : parseJson(lineSchema, row);
+	const line = row === "" ? undefined : parseJson(lineSchema(), row);
 	const samples: HistorySample[] = [];
 	if (!line) return samples;
 	const { account: accountId, window: windowMinutes } = line;

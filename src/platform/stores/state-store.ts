@@ -13,7 +13,8 @@ import { boundedWindow, boundedWord, MOST_LIMITS } from "../../core/usage-bounds
 import { isMissing } from "../files/errors.ts";
 import { openSharedDocument } from "../files/shared-document.ts";
 import { accountIdSchema, anyAccountIdSchema } from "../ids.ts";
-import { lenient, remembering } from "../lenient.ts";
+import { lazily } from "../lazily.ts";
+import { late, lenient, remembering } from "../lenient.ts";
 
 /** The version of `codex-state.json` that this code writes. */
 const STATE_VERSION = 1;
@@ -27,8 +28,8 @@ export const CLOCK_TOLERANCE_MS = 60_000;
 const time = z.number();
 const optionalTime = lenient(time);
 const optionalText = lenient(z.string());
-
-const flag = lenient(z.literal(true));
+const count = z.int().check(z.nonnegative());
+const optionalCount = lenient(count);
 
 const REASONS = [
 	"usage_limit",
@@ -49,25 +50,30 @@ const REDEMPTION_ENDS = [
 	"failed",
 ] as const satisfies readonly RedemptionEnd[];
 
-/** Reads a list, skipping damaged entries. */
-function listOf<S extends z.ZodMiniType>(entry: S) {
+const anyList = z.catch(z.array(z.unknown()), []);
+const anyRecord = z.catch(z.record(z.string(), z.unknown()), {});
+
+/** Reads a list, skipping damaged entries. The schema of an entry is built with the first one. */
+function listOf<S extends z.ZodMiniType>(build: () => S) {
+	const entry = lazily(build);
 	return z.pipe(
-		z.catch(z.array(z.unknown()), []),
+		anyList,
 		z.transform((rows: unknown[]): readonly z.output<S>[] =>
 			rows.flatMap((row) => {
-				const read = entry.safeParse(row);
+				const read = entry().safeParse(row);
 				return read.success ? [read.data] : [];
 			}),
 		),
 	);
 }
 
-/** Reads a record, skipping damaged members. */
-function recordOf<S extends z.ZodMiniType>(member: S) {
+/** Reads a record, skipping damaged members. The schema of a member is built with the first one. */
+function recordOf<S extends z.ZodMiniType>(build: () => S) {
+	const member = lazily(build);
 	return z.pipe(
-		z.catch(z.record(z.string(), z.unknown()), {}),
+		anyRecord,
 		z.transform((record: Record<string, unknown>): Record<string, z.output<S>> => {
-			const read = Object.entries(record).map(([key, value]) => ({ key, ...member.safeParse(value) }));
+			const read = Object.entries(record).map(([key, value]) => ({ key, ...member().safeParse(value) }));
 			return Object.fromEntries(read.flatMap((each) => (each.success ? [[each.key, each.data]] : [])));
 		}),
 	);
@@ -77,7 +83,7 @@ function recordOf<S extends z.ZodMiniType>(member: S) {
 function rememberedRecordOf<S extends z.ZodMiniType<object>>(member: S) {
 	const membersOf = remembering((raw): Readonly<z.output<S>> | undefined => member.safeParse(raw).data);
 	return z.pipe(
-		z.catch(z.record(z.string(), z.unknown()), {}),
+		anyRecord,
 		z.transform((record: Record<string, unknown>): Record<string, Readonly<z.output<S>>> => {
 			const read = membersOf(Object.entries(record));
 			return Object.fromEntries(read.flatMap(({ key, value }) => (value ? [[key, value]] : [])));
@@ -88,67 +94,76 @@ function rememberedRecordOf<S extends z.ZodMiniType<object>>(member: S) {
 const scopeSchema = z.custom<CooldownScope>(
 	(value) => value === "account" || (typeof value === "string" && /^(limit|model):./.test(value)),
 );
-const cooldownSchema = z.object({
-	scope: scopeSchema,
-	reason: z.enum(REASONS),
-	until: time,
-	setAt: z.catch(time, 0),
-	models: z.catch(z.readonly(z.array(z.string())), []),
-	except: lenient(z.readonly(z.array(z.string()))),
-	guessed: flag,
-	shared: flag,
+const cooldownsSchema = listOf(() => {
+	const flag = lenient(z.literal(true));
+	return z.object({
+		scope: scopeSchema,
+		reason: z.enum(REASONS),
+		until: time,
+		setAt: z.catch(time, 0),
+		models: z.catch(z.readonly(z.array(z.string())), []),
+		except: lenient(z.readonly(z.array(z.string()))),
+		guessed: flag,
+		shared: flag,
+	});
 });
 
 const windowSchema = z.object({ usedPercent: time, windowMinutes: time, resetsAt: optionalTime });
-const windowsSchema = listOf(windowSchema);
+const windowsSchema = listOf(() => windowSchema);
 const word = z.pipe(optionalText, z.transform(boundedWord));
-const boundedText = z.pipe(
-	z.string(),
-	z.transform((text: string) => boundedWord(text) ?? ""),
+const limitSchema = lazily(() =>
+	z.object({
+		name: word,
+		windows: windowsSchema,
+		models: lenient(z.readonly(z.array(z.string()))),
+	}),
 );
-const limitSchema = z.object({
-	name: word,
-	windows: windowsSchema,
-	models: lenient(z.readonly(z.array(z.string()))),
+const budgetsSchema = listOf(() => {
+	const amount = lenient(time.check(z.nonnegative()));
+	return z.extend(windowSchema, { isReached: z.catch(z.boolean(), false), used: amount, limit: amount });
 });
-const amount = lenient(time.check(z.nonnegative()));
-const budgetSchema = z.extend(windowSchema, { isReached: z.catch(z.boolean(), false), used: amount, limit: amount });
+const creditsSchema = late(() =>
+	z.object({
+		hasCredits: z.boolean(),
+		unlimited: z.boolean(),
+		balance: word,
+		overageReached: lenient(z.boolean()),
+	}),
+);
+const reserveModelSchema = late(() => {
+	const boundedText = z.pipe(
+		z.string(),
+		z.transform((text: string) => boundedWord(text) ?? ""),
+	);
+	return z.object({
+		limitId: boundedText,
+		wireModel: boundedText,
+		visibleModel: boundedText,
+		windows: windowsSchema,
+		isReached: lenient(z.boolean()),
+	});
+});
 
 const storedUsageSchema = z.object({
 	capturedAt: time,
 	source: z.catch(z.enum(["headers", "api"]), "api"),
 	plan: word,
 	windows: windowsSchema,
-	budgets: lenient(listOf(budgetSchema)),
+	budgets: lenient(budgetsSchema),
 	limits: z.pipe(
-		z.catch(z.record(z.string(), z.unknown()), {}),
+		anyRecord,
 		z.transform((limits: Record<string, unknown>): Readonly<Record<string, MeteredLimit>> => {
 			const read = Object.entries(limits).flatMap(([id, limit]) => {
-				const known = limitSchema.safeParse(limit).data;
+				const known = limitSchema().safeParse(limit).data;
 				return known ? [[id, known] as const] : [];
 			});
 			return Object.fromEntries(read.slice(0, MOST_LIMITS));
 		}),
 	),
-	credits: lenient(
-		z.object({
-			hasCredits: z.boolean(),
-			unlimited: z.boolean(),
-			balance: word,
-			overageReached: lenient(z.boolean()),
-		}),
-	),
+	credits: lenient(creditsSchema),
 	limitReached: z.catch(z.boolean(), false),
-	reserveModel: lenient(
-		z.object({
-			limitId: boundedText,
-			wireModel: boundedText,
-			visibleModel: boundedText,
-			windows: windowsSchema,
-			isReached: lenient(z.boolean()),
-		}),
-	),
-	resetCredits: lenient(z.int().check(z.nonnegative())),
+	reserveModel: lenient(reserveModelSchema),
+	resetCredits: optionalCount,
 });
 const usageSchema = z.pipe(
 	storedUsageSchema,
@@ -173,62 +188,70 @@ function boundedUsage(usage: UsageSnapshot): UsageSnapshot {
 }
 
 /** A session at work on an account. */
-type Lease = z.output<typeof leaseSchema>;
+type Lease = z.output<ReturnType<typeof leaseSchema>>;
 
-const cooldownsSchema = listOf(cooldownSchema);
-const spentSchema = listOf(z.object({ tokenHash: z.string(), reason: z.string() }));
-const holderSchema = z.object({ pid: z.int().check(z.positive()), started: optionalText, machine: z.string() });
-
-const uptimeSchema = z.object({ machine: z.string(), ms: time });
-const resetCreditSchema = z.object({ id: z.string(), expiresAt: optionalTime, grantedAt: optionalTime });
-const redemptionSchema = z.object({
-	creditId: z.string(),
-	key: z.string(),
-	at: time,
-	holder: lenient(holderSchema),
-	uptime: lenient(uptimeSchema),
-	end: lenient(z.enum(REDEMPTION_ENDS)),
-	closedUntil: optionalTime,
+const spentSchema = listOf(() => z.object({ tokenHash: z.string(), reason: z.string() }));
+const holderSchema = lazily(() =>
+	z.object({ pid: z.int().check(z.positive()), started: optionalText, machine: z.string() }),
+);
+const uptimeSchema = lazily(() => z.object({ machine: z.string(), ms: time }));
+const exchangeSchema = late(() =>
+	z.object({
+		tokenHash: z.string(),
+		at: time,
+		holder: lenient(holderSchema()),
+		uptime: lenient(uptimeSchema()),
+	}),
+);
+const refusalSchema = late(() => z.object({ tokenHash: z.string(), at: time }));
+const resetCreditsSchema = late(() => {
+	const credits = listOf(() => z.object({ id: z.string(), expiresAt: optionalTime, grantedAt: optionalTime }));
+	return z.object({ askedAt: time, listedAt: optionalTime, credits });
 });
+const redemptionSchema = late(() =>
+	z.object({
+		creditId: z.string(),
+		key: z.string(),
+		at: time,
+		holder: lenient(holderSchema()),
+		uptime: lenient(uptimeSchema()),
+		end: lenient(z.enum(REDEMPTION_ENDS)),
+		closedUntil: optionalTime,
+	}),
+);
 
-const marksSchema = z.object({
-	ended: z.optional(listOf(z.object({ scope: scopeSchema, setAt: time, until: time }))),
-	changedAt: z.optional(recordOf(time)),
-	stored: lenient(z.object({ pool: z.string(), version: z.int() })),
-});
+const marksSchema = late(() =>
+	z.object({
+		ended: z.optional(listOf(() => z.object({ scope: scopeSchema, setAt: time, until: time }))),
+		changedAt: z.optional(recordOf(() => time)),
+		stored: lenient(z.object({ pool: z.string(), version: z.int() })),
+	}),
+);
 
-const errorSchema = lenient(z.object({ text: z.string(), at: time }));
-
+const errorSchema = lenient(late(() => z.object({ text: z.string(), at: time })));
 /** Each part falls back by itself, so that damage to one affects no other. */
 const statusSchema = z.looseObject({
 	cooldowns: cooldownsSchema,
 	usage: lenient(usageSchema),
 	usageAskedAt: optionalTime,
 	reserveAskedAt: optionalTime,
-	usageFailures: lenient(z.int().check(z.nonnegative())),
+	usageFailures: optionalCount,
 	lastUsedAt: optionalTime,
 	lastError: errorSchema,
 	usageError: errorSchema,
-	strikes: z.catch(z.int().check(z.nonnegative()), 0),
-	exchange: lenient(
-		z.object({
-			tokenHash: z.string(),
-			at: time,
-			holder: lenient(holderSchema),
-			uptime: lenient(uptimeSchema),
-		}),
-	),
+	strikes: z.catch(count, 0),
+	exchange: lenient(exchangeSchema),
 	spent: z.optional(spentSchema),
-	refusal: lenient(z.object({ tokenHash: z.string(), at: time })),
+	refusal: lenient(refusalSchema),
 	refusedToken: optionalText,
 	doubtedUntil: optionalTime,
 	trialAt: optionalTime,
-	resetCredits: lenient(z.object({ askedAt: time, listedAt: optionalTime, credits: listOf(resetCreditSchema) })),
+	resetCredits: lenient(resetCreditsSchema),
 	redemption: lenient(redemptionSchema),
 	marks: lenient(marksSchema),
 });
 
-const leaseSchema = z.looseObject({ account: anyAccountIdSchema, at: time });
+const leaseSchema = lazily(() => z.looseObject({ account: anyAccountIdSchema, at: time }));
 
 const fileSchema = z.looseObject({
 	// A newer version does not get here.
@@ -239,13 +262,13 @@ const fileSchema = z.looseObject({
 	lastChosen: z.catch(z.nullable(anyAccountIdSchema), null),
 	live: recordOf(leaseSchema),
 	/** How often cooldowns were cleared by hand. */
-	resets: lenient(z.int().check(z.nonnegative())),
+	resets: optionalCount,
 	/** When the welcome was shown in a home without accounts. */
 	welcomedAt: optionalTime,
 	/** Notices that some process has sent: until when each is not repeated, and how serious it was. */
-	told: z.optional(recordOf(z.object({ until: time, level: z.catch(time, 0) }))),
+	told: z.optional(recordOf(() => z.object({ until: time, level: z.catch(time, 0) }))),
 	/** What the person has agreed to in advance, and until when. */
-	consents: z.optional(recordOf(time)),
+	consents: z.optional(recordOf(() => time)),
 	accounts: rememberedRecordOf(statusSchema),
 });
 type StateFile = z.output<typeof fileSchema>;

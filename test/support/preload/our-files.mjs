@@ -1,4 +1,4 @@
-// Preloaded into a pi: says at its end which files of the bundle were loaded, and how often they have called the disk.
+// Preloaded into a pi: says at its end which files of the bundle were loaded, how often they have called the disk, and so on.
 import fs from "node:fs";
 import { createRequire, syncBuiltinESMExports } from "node:module";
 
@@ -21,6 +21,15 @@ function count(object) {
 	}
 }
 
+/** Schemas that the bundle has built by the end: zod calls this for each one, whoever has it. */
+let schemas = 0;
+globalThis.__zod_globalConfig = {
+	...globalThis.__zod_globalConfig,
+	postProcessor: () => {
+		if (new Error().stack.includes(bundle)) schemas += 1;
+	},
+};
+
 Error.stackTraceLimit = 30;
 count(fs);
 count(fs.promises);
@@ -29,5 +38,6 @@ syncBuiltinESMExports();
 process.on("exit", () => {
 	const loaded = Object.keys(createRequire(import.meta.url).cache).filter((path) => path.startsWith(bundle));
 	const totals = { ...calls };
-	fs.writeFileSync(process.env.OUR_FILES_REPORT, JSON.stringify({ loaded, calls: totals }));
+	const builtIns = process.moduleLoadList.flatMap((each) => /^NativeModule (.*)/.exec(each)?.[1] ?? []);
+	fs.writeFileSync(process.env.OUR_FILES_REPORT, JSON.stringify({ loaded, calls: totals, schemas, builtIns }));
 });

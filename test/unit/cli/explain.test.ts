@@ -97,7 +97,7 @@ it("no command shows a token", async () => {
 	const forms = ["text", "line", "json"] as const;
 	const asked = { kind: "status", isWatching: false, columns: 500 } as const;
 	const texts = [
-		...forms.map((form) => statusOf(home.open(), { ...asked, form }, 500).text),
+		...forms.map((form) => statusOf(home.open(), { ...asked, form }, () => 500).text),
 		...(
 			await Promise.all([false, true].flatMap((isJson) => [ask(home, "why", isJson), ask(home, "verify", isJson)]))
 		).map(({ text }) => text),

@@ -11,7 +11,7 @@ import { aStoredHome, type StoredHome, usageOf } from "./stored-home.ts";
 
 const ASKED: StatusAsked = { kind: "status", form: "text", isWatching: false, columns: 40 };
 const status = (home: StoredHome, asked: Partial<StatusAsked> = {}, folder?: string) =>
-	statusOf(home.open(folder), { ...ASKED, ...asked }, 80);
+	statusOf(home.open(folder), { ...ASKED, ...asked }, () => 80);
 const line = (home: StoredHome, columns = 40) => status(home, { form: "line", columns }).text;
 
 const spent = { usage: usageOf(100, 40), cooldowns: [aCooldown()] };
@@ -241,6 +241,6 @@ describe("files that cannot be read", () => {
 		const stored = openStoredPool(paths, { now: () => NOW }, () => {
 			throw new Error("ENOENT: the folder is gone");
 		});
-		expect(statusOf(stored, ASKED, 80)).toMatchObject({ code: NONE_READY, problems: [] });
+		expect(statusOf(stored, ASKED, () => 80)).toMatchObject({ code: NONE_READY, problems: [] });
 	});
 });

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import { remembering } from "../../../src/platform/lenient.ts";
+import * as z from "zod/mini";
+import { late, lenient, remembering } from "../../../src/platform/lenient.ts";
 
 const counted = () => {
 	const asked: unknown[] = [];
@@ -36,4 +37,21 @@ it("reads what is nested too deeply for JSON each time", () => {
 	expect(values(["a", deep])).toHaveLength(1);
 	values(["a", deep]);
 	expect(asked).toHaveLength(2);
+});
+
+it("builds a late schema with the first value of its kind, once, and not for a member that is absent", () => {
+	let built = 0;
+	const spent = late(() => {
+		built += 1;
+		return z.object({ at: z.number() });
+	});
+	const status = z.object({ name: z.string(), spent: lenient(spent) });
+
+	expect(status.parse({ name: "a" })).toEqual({ name: "a" });
+	expect(built).toBe(0);
+	expect(status.parse({ name: "a", spent: { at: 1, more: true } })).toEqual({ name: "a", spent: { at: 1 } });
+	expect(status.parse({ name: "a", spent: { at: "soon" } })).toEqual({ name: "a", spent: undefined });
+	expect(status.parse({ name: "a", spent: null })).toEqual({ name: "a", spent: undefined });
+	expect(built).toBe(1);
+	expect(spent.safeParse({ at: "soon" }).success).toBe(false);
 });

@@ -134,6 +134,24 @@ describe("the identity in a token", () => {
 	});
 });
 
+describe("a token that is read again", () => {
+	it("has the identity that it had, also after more tokens than are remembered", () => {
+		const tokens = Array.from({ length: 500 }, (_, at) => aTokenOf(`person-${at}`));
+		const first = tokens.map((token) => identityOf(token));
+		const again = tokens.map((token) => identityOf(token));
+
+		expect(again).toEqual(first);
+		expect(new Set(first.map((identity) => identity?.id)).size).toBe(500);
+		expect(identityOf(tokens[499] ?? "")).toBe(again[499]);
+	});
+
+	it("belongs to the workspace that is stored beside it now", () => {
+		const token = aToken({ sub: "me" });
+		const workspaces = ["one", "two", undefined].map((hint) => identityOf(token, hint)?.workspaceId);
+		expect(workspaces).toEqual(["one", "two", undefined]);
+	});
+});
+
 describe("the times of a token", () => {
 	it("the times of a token are in milliseconds", () => {
 		expect(tokenTimes(aToken({ issuedAt: NOW, expiresAt: NOW + 5000 }))).toEqual({
