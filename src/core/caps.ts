@@ -1,6 +1,5 @@
 import type { Account } from "./account.ts";
-import { accountWith } from "./identity.ts";
-import { type AccountId, entriesById } from "./ids.ts";
+import type { AccountId } from "./ids.ts";
 import { ownValue } from "./own-value.ts";
 import { byLength, includedOf, remaining, windowName } from "./quota.ts";
 import type { UsageSnapshot } from "./usage.ts";
@@ -72,11 +71,6 @@ export function aboveCap(
 		return floor > 0 ? [remaining(quota, now) - floor] : [];
 	});
 	return gaps.length > 0 ? Math.min(...gaps) : undefined;
-}
-
-/** Returns the ids in `caps` that belong to no account. */
-export function strayCaps(caps: Caps, accounts: readonly Account[]): AccountId[] {
-	return entriesById(caps).flatMap(([id]) => (accountWith(accounts, id) ? [] : [id]));
 }
 
 /** Everyday words for windows, and the window names that they stand for. */

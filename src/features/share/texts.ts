@@ -2,7 +2,7 @@ import { type Account, printable } from "../../core/account.ts";
 import type { JoinCodes, Left, SharedPoolStatus } from "../../core/shared-pool.ts";
 import { badLabel } from "../../ui-kit/account-texts.ts";
 import type { Checklist } from "../../ui-kit/checklist.ts";
-import { asWord, formatCount, plural } from "../../ui-kit/format.ts";
+import { asWord, formatCount } from "../../ui-kit/format.ts";
 import type { ActQuestion } from "../../ui-kit/question.ts";
 import { machineList } from "../../ui-kit/shared-texts.ts";
 import type { Unshareable } from "./rules.ts";
@@ -147,11 +147,6 @@ function shareAnswer(chosen: number, total: number): string {
 /** Returns the heading of the question about the first accounts of a new pool. */
 export function newPoolHeading(name: string): string {
 	return `Make the shared pool ${printable(name)}?`;
-}
-
-/** Returns the heading of the question about accounts to add. */
-export function addHeading({ name }: SharedPoolStatus, total: number): string {
-	return `Share ${plural(total, "account")} in ${printable(name)}?`;
 }
 
 /** Shown while the database has not answered. */
