@@ -1,6 +1,7 @@
 import { expect, it, vi } from "vitest";
 import { wide } from "../../support/tiers.ts";
 import { misfits, readBreaks } from "../chaos/breaks.ts";
+import { playMishaps } from "./mishaps.ts";
 import { summaryOf, violationsOf } from "./report.ts";
 import { type FleetSize, runFleet } from "./run.ts";
 
@@ -28,6 +29,32 @@ const survive = async (seed: number) => {
 	expect(report.exchanges, `exchanges of seed ${seed}`).toBeGreaterThan(5);
 	expect(report.kills, `kills of seed ${seed}`).toBeGreaterThan(0);
 };
+
+const play = async (seed: number, broken?: string) => {
+	const story: string[] = [];
+	const report = await playMishaps({ seed, broken, onProgress: (line) => story.push(line) });
+	const { violations, ...rest } = report;
+	const repeat = `FLEET_SEED=${seed} npm test -- test/stress/fleet/fleet.test.ts -t "in a short run"`;
+	return { ...rest, violations: violations.length > 0 ? [...violations, ...story, `again: ${repeat}`] : [] };
+};
+const anySeed = Number(process.env.FLEET_SEED ?? 1);
+
+it("spends no token twice and loses none in a short run in which everything falls once", async () => {
+	const report = await play(anySeed);
+	process.stdout.write(`${JSON.stringify(report)}\n`);
+
+	expect(report.violations).toEqual([]);
+	expect(report).toMatchObject({ crashes: 1, deaths: 1, lostAnswers: 2 });
+	expect(report.fallsBeforeStore).toBeGreaterThanOrEqual(2);
+	expect(report.cutConnections).toBeGreaterThanOrEqual(4);
+	expect(Math.min(...Object.values(report.exchanges))).toBeGreaterThan(0);
+	const { a = 9, b = 0, c = 0 } = report.clocks;
+	expect([Math.abs(a) <= 2, b >= 9, c <= -9]).toEqual([true, true, true]);
+});
+
+wide("is noticed to lack the claim in a short run", async () => {
+	expect((await play(anySeed, "claim")).violations.length).toBeGreaterThan(0);
+});
 
 /** Not in the core: on a busy machine it takes two minutes, and what it demands of the end depends on its time. */
 wide("spends no token twice and loses no login unsaid while machines, processes and the database fall", () =>
