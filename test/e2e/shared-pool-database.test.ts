@@ -54,7 +54,10 @@ describe("a row", () => {
 		expect(await database.row("a1")).toEqual({ ...stored, version: 1 });
 		expect(await database.change(aRow({ replaces: 1, tokenHash: "hash-2" }), "me")).toBe(2);
 		expect(await database.row("a1")).toMatchObject({ version: 2, tokenHash: "hash-2", needsLogin: undefined });
-		await database.remove("a1", "me");
+		expect(await database.remove("a1", "hash-1", "me")).toBe(false);
+		expect(await database.row("a1")).toMatchObject({ version: 2 });
+		expect(await database.remove("a1", "hash-2", "me")).toBe(true);
+		expect(await database.remove("a1", "hash-2", "me")).toBe(true);
 		expect(await database.row("a1")).toBeUndefined();
 		expect(await database.lastVersion("a1")).toBe(3);
 		expect(await pool.query("select for_keepers, for_runners, token_hash from pi_multicodex.account")).toEqual([
@@ -75,7 +78,7 @@ describe("a row", () => {
 	it("that is gone, or was never there, is not brought back by a change", async () => {
 		expect(await database.change(aRow({ replaces: 1 }), "me")).toBeUndefined();
 		await database.change(aRow(), "me");
-		await database.remove("a1", "me");
+		await database.remove("a1", "hash-1", "me");
 		expect(await database.change(aRow({ replaces: 1 }), "me")).toBeUndefined();
 		expect(await database.row("a1")).toBeUndefined();
 	});
@@ -118,7 +121,7 @@ describe("a look", () => {
 		};
 		expect(await database.look(known)).toMatchObject({ rows: [], statuses: [], gone: ["a3"] });
 		await database.change(aRow({ id: "a2", replaces: 1 }), "me");
-		await database.remove("a1", "me");
+		await database.remove("a1", "hash-1", "me");
 		const last = await database.look(known);
 		expect(last).toMatchObject({ rows: [{ id: "a2", version: 2 }], statuses: [] });
 		expect([...last.gone].sort()).toEqual(["a1", "a3"]);
@@ -127,7 +130,7 @@ describe("a look", () => {
 	it("sees that an account was taken out and is back, whatever it was known as", async () => {
 		await database.change(aRow(), "me");
 		await database.push({ ...push, statuses: [{ id: "a1", version: 0, status: 1 }] });
-		await database.remove("a1", "me");
+		await database.remove("a1", "hash-1", "me");
 		await database.change(aRow({ replaces: await database.lastVersion("a1") }), "me");
 		const look = await database.look({ rows: new Map([["a1", 1]]), statuses: new Map([["a1", 1]]) });
 		expect(look).toMatchObject({ rows: [{ version: 3 }], statuses: [{ version: 2, status: null }], gone: [] });
@@ -344,7 +347,7 @@ describe("a claim", () => {
 		expect(await database.claim("a1", "hash-0", "p1")).toEqual({ kind: "moved" });
 		expect(await database.claim("a2", "hash-1", "p1")).toEqual({ kind: "moved" });
 		await database.claim("a1", "hash-1", "p1");
-		await database.remove("a1", "me");
+		await database.remove("a1", "hash-1", "me");
 		expect(await database.claim("a1", "hash-1", "p2")).toEqual({ kind: "moved" });
 		// Nor again once the account is back with the same token.
 		await database.change(aRow({ replaces: 2 }), "me");
@@ -384,7 +387,7 @@ describe("a token that was exchanged", () => {
 		await database.change(aRow({ replaces: 1, tokenHash: "signed-in" }), "you");
 		expect(await database.storeExchanged(next(1), "hash-1", "p1")).toBe("moved");
 		expect(await database.storeExchanged(next(2), "hash-1", "p1")).toBe("moved");
-		await database.remove("a1", "you");
+		await database.remove("a1", "signed-in", "you");
 		expect(await database.storeExchanged(next(3), "hash-1", "p1")).toBe("moved");
 		expect(await database.row("a1")).toBeUndefined();
 	});
@@ -433,7 +436,7 @@ describe("new keys", () => {
 		}
 		await expect(old.claim("a1", "hash-1", "p")).rejects.toMatchObject({ kind: "revoked" });
 		await expect(old.change(aRow({ replaces: 2 }), "p")).rejects.toMatchObject({ kind: "revoked" });
-		await expect(old.remove("a1", "p")).rejects.toMatchObject({ kind: "revoked" });
+		await expect(old.remove("a1", "hash-1", "p")).rejects.toMatchObject({ kind: "revoked" });
 		await expect(old.storeExchanged(aRow({ replaces: 2 }), "hash-1", "p")).rejects.toMatchObject({ kind: "revoked" });
 		await expect(old.reseal(keys, [])).rejects.toMatchObject({ kind: "revoked" });
 		expect(await database.look(NOTHING)).toMatchObject({ rows: [{ version: 2 }, { version: 2 }] });
@@ -442,7 +445,7 @@ describe("new keys", () => {
 	it.each<[string, () => Promise<unknown>]>([
 		["a row was changed", () => database.change(aRow({ replaces: 1 }), "me")],
 		["a row was added", () => database.change(aRow({ id: "a3" }), "me")],
-		["a row was taken out", () => database.remove("a2", "me")],
+		["a row was taken out", () => database.remove("a2", "hash-1", "me")],
 		["a token is on its way", () => database.claim("a1", "hash-1", "p1")],
 	])("new keys change nothing at all where %s in the meantime", async (_, act) => {
 		await act();
@@ -483,7 +486,7 @@ it("news of every kind of change reach another process within a second, and not 
 		() => database.push({ ...push, pin: { account: "a1", replaces: 0 } }),
 		() => database.change(aRow({ replaces: 1 }), "me"),
 		() => database.storeExchanged(aRow({ replaces: 2, tokenHash: "hash-2" }), "hash-1", "me"),
-		() => database.remove("a1", "me"),
+		() => database.remove("a1", "hash-2", "me"),
 	];
 	for (const [index, change] of changes.entries()) {
 		await change();

@@ -124,7 +124,7 @@ describe("a database that refuses", () => {
 			(database) => database.change(aRow({ replaces: 1 }), "me"),
 			(database) => database.push({ process: "p2", statuses: [] }),
 			(database) => database.claim("a1", "hash-1", "p2"),
-			(database) => database.remove("a1", "me"),
+			(database) => database.remove("a1", "hash-1", "me"),
 		];
 		for (const write of writes) expect(await problemOf(write(reader))).toEqual(lacks);
 		expect(await owner.row("a1")).toMatchObject({ version: 1 });

@@ -74,7 +74,11 @@ export function rowsInMemory(keys: Keys, clock: FakeClock): RowsInMemory {
 				const isNewest = (rows.get(row.id)?.version ?? versions.get(row.id) ?? 0) === replaces;
 				return isNewest ? write({ ...row, version: replaces + 1 }) : undefined;
 			}),
-		remove: (id) => during("remove", () => void rows.delete(id)),
+		remove: (id, tokenHash) =>
+			during("remove", () => {
+				if (rows.get(id)?.tokenHash === tokenHash) rows.delete(id);
+				return !rows.has(id);
+			}),
 		claim: (id, tokenHash, holder) =>
 			during("claim", () => {
 				if (rows.get(id)?.tokenHash !== tokenHash) return { kind: "moved" };

@@ -75,7 +75,9 @@ export function createMoves(deps: Deps): Moves {
 				await unsent.free({ id, tokenHash, holder });
 				throw isBusy();
 			}
-			await connection.use((database) => database.remove(id, own), asker ?? PATIENT);
+			const isGone = await connection.use((database) => database.remove(id, tokenHash, own), asker ?? PATIENT);
+			// A person has signed in again meanwhile.
+			if (!isGone) throw isBusy();
 			// The same token may come back the same way.
 			if (isOurs) await unsent.free({ id, tokenHash, holder });
 			await mirror.take([], [id]);

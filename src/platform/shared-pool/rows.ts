@@ -64,7 +64,7 @@ export function createRowStatements(
 				return onlyRow(z.object({ version: z.number() }), rows).version;
 			}),
 		change: (change, by) => on.run((sql) => write(on, sql, change, by)),
-		remove: (id, by) =>
+		remove: (id, tokenHash, by) =>
 			on.run(async (sql) => {
 				const rows = await sql`
 					with locked as (${on.locked(sql)}),
@@ -72,7 +72,7 @@ export function createRowStatements(
 						update pi_multicodex.account a
 						set is_gone = true, version = a.version + 1, for_keepers = '', for_runners = '', token_hash = '',
 							disabled_reason = null, needs_login = null
-						from locked where a.id = ${id} and not a.is_gone
+						from locked where a.id = ${id} and not a.is_gone and a.token_hash = ${tokenHash}
 						returning a.id
 					),
 					forgotten as (
@@ -82,6 +82,8 @@ export function createRowStatements(
 					select (select count(*) from locked)::int as locked,
 						(select ${tellOf(sql, by)}::text from taken_out limit 1) as told`;
 				if (!wasLocked(rows)) await on.explain();
+				const left = await sql`select 1 from pi_multicodex.account a where a.id = ${id} and not a.is_gone`;
+				return left.length === 0;
 			}),
 		reseal: (keys, rows) => on.run((sql) => reseal(on, sql, keys, rows)),
 	};

@@ -78,7 +78,9 @@ export function createSharedAccounts(deps: Deps): SharedAccounts {
 		if (claiming.kind === "taken" || claiming.kind === "moved") throw isBusy();
 		try {
 			await keepAside({ ...open.account, shared: undefined });
-			await connection.use((database) => database.remove(id, own), PATIENT);
+			// Another machine may have stored a newer token, after a sign-in or while this one slept.
+			const isGone = await connection.use((database) => database.remove(id, tokenHash, own), PATIENT);
+			if (!isGone) throw isBusy();
 		} finally {
 			// The same token may come back, from the backup.
 			if (claiming.kind === "ours") await unsent.free({ id, tokenHash, holder });

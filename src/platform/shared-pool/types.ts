@@ -186,8 +186,11 @@ export interface PoolDatabase {
 	 * over a removal, and a machine that was away sees that the row is another one.
 	 */
 	lastVersion(id: AccountId): Promise<number>;
-	/** Takes an account out of the pool, for all machines. */
-	remove(id: AccountId, by: string): Promise<void>;
+	/**
+	 * Takes an account out of the pool, for all machines, as long as its row holds the token with this hash. Resolves to
+	 * false if the row holds another one, to true if the account is no longer in the pool.
+	 */
+	remove(id: AccountId, tokenHash: string, by: string): Promise<boolean>;
 	push(push: Push): Promise<Pushed>;
 	/** Deletes the presences of a machine. A process that still runs writes its own again. */
 	forgetMachine(machine: string): Promise<void>;

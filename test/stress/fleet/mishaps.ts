@@ -195,9 +195,14 @@ function createPlay({ seed, broken, onProgress, codex, pool }: Stage) {
 		}
 	};
 
+	/** The machine that has renewed last: the others may have nothing to renew for a long time. */
+	const machineAtWork = () => {
+		const sender = exchanges().at(-1)?.sender;
+		return machines.find(({ name }) => sender?.startsWith(`${name}-`)) ?? dice.pick(machines);
+	};
 	/** The power of a machine goes out at the very statement that stores what came for a token. */
 	const fall = async () => {
-		const machine = dice.pick(machines);
+		const machine = machineAtWork();
 		let hasFallen = false;
 		pool.holdBack(machine, STORING, () => {
 			for (const seat of living(machine)) seat.kill();
@@ -233,7 +238,7 @@ function createPlay({ seed, broken, onProgress, codex, pool }: Stage) {
 	};
 	const loseAnswer = async (text: string) => {
 		let isLost = false;
-		pool.loseAnswerOf(dice.pick(machines), text, () => {
+		pool.loseAnswerOf(machineAtWork(), text, () => {
 			isLost = true;
 		});
 		await until(() => isLost);

@@ -25,7 +25,9 @@ export interface Evidence {
 /** A claim without an outcome holds this long, and as long as the access token has more than ten minutes left. */
 const UNANSWERED_MS = 60_000;
 const LAST_MINUTES_MS = 10 * 60_000;
-/** From a claim to its request, and between two clocks. */
+/** A claim so old is sent no more. The request follows it within this time. */
+const CLAIM_TO_REQUEST_MS = 20_000;
+/** Between two clocks. */
 const SLACK_MS = 3000;
 /** Who lives this long after an answer has had the time to store it. */
 const STORING_MS = 10_000;
@@ -57,7 +59,7 @@ export function sentTwice({ tokens, senders, stored, aged, accessEndOf }: Eviden
 				if (isOver && isUnspent(earlier)) continue;
 				const wasDead = deathOf(earlier.sender) <= later.at;
 				const gapMs = later.at - earlier.at;
-				const isLate = aged.has(token) || gapMs >= UNANSWERED_MS - SLACK_MS;
+				const isLate = aged.has(token) || gapMs >= UNANSWERED_MS - CLAIM_TO_REQUEST_MS - SLACK_MS;
 				const leftMs = (accessEndOf(token) ?? 0) - later.at;
 				const wasDue = leftMs <= LAST_MINUTES_MS + SLACK_MS;
 				if (wasDead && isLate && wasDue && !isInUse(earlier.issuedRefresh)) continue;

@@ -40,6 +40,15 @@ describe("an account of a pool", () => {
 		expect(claims()).toEqual([]);
 	});
 
+	it("stays where a newer sign-in was stored while it was being removed", async () => {
+		keeper.pool.once("remove", () =>
+			keeper.pool.put({ ...account, credential: { ...account.credential, refresh: "new" } }),
+		);
+		await expect(keeper.accounts.remove("a")).rejects.toThrow("try again");
+		expect(keeper.pool.account("a")?.credential.refresh).toBe("new");
+		expect(claims()).toEqual([]);
+	});
+
 	it("has both changes where another machine is quicker by a moment", async () => {
 		keeper.pool.once("change", () => keeper.pool.put({ ...account, plan: "pro" }));
 		await keeper.accounts.edit("a", { label: "work" });
