@@ -154,8 +154,9 @@ describe("an accounts file that two agent directories share", () => {
 			expect([spent, b.account("work")?.needsLogin]).toEqual([[], undefined]);
 			const renewed = credentialOf("work", clock.at);
 			expect(await a.token("work")).toEqual({ kind: "ready", access: renewed.access });
-			// The answer may come before what is stored.
+			// The answer may come before what is stored: in pi's file, then in ours.
 			await until("it is stored", () => a.inFile() === renewed.refresh);
+			await until("its row is stored", () => JSON.stringify(a.rows()).includes(renewed.access));
 			expect(spent).toEqual([credentialOf("work").refresh]);
 			expect(await b.token("work")).toEqual({ kind: "ready", access: renewed.access });
 		},
