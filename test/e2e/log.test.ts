@@ -209,7 +209,7 @@ describe("a defect of ours", () => {
 			const [decision, ...others] = (await logged(bench)).filter(({ kind }) => kind === "defect");
 			expect(others).toEqual([]);
 			expect(decision).toMatchObject({ reason: "request", error: "TypeError" });
-			expect(decision?.frames?.[0]).toMatch(/^src\/core\/attempt\.ts:\d+:\d+$/);
+			expect(decision?.frames?.[0]).toMatch(/^src\/core\/request\/attempt\.ts:\d+:\d+$/);
 			expect(bench.dir.read(LOG)).not.toMatch(/not a function|AbortSignal/);
 			const { stdout } = await bench.run(["-p", "/multicodex log", "/multicodex verify"]);
 			expect(stdout).toMatch(/a defect of pi-multicodex: TypeError at src\/core/);

@@ -250,7 +250,8 @@ export function createPool({ accounts, state, clock, settings, sets, history }: 
 		for (const id of ids) update(id, (status) => ({ ...status, doubtedUntil }));
 	};
 	const noteError = (id: AccountId, text: string) => {
-		state.updateSoon(id, (status) => ({ ...status, lastError: { text, at: clock.now() } }));
+		const lastError = { text, at: clock.now() };
+		state.updateSoon(id, (status) => ({ ...status, lastError }));
 	};
 
 	return {
@@ -414,10 +415,11 @@ export function createPool({ accounts, state, clock, settings, sets, history }: 
 			changed();
 		},
 		served: (id, hasMoved, hasToldUsage, isOnReserveModel = false) => {
+			const lastUsedAt = clock.now();
 			state.updateSoon(id, (status) => ({
 				...status,
 				strikes: 0,
-				lastUsedAt: clock.now(),
+				lastUsedAt,
 				lastError: undefined,
 				usageError: undefined,
 				...(status.doubtedUntil !== undefined && { doubtedUntil: undefined }),

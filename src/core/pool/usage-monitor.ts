@@ -101,6 +101,10 @@ export function createUsageMonitor(deps: Deps): UsageMonitor {
 	let baseUrl: string | undefined;
 	let session = new AbortController();
 
+	const noteReserveAsked = (id: AccountId) => {
+		const reserveAskedAt = clock.now();
+		state.updateSoon(id, (status) => ({ ...status, reserveAskedAt }));
+	};
 	const fetchOne = async (
 		{ id, workspaceId }: Account,
 		access: string,
@@ -109,12 +113,12 @@ export function createUsageMonitor(deps: Deps): UsageMonitor {
 	): Promise<boolean> => {
 		try {
 			const asksReserve = mayUseReserveModel() && isIncludedSpent(state.status(id), clock.now());
-			if (asksReserve) state.updateSoon(id, (status) => ({ ...status, reserveAskedAt: clock.now() }));
+			if (asksReserve) noteReserveAsked(id);
 			const request = { baseUrl: base, access, workspaceId, ...(asksReserve && { withReserveModel: true }) };
 			const usage = await usageApi.fetch(request, signal);
 			pool.noteUsage(id, usage);
 			// The answer may set the cooldown again. That is no refusal after the call.
-			if (asksReserve) state.updateSoon(id, (status) => ({ ...status, reserveAskedAt: clock.now() }));
+			if (asksReserve) noteReserveAsked(id);
 			// Clear the last error now that usage works again.
 			if (state.status(id).usageFailures) {
 				state.updateSoon(id, (status) => ({ ...status, usageFailures: undefined, usageError: undefined }));
