@@ -81,9 +81,7 @@ it("bought credits are spent by the session that is on them, once no account has
 	expect((await rpc.prompt("say hi")).text).toBe("OK from rich #2");
 	expect((await rpc.prompt("say hi")).text).toBe("OK from rich #3");
 	expect((await rpc.prompt("say hi")).text).toBe("OK from rich #4");
-	const notices = rpc.notifications
-		.map(({ message }) => message)
-		.filter((text) => text.includes("bought credits until"));
+	const notices = rpc.notifications.map(({ message }) => message).filter((text) => text.includes("bought credits"));
 	expect(notices).toHaveLength(1);
 	expect(notices[0]).toContain("This session continues on the bought credits of rich until");
 
