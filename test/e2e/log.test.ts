@@ -212,8 +212,8 @@ describe("a defect of ours", () => {
 			expect(decision?.frames?.[0]).toMatch(/^src\/core\/request\/attempt\.ts:\d+:\d+$/);
 			expect(bench.dir.read(LOG)).not.toMatch(/not a function|AbortSignal/);
 			const { stdout } = await bench.run(["-p", "/multicodex log", "/multicodex verify"]);
-			expect(stdout).toMatch(/a defect of pi-multicodex: TypeError at src\/core/);
-			expect(stdout).toMatch(/^warning +codex-events\.jsonl holds 1 defect of pi-multicodex itself\./m);
+			expect(stdout).toMatch(/a defect of pi-multicodex: TypeError at\s+src\/core/);
+			expect(stdout).toMatch(/^warning +codex-events\.jsonl lists 1 defect of pi-multicodex itself\./m);
 		},
 	);
 });
