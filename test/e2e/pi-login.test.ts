@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from "node:fs";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
 import lockfile from "proper-lockfile";
 import { describe, expect, it, vi } from "vitest";
 import { answers } from "../support/fake-codex/index.ts";
@@ -135,7 +135,9 @@ describe("auth.json, changed by pi", () => {
 		const linkedWithAHistory = { ...bench.stored("kept"), linked: true };
 		const accounts = storedAccounts(bench).map((row) => (row.id === linkedWithAHistory.id ? linkedWithAHistory : row));
 		const removed = storedAccounts(bench).find(({ label }) => label === "b");
-		bench.dir.write("codex-accounts.json", { version: 2, accounts });
+		// As a whole: a running pi reads the file at any time.
+		bench.dir.write("next.json", { version: 2, accounts });
+		renameSync(bench.dir.path("next.json"), bench.dir.path("codex-accounts.json"));
 
 		signOut(bench);
 		expect(await rpc.prompt("say hi")).toMatchObject({ stopReason: "stop" });
