@@ -19,7 +19,7 @@ interface Deps {
 	readonly clock: Clock;
 }
 
-/** The parts of the exchange that are told about changes of this process. */
+/** The parts of the exchange that receive the changes of this process. */
 type Told = Pick<StatusExchange, "changed" | "pinMoved" | "sessionsChanged" | "refresh" | "store" | "flush">;
 
 /** The state of this machine. Changes to shared accounts reach other machines. */

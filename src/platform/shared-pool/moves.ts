@@ -76,10 +76,10 @@ export function createMoves(deps: Deps): Moves {
 				throw isBusy();
 			}
 			const isGone = await connection.use((database) => database.remove(id, tokenHash, own), asker ?? PATIENT);
-			// A person has signed in again meanwhile.
-			if (!isGone) throw isBusy();
 			// The same token may come back the same way.
 			if (isOurs) await unsent.free({ id, tokenHash, holder });
+			// A person has signed in again meanwhile.
+			if (!isGone) throw isBusy();
 			await mirror.take([], [id]);
 		};
 	};

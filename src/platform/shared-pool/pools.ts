@@ -38,8 +38,8 @@ const FORGETTING_MS = 2000;
 const NOTHING_MADE =
 	"Stopped before the database had answered. No account was moved, and no pool is joined; the same command begins again.";
 const KEYS_UNKNOWN =
-	"Stopped while the keys were replaced. This machine holds the old ones and the new ones, and goes on with those " +
-	"that the database has: /multicodex share --codes prints their codes.";
+	"Stopped while the keys were replaced. This machine keeps the old keys and the new ones, and uses those that the " +
+	"database has: /multicodex share --codes prints their codes.";
 const NOTHING_KNOWN = { rows: new Map<AccountId, number>(), statuses: new Map<AccountId, number>() };
 
 /** Creates what a person can do with this machine's pool. */

@@ -170,6 +170,14 @@ describe("an account that moves out of the pool", () => {
 		expect([inFile(), inPool()]).toEqual([["refresh-a"], undefined]);
 	});
 
+	it("stays in the pool where a person signs in to it at the moment at which it leaves", async () => {
+		keeper.pool.once("remove", () => keeper.pool.put(account("signed-in", 1)));
+		await expect(moves.takeOut("a", PATIENT)).rejects.toThrow("try again");
+		expect([...keeper.pool.claims]).toEqual([]);
+		await settle();
+		expect([inFile(), inPool()]).toEqual([[], "signed-in"]);
+	});
+
 	it("is in one place alone after a process that died between the two", async () => {
 		keeper.pool.once("remove", () => {
 			throw away();
