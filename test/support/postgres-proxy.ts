@@ -48,6 +48,7 @@ const nothing = () => undefined;
 
 const NOTIFICATION = "A".charCodeAt(0);
 const COMPLETE = "C".charCodeAt(0);
+const READY = "Z".charCodeAt(0);
 const TLS_REQUEST = 80_877_103;
 
 export async function startPostgresProxy(serverPort: number): Promise<PostgresProxy> {
@@ -76,9 +77,20 @@ export async function startPostgresProxy(serverPort: number): Promise<PostgresPr
 		let isHeld = false;
 		let isMute = false;
 		let isLastStatement = false;
+		/** What follows once the server is ready again. It commits a statement between its answer and that. */
+		let onCommit: (() => void) | undefined;
 		const silence = () => {
 			isMute = true;
 			silenced += 1;
+		};
+		const cutOff = ({ act }: Watch) => {
+			client.destroy();
+			act();
+		};
+		const whenDone = () => {
+			if (isLastStatement) return silence;
+			const watch = losing;
+			return watch && (() => cutOff(watch));
 		};
 		const split = createSplitter();
 		const later = (act: () => void) => (delayMs > 0 ? setTimeout(act, delayMs) : act());
@@ -104,11 +116,10 @@ export async function startPostgresProxy(serverPort: number): Promise<PostgresPr
 			if (isMute) return;
 			for (const message of split.push(bytes)) {
 				if (dropsNotifications && message[0] === NOTIFICATION) continue;
-				if (isLastStatement && message[0] === COMPLETE) silence();
-				if (isMute) return;
-				if (losing && message[0] === COMPLETE) {
-					client.destroy();
-					losing.act();
+				if (message[0] === COMPLETE) onCommit ??= whenDone();
+				if (onCommit) {
+					if (message[0] !== READY) continue;
+					onCommit();
 					return;
 				}
 				received += message.length;

@@ -75,7 +75,10 @@ export interface Terminal {
 	type(text: string): Promise<void>;
 	/** Types a prompt or a complete slash command and sends it. */
 	submit(text: string): Promise<void>;
-	/** Presses keys one after the other, each followed by a pause: an Esc directly before another key would be Alt. */
+	/**
+	 * Presses keys one after the other, no sooner after the last output than a person could, and each followed by a pause:
+	 * an Esc directly before another key would be Alt.
+	 */
 	press(...keys: readonly KeyName[]): Promise<void>;
 	/** The visible screen as lines of plain text, trailing spaces and empty lines at the end taken away. */
 	screen(): string;
@@ -105,6 +108,8 @@ export interface Terminal {
 const SYNCHRONIZED_OUTPUT = 2026;
 
 const keyPauseMs = 30;
+// A person needs longer than this from what is on the screen to a key.
+const reactionMs = 50;
 // pi takes an Esc for a key of its own only when nothing follows it for a moment.
 const escapePauseMs = 120;
 // 0.73.1 drops a prompt that comes in the moment between the end of a turn (or of its start) and its next read.
@@ -189,8 +194,10 @@ export function startTerminal(
 	let isDisposed = false;
 	let written = "";
 	let typedSoFar = "";
+	let lastOutputAt = Number.NEGATIVE_INFINITY;
 	pty.onData((output) => {
 		written += output;
+		lastOutputAt = performance.now();
 		emulator.write(output, announce);
 	});
 	// pi asks the terminal for its colours, its attributes and the cursor; the emulator's answers go back as input.
@@ -278,6 +285,7 @@ export function startTerminal(
 	};
 
 	const press = async (...keys: readonly KeyName[]): Promise<void> => {
+		await pause(Math.max(0, lastOutputAt + reactionMs - performance.now()));
 		for (const key of keys) {
 			pty.write(keySequences[key]);
 			await pause(key === "escape" ? escapePauseMs : keyPauseMs);
