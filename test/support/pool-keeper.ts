@@ -194,7 +194,7 @@ export function aKeeper(): Keeper {
 		holders += 1;
 		return `me ${holders}`;
 	};
-	const replay = createReplay({ connection, rows, journal, keys, own: "me", keepAside });
+	const replay = createReplay({ connection, rows, mirror, journal, keys, own: "me", keepAside, onFailure });
 	const sent: string[] = [];
 	const reader: TokenReader = {
 		fingerprint,

@@ -1,13 +1,18 @@
 import type { Account } from "../../core/account.ts";
+import { fingerprint } from "../backend/jwt.ts";
 import type { Connection } from "./connection.ts";
 import type { Journal, JournalEntry } from "./journal.ts";
+import type { Mirror } from "./mirror.ts";
 import { type Keys, sealAccount } from "./sealed-account.ts";
 import { doesNotOpen, type OpenRow, type SharedRows } from "./shared-rows.ts";
 
 /** Stores renewed tokens in the database, now or later. */
 export interface Replay {
-	/** Stores one entry. Rejects with a `PoolProblem` if it has to be tried again. */
-	store(entry: JournalEntry): Promise<void>;
+	/**
+	 * Keeps a token that has just been renewed: in the journal, for this machine, and in the database. Rejects if it is
+	 * in neither the journal nor the database.
+	 */
+	keep(entry: JournalEntry): Promise<void>;
 	/** Stores every entry of this machine and deletes the stored ones. Rejects with the first problem. */
 	all(): Promise<void>;
 }
@@ -15,19 +20,22 @@ export interface Replay {
 interface Deps {
 	readonly connection: Connection;
 	readonly rows: SharedRows;
+	readonly mirror: Pick<Mirror, "renewed">;
 	readonly journal: Journal;
 	readonly keys: Keys;
 	/** The id of this run of the process. */
 	readonly own: string;
 	/** Keeps the sign-in of an account that was taken out of the pool meanwhile, so that it can be restored. */
 	readonly keepAside: (account: Account) => Promise<void>;
+	readonly onFailure: (error: unknown) => void;
 }
 
 /** More tries than processes can change one row at once. */
 const MOST_TRIES = 10;
 
 /** Creates it. */
-export function createReplay({ connection, rows, journal, keys, own, keepAside }: Deps): Replay {
+export function createReplay(deps: Deps): Replay {
+	const { connection, rows, mirror, journal, keys, own, keepAside, onFailure } = deps;
 	/** Returns false if the row has another version but the same token. */
 	const tryToStore = async (open: OpenRow, { account, spentHash }: JournalEntry): Promise<boolean> => {
 		// Keep what a person has changed meanwhile, such as a label.
@@ -51,6 +59,7 @@ export function createReplay({ connection, rows, journal, keys, own, keepAside }
 		return outcome !== "changed";
 	};
 
+	/** Stores one entry. Rejects with a `PoolProblem` if it has to be tried again. */
 	const store = async (entry: JournalEntry): Promise<void> => {
 		for (let tries = 0; tries < MOST_TRIES; tries += 1) {
 			const open = await rows.read(entry.account.id);
@@ -62,8 +71,29 @@ export function createReplay({ connection, rows, journal, keys, own, keepAside }
 		throw doesNotOpen("damaged");
 	};
 
+	const keep = async (entry: JournalEntry): Promise<void> => {
+		const { account, spentHash } = entry;
+		const isNoted = await journal.write(entry).then(
+			() => true,
+			(error: unknown) => {
+				onFailure(error);
+				return false;
+			},
+		);
+		await mirror.renewed(account.id, spentHash, account.credential, fingerprint(account.credential.refresh));
+		try {
+			await store(entry);
+		} catch (error) {
+			if (!isNoted) throw error;
+			// The journal keeps it until the next look.
+			onFailure(error);
+			return;
+		}
+		if (isNoted) await journal.drop(entry);
+	};
+
 	return {
-		store,
+		keep,
 		all: async () => {
 			for (const entry of await journal.read()) {
 				await store(entry);

@@ -143,7 +143,7 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 		onFailure,
 	});
 	const accounts = composeAccounts({ local: local.accounts, shared, mirror });
-	const replay = createReplay({ connection, rows, journal, keys, own, keepAside });
+	const replay = createReplay({ connection, rows, mirror, journal, keys, own, keepAside, onFailure });
 	const putBack = createPutBack({ mirror, keys, connection, unsent, newHolder });
 	const moves = createMoves({
 		local: local.accounts,

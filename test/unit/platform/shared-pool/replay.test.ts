@@ -49,13 +49,13 @@ describe("what came for a token and is not in the database yet", () => {
 
 	it("is stored beside a change that another machine makes at that moment", async () => {
 		keeper.pool.once("storeExchanged", () => keeper.pool.put({ ...account("first"), label: "renamed" }));
-		await keeper.replay.store(came("second", "first"));
+		await keeper.replay.keep(came("second", "first"));
 		expect(keeper.pool.account("a")).toMatchObject({ label: "renamed", credential: { refresh: "second" } });
 	});
 
 	it("is kept as a backup where the account has left the pool", async () => {
 		keeper.pool.rows.delete("a");
-		await keeper.replay.store(came("second", "first"));
+		await keeper.replay.keep(came("second", "first"));
 		expect(keeper.aside).toMatchObject([{ id: "a", credential: { refresh: "second" } }]);
 	});
 });
