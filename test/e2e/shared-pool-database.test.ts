@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import postgres from "postgres";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { type PoolDatabase, PoolProblem } from "../../src/platform/shared-pool/types.ts";
 import { aRow, HOUR, KEYS, NOTHING, POOL_ID, startPool, type TestPool } from "../support/pool-database.ts";
@@ -402,14 +403,61 @@ describe("a token that was exchanged", () => {
 		expect(await pool.query("select outcome from pi_multicodex.claim")).toEqual([{ outcome: "exchanged" }]);
 	});
 
-	it("leaves no more than 90 days of claims", async () => {
-		await database.change(aRow(), "me");
-		await pool.query(`
-			insert into pi_multicodex.claim values ('a1', 'old', 'p', now() - interval '91 days', 'exchanged'),
-				('a1', 'open', 'p', now() - interval '91 days', null), ('a1', 'new', 'p', now() - interval '89 days', 'x')`);
+	/** Claims, each of so many days ago; the outcome of one that is open is null. */
+	const claimed = (...claims: readonly (readonly [id: string, tokenHash: string, days: number, outcome: string])[]) =>
+		pool.query(
+			claims
+				.map(([id, hash, days, outcome]) => {
+					const at = `now() - interval '${days} days'`;
+					return `insert into pi_multicodex.claim values ('${id}', '${hash}', 'p', ${at}, ${outcome})`;
+				})
+				.join(";"),
+		);
+	const claims = async () => {
+		const rows = await pool.query("select account, token_hash from pi_multicodex.claim order by 1, 2");
+		return rows.map(({ account, token_hash: hash }) => `${account} ${hash}`);
+	};
+
+	it("leaves no more than 90 days of claims, and every one on the token of a row", async () => {
+		for (const id of ["a1", "a2", "a3"]) await database.change(aRow({ id }), "me");
+		await database.remove("a3", "hash-1", "me");
+		await claimed(
+			...([
+				["a1", "ended", 91, "'exchanged'"],
+				["a1", "ended-lately", 89, "'exchanged'"],
+				["a1", "hash-2", 91, "null"],
+				["a1", "open", 91, "null"],
+				["a1", "open-lately", 89, "null"],
+				["a2", "hash-1", 400, "null"],
+				["a2", "open", 91, "null"],
+				["a3", "hash-1", 91, "null"],
+				["a3", "ended-lately", 89, "'exchanged'"],
+			] as const),
+		);
 		await database.storeExchanged(next(1), "hash-1", "p1");
-		const rows = await pool.query("select token_hash from pi_multicodex.claim order by 1");
-		expect(rows.map(({ token_hash: hash }) => hash)).toEqual(["hash-1", "new", "open"]);
+		const left = ["a1 ended-lately", "a1 hash-1", "a1 hash-2", "a1 open-lately", "a2 hash-1", "a3 ended-lately"];
+		expect(await claims()).toEqual(left);
+		// A token that may have been spent is sent by nothing but the last try.
+		expect((await database.claim("a2", "hash-1", "p2")).kind).toBe("taken");
+	});
+
+	wide("keeps a claim whose token is put back into its row at that moment, as by a restored database", async () => {
+		for (const id of ["a1", "a2"]) await database.change(aRow({ id, tokenHash: `${id}-1` }), "me");
+		await claimed(["a2", "put-back", 91, "null"], ["a2", "open", 91, "null"]);
+		const restoring = postgres(pool.url, { max: 1, fetch_types: false });
+		let stored: Promise<unknown> = Promise.resolve();
+		await restoring.begin(async (sql) => {
+			await sql`update pi_multicodex.account set token_hash = 'put-back', version = 1 where id = 'a2'`;
+			const row = { ...next(1), tokenHash: "a1-2" };
+			stored = database.storeExchanged(row, "a1-1", "p1");
+			await vi.waitFor(async () => {
+				expect(await pool.query("select 1 from pg_locks where not granted")).not.toEqual([]);
+			}, 3000);
+		});
+		expect(await stored).toBe("stored");
+		await restoring.end();
+		expect(await claims()).toEqual(["a1 a1-1", "a2 put-back"]);
+		expect((await database.claim("a2", "put-back", "p2")).kind).toBe("taken");
 	});
 });
 

@@ -2,7 +2,7 @@ import * as z from "zod/mini";
 import type { AccountId } from "../../core/ids.ts";
 import type { Sql } from "./driver.ts";
 import { bytea } from "./rows.ts";
-import { nowOf, onlyRow, type Statements, tellOf } from "./statements.ts";
+import { type Fragment, nowOf, onlyRow, type Statements, tellOf } from "./statements.ts";
 import type { PoolDatabase, SharedClaiming } from "./types.ts";
 
 /** How long a claim without an outcome keeps other processes from the token, in any case. */
@@ -11,7 +11,10 @@ const CLAIM_MS = 60_000;
 const LAST_MS = 600_000;
 /** How soon to ask again after a recent claim was in the way. */
 const SOON_MS = 1000;
-/** How long ended claims are kept. */
+/**
+ * How long a claim is kept, with or without an outcome, on a token that its row no longer has. A restored database or a
+ * backup of a sign-in may bring the token back. The claim on the token of a row is always kept.
+ */
 const KEPT = "90 days";
 /** Why an exchanged token is never sent again. */
 const EXCHANGED = "exchanged";
@@ -74,10 +77,19 @@ export function createClaimStatements(on: Statements): Pick<PoolDatabase, "claim
 						on conflict (account, token_hash) do update set outcome = excluded.outcome
 						returning 1
 					),
+					others as (
+						-- Locked, so that each is read as it is after the lock on the pool, and not as it was before.
+						select a.id, a.token_hash from pi_multicodex.account a, written w
+						where a.id <> w.id and exists (
+							select 1 from pi_multicodex.claim c where c.account = a.id and ${isOld(sql)}
+						)
+						for share of a
+					),
 					dropped as (
-						delete from pi_multicodex.claim c using written w
-						where c.account = w.id and c.outcome is not null and c.token_hash <> ${spentHash}
-							and c.claimed_at < clock_timestamp() - ${KEPT}::text::interval
+						delete from pi_multicodex.claim c
+						using (select id, token_hash from others union all select id, ${spentHash} from written) held
+						where c.account = held.id and ${isOld(sql)}
+							and c.token_hash <> held.token_hash and c.token_hash <> ${row.tokenHash}
 					)
 					select (select count(*) from ended)::int as stored, (select count(*) from locked)::int as locked,
 						(select ${tellOf(sql, by)}::text from written) as told`;
@@ -92,6 +104,11 @@ export function createClaimStatements(on: Statements): Pick<PoolDatabase, "claim
 				return onlyRow(z.object({ isHeld: z.boolean() }), held).isHeld ? "changed" : "moved";
 			}),
 	};
+}
+
+/** Part of a condition on a claim `c`. */
+function isOld(sql: Sql): Fragment {
+	return sql`c.claimed_at < clock_timestamp() - ${KEPT}::text::interval`;
 }
 
 /**
