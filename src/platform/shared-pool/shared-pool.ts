@@ -20,6 +20,7 @@ import { type Mirror, mirrorInMemory, type OwnMirror } from "./mirror.ts";
 import { createMoves, type Moves } from "./moves.ts";
 import { othersIn } from "./other-machines.ts";
 import { parsePoolUrl } from "./pool-url.ts";
+import type { After } from "./push-schedule.ts";
 import { createPutBack } from "./put-back.ts";
 import { createRenewing } from "./renewing.ts";
 import { createReplay, type Replay } from "./replay.ts";
@@ -27,7 +28,7 @@ import type { Keys } from "./sealed-account.ts";
 import { createSealing } from "./sealing.ts";
 import { createSharedAccounts } from "./shared-accounts.ts";
 import { createSharedRows, type SharedRows } from "./shared-rows.ts";
-import { type After, createStatusExchange, type StatusExchange } from "./status-exchange.ts";
+import { createStatusExchange, type StatusExchange } from "./status-exchange.ts";
 import { type Asker, type JoinCode, PATIENT, type SharedRow } from "./types.ts";
 import { createUnsentClaims } from "./unsent-claims.ts";
 
