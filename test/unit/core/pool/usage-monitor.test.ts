@@ -53,11 +53,7 @@ function open(statusById: Record<string, Partial<AccountStatus>>, ...rows: Accou
 		clock,
 		isEnabled: () => isEnabled,
 		mayUseReserveModel: () => mayUseReserveModel,
-		credentials: {
-			accessToken: () => Promise.reject(new Error("an exchange is begun for no such work")),
-			currentToken: (id) => (tokens.has(id) ? tokens.get(id) : `access-${id}`),
-			idle: async () => undefined,
-		},
+		credentials: { currentToken: (id) => (tokens.has(id) ? tokens.get(id) : `access-${id}`) },
 		usageApi: {
 			fetch: async (request, signal) => {
 				asked.push(request);
@@ -199,11 +195,7 @@ describe("usage", () => {
 			pool,
 			state,
 			clock,
-			credentials: {
-				accessToken: () => Promise.reject(new Error("no")),
-				currentToken: () => "access",
-				idle: async () => undefined,
-			},
+			credentials: { currentToken: () => "access" },
 			usageApi: { fetch: () => Promise.reject(new Error("asked")) },
 		});
 		await monitor.refreshStale();
@@ -675,11 +667,7 @@ describe("over many processes", () => {
 			pool: itsPool,
 			state: store,
 			clock,
-			credentials: {
-				accessToken: () => Promise.reject(new Error("an exchange is begun for no such work")),
-				currentToken: (id) => `access-${id}`,
-				idle: async () => undefined,
-			},
+			credentials: { currentToken: (id) => `access-${id}` },
 			usageApi: {
 				fetch: async (request, signal) => {
 					asked.push(request);
@@ -745,11 +733,7 @@ describe("over many processes", () => {
 			pool: without.pool,
 			state: without.state,
 			clock,
-			credentials: {
-				accessToken: () => Promise.reject(new Error("an exchange is begun for no such work")),
-				currentToken: () => undefined,
-				idle: async () => undefined,
-			},
+			credentials: { currentToken: () => undefined },
 			usageApi: { fetch: () => Promise.reject(new Error("asked")) },
 		});
 		none.setBaseUrl(BASE);
