@@ -343,7 +343,7 @@ export function compose(pi: ExtensionAPI): Promise<void> | undefined {
 		const { createImports } = await import("./features/import/imports.ts");
 		const { createImportFinder } = await import("./features/import/tools/finder.ts");
 		const finder = createImportFinder({ home: homedir(), env: process.env }, paths["pi's login"]);
-		return createImports({ finder, accounts, membership, tokens, clock });
+		return createImports({ finder, accounts, state, membership, tokens, clock });
 	});
 	const findSignIns = async () => {
 		const { takeableSignIns } = await import("./features/import/rules.ts");

@@ -77,6 +77,7 @@ interface Case {
 const CASES: readonly Case[] = [
 	{
 		what: "thinking and text",
+		isVariant: true,
 		sequence: [answers.text("one two three", { reasoning, usage })],
 	},
 	{
@@ -99,6 +100,7 @@ const CASES: readonly Case[] = [
 	},
 	{
 		what: "a failure after text",
+		isVariant: true,
 		sequence: [answers.failedAfterOutput("invalid_prompt", "The prompt is invalid.", "half of it")],
 	},
 	{

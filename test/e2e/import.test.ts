@@ -119,16 +119,19 @@ describe("a home with nothing but another tool's sign-in", () => {
 		await expectTaken(tools, fixture, SINGLE.includes(fixture) ? ["a"] : ["a", "b"]);
 	});
 
-	it.each(["0.87.1", NEWEST_HOST] as const)("serves a turn after import from a database, on pi %s", async (host) => {
-		const fixture = host === NEWEST_HOST ? "codex-pool" : "opencode-database";
-		const tools = await createTools(["a", "b"], { host, env: {} });
-		const privateCopies = join(tools.dir.home, "tmp");
-		mkdirSync(privateCopies);
-		await expectTaken(tools, fixture, ["a", "b"]);
-		const env = { TMPDIR: privateCopies };
-		expect((await tools.print(`/multicodex import ${toolOf(fixture)}`, [], { env })).code).toBe(0);
-		expect(readdirSync(privateCopies).filter((name) => name.startsWith("pi-multicodex"))).toEqual([]);
-	});
+	it.each(coreOf([NEWEST_HOST, "0.87.1"] as const))(
+		"serves a turn after import from a database, on pi %s",
+		async (host) => {
+			const fixture = host === NEWEST_HOST ? "codex-pool" : "opencode-database";
+			const tools = await createTools(["a", "b"], { host, env: {} });
+			const privateCopies = join(tools.dir.home, "tmp");
+			mkdirSync(privateCopies);
+			await expectTaken(tools, fixture, ["a", "b"]);
+			const env = { TMPDIR: privateCopies };
+			expect((await tools.print(`/multicodex import ${toolOf(fixture)}`, [], { env })).code).toBe(0);
+			expect(readdirSync(privateCopies).filter((name) => name.startsWith("pi-multicodex"))).toEqual([]);
+		},
+	);
 
 	wide("serves a turn after import from a database that its tool has open", async () => {
 		const tools = await createTools(["a"], { host: NEWEST_HOST });

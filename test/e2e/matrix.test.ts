@@ -96,6 +96,7 @@ const CASES: readonly Case[] = [
 	},
 	{
 		what: "no reset told, and the person's own cooldown",
+		isVariant: true,
 		first: [answers.failedBeforeOutput("usage_limit_reached", LIMIT)],
 		asked: ["a", "b"],
 		cooldown: accountLimit(8 * HOUR_MS),
@@ -103,6 +104,7 @@ const CASES: readonly Case[] = [
 	},
 	{
 		what: "an error event with a usage limit",
+		isVariant: true,
 		first: [answers.errorEvent("usage_limit_reached", LIMIT)],
 		asked: ["a", "b"],
 		cooldown: accountLimit(HOUR_MS),
@@ -127,12 +129,14 @@ const CASES: readonly Case[] = [
 	},
 	{
 		what: "a rate limit of more than ten seconds",
+		isVariant: true,
 		first: [answers.rateLimit({ retryAfterSeconds: 11 })],
 		asked: ["a", "b"],
 		cooldown: throttled(11 * SECOND_MS),
 	},
 	{
 		what: "a plan without Codex, as 403",
+		isVariant: true,
 		first: [answers.usageNotIncluded(403)],
 		asked: ["a", "b"],
 		cooldown: forModel("not_included", HOUR_MS),

@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from "vitest";
 import { answers } from "../support/fake-codex/index.ts";
 import { hostNames, NEWEST_HOST } from "../support/hosts.ts";
 import type { Terminal } from "../support/terminal.ts";
-import { coreHosts, coreOf } from "../support/tiers.ts";
+import { coreOf, isAtAnEnd } from "../support/tiers.ts";
 import {
 	bearerOf,
 	filesNamed,
@@ -122,10 +122,12 @@ describe("auth.json, changed by pi", () => {
 		expect(bench.dir.read("codex-accounts.json")).toBe(rowsBefore);
 	});
 
-	it.each([
-		{ how: "its entry is gone", signOut: signPiOut },
-		{ how: "the file is gone", signOut: (bench: Bench) => rmSync(bench.dir.path("auth.json")) },
-	])("takes only what pi had brought out of the pool when $how", async ({ signOut }) => {
+	it.each(
+		coreOf([
+			{ how: "its entry is gone", signOut: signPiOut },
+			{ how: "the file is gone", signOut: (bench: Bench) => rmSync(bench.dir.path("auth.json")) },
+		]),
+	)("takes only what pi had brought out of the pool when $how", async ({ signOut }) => {
 		const bench = await createBench({ usage, accounts: ["kept", "own"], strangers: ["a", "b"] });
 		const former = signPiInAs(bench, "a");
 		const rpc = bench.rpc();
@@ -167,15 +169,12 @@ describe("auth.json, changed by pi", () => {
 	});
 
 	it.each(
-		coreOf(
-			[
-				{ what: "half-written", cut: (text: string) => text.slice(0, text.length / 2) },
-				{ what: "empty", cut: () => "" },
-				{ what: "no object", cut: () => "[]" },
-				{ what: "an object with half a login", cut: () => '{"openai-codex":{"type":"oauth","access":"x"}}' },
-			],
-			({ what }) => what === "half-written" || what === "an object with half a login",
-		),
+		coreOf([
+			{ what: "half-written", cut: (text: string) => text.slice(0, text.length / 2) },
+			{ what: "empty", cut: () => "" },
+			{ what: "no object", cut: () => "[]" },
+			{ what: "an object with half a login", cut: () => '{"openai-codex":{"type":"oauth","access":"x"}}' },
+		]),
 	)("is neither touched nor taken for a logout when it is $what", async ({ cut }) => {
 		const bench = await benchWithoutAccounts();
 		const grant = signPiInAs(bench, "a");
@@ -276,7 +275,7 @@ async function beginSignIn(terminal: Terminal): Promise<ShownSignIn> {
 }
 
 describe("pi's /login, in its own screen", () => {
-	it.each(coreHosts.map((host) => ({ host })))(
+	it.each(coreOf(hostNames, isAtAnEnd).map((host) => ({ host })))(
 		"ends with the browser's callback, and the first account serves at once: pi $host",
 		async ({ host }) => {
 			const bench = await browserBench({ host });

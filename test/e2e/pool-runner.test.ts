@@ -22,6 +22,7 @@ import { startRpc } from "../support/pi.ts";
 import { foundPool, sharedAccountOf, type TestPool } from "../support/pool.ts";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
 import type { Rpc } from "../support/rpc.ts";
+import { coreOf } from "../support/tiers.ts";
 
 let server: TestPostgres;
 beforeAll(async () => {
@@ -117,7 +118,7 @@ const env = (file: string) =>
 	answers.text("A moment.", { functionCalls: [{ name: "bash", arguments: { command: `env > ${file}` } }] });
 
 describe("a runner that has nothing but the variable", () => {
-	it.each([{ isSealed: true }, { isSealed: false }])(
+	it.each(coreOf([{ isSealed: true }, { isSealed: false }]))(
 		"answers at its first turn, rotates, and leaves no token (nothing can be written: $isSealed)",
 		async ({ isSealed }) => {
 			const { codex, pool } = await aPool();

@@ -32,28 +32,31 @@ const bound = async (host: HostName) => {
 	return { bench, ...aProject(bench) };
 };
 
-it.each(ENDS)("a project's account set holds in every session that runs in it, and fails closed: %s", async (host) => {
-	const { bench, root, deep, link } = await bound(host);
-	// What a repository brings along decides nothing.
-	mkdirSync(join(root, ".pi"));
-	writeFileSync(join(root, ".pi", "settings.json"), JSON.stringify({ "pi-multicodex": { sets: {}, caps: {} } }));
-	expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from a #1\n" });
-	const made = await bench.run(["-p", "/multicodex only b"], { cwd: link });
-	expect(made.stdout).toContain(`sessions in ${root} use b, and no other account`);
+it.each(coreOf(ENDS, (host) => host === NEWEST_HOST))(
+	"a project's account set holds in every session that runs in it, and fails closed: %s",
+	async (host) => {
+		const { bench, root, deep, link } = await bound(host);
+		// What a repository brings along decides nothing.
+		mkdirSync(join(root, ".pi"));
+		writeFileSync(join(root, ".pi", "settings.json"), JSON.stringify({ "pi-multicodex": { sets: {}, caps: {} } }));
+		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from a #1\n" });
+		const made = await bench.run(["-p", "/multicodex only b"], { cwd: link });
+		expect(made.stdout).toContain(`sessions in ${root} use b, and no other account`);
 
-	// A session that another folder began, on an account outside, goes on here.
-	const forked = await bench.print("say hi", ["--fork", sessionFile(bench)], { cwd: root });
-	expect(forked.stdout).toBe("OK from b #1\n");
+		// A session that another folder began, on an account outside, goes on here.
+		const forked = await bench.print("say hi", ["--fork", sessionFile(bench)], { cwd: root });
+		expect(forked.stdout).toBe("OK from b #1\n");
 
-	// No account outside is asked, whatever becomes of those inside: by a subagent neither, a pi of its own deep below.
-	bench.codex.account("b").always(answers.usageLimit({}));
-	const dry = await bench.print("say hi", [], { cwd: deep });
-	expect([dry.code, dry.stderr]).toEqual([
-		1,
-		expect.stringMatching(/Codex quota exceeded.*\/multicodex only all ends it/),
-	]);
-	expect(bench.asked()).toEqual(["a", "b", "b"]);
-});
+		// No account outside is asked, whatever becomes of those inside: by a subagent neither, a pi of its own deep below.
+		bench.codex.account("b").always(answers.usageLimit({}));
+		const dry = await bench.print("say hi", [], { cwd: deep });
+		expect([dry.code, dry.stderr]).toEqual([
+			1,
+			expect.stringMatching(/Codex quota exceeded.*\/multicodex only all ends it/),
+		]);
+		expect(bench.asked()).toEqual(["a", "b", "b"]);
+	},
+);
 
 wide.each(hostNames)(
 	"an account set holds for links, for sessions that go on, and once it is empty: %s",

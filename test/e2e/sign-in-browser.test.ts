@@ -206,7 +206,7 @@ describe("/multicodex add in a terminal", () => {
 		expect(bench.codex.tokenRequests()).toHaveLength(1);
 	});
 
-	it("ignores a second callback while the first is being exchanged", async () => {
+	wide("ignores a second callback while the first is being exchanged", async () => {
 		const bench = await browserBench();
 		bench.codex.account("a").token(tokenAnswers.delay(3_000));
 		const terminal = await openTerminal(bench);
@@ -287,7 +287,7 @@ describe("/multicodex add in a terminal", () => {
 		expect(bench.codex.tokenRequests()).toEqual([]);
 	});
 
-	it("uses the second port when the first is taken", async () => {
+	wide("uses the second port when the first is taken", async () => {
 		const bench = await browserBench();
 		await occupy(1455);
 		const terminal = await openTerminal(bench);

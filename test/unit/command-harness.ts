@@ -296,7 +296,7 @@ export function createCommandHarness(
 				return cli.redeem();
 			},
 		},
-		imports: createImports({ finder, accounts, membership, tokens, clock }),
+		imports: createImports({ finder, accounts, state, membership, tokens, clock }),
 		link,
 		signInWays: {
 			inBrowser: (dialog) => {

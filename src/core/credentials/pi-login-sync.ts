@@ -4,6 +4,7 @@ import type { PoolListener } from "../events.ts";
 import { accountOf, accountWith, speakForOne, tellsMore, unusedId } from "../identity.ts";
 import type { AccountId } from "../ids.ts";
 import type { AccountStore, Busy, Clock, Identity, PiAuth, PiLogin, StateStore, TokenReader } from "../ports.ts";
+import { whySpent } from "./spent-tokens.ts";
 
 /** Keeps the pool in step with pi's own login. */
 export interface PiLoginSync {
@@ -128,8 +129,7 @@ export function createPiLoginSync({
 		if (isAvailable) {
 			// Another process may have stored this token since and seen it refused. That is newer than what was read here.
 			const isNews = ({ refresh }: Credential) => isSameGrant || refresh !== credential.refresh;
-			const tokenHash = tokens.fingerprint(credential.refresh);
-			const isOver = state.status(known.id).spent?.some((token) => token.tokenHash === tokenHash);
+			const isOver = whySpent(state, known, tokens.fingerprint(credential.refresh)) !== undefined;
 			// A spent token never replaces its successor. Both may have been issued in the same second, and writing the file
 			// may have failed.
 			const patch = { linked: true, ...(!isOver && { credential, needsLogin: undefined }) };

@@ -1,7 +1,7 @@
 import type { Account, Credential } from "../account.ts";
 import type { AccountId } from "../ids.ts";
 import type { AccountStatus, Clock, Processes, StateStore, TokenReader } from "../ports.ts";
-import { allSpent } from "./spent-tokens.ts";
+import { allSpent, whySpent } from "./spent-tokens.ts";
 
 /** The right to send one refresh token once. It is recorded where every process sees it. */
 export interface Claim {
@@ -67,11 +67,8 @@ export function createTokenClaims({ state, tokens, processes, clock }: Deps): To
 	 */
 	const isUnderWay = (exchange: Exchange) => fateOf(exchange) !== "gone" && elapsedMs(exchange) < UNKNOWN_OUTCOME_MS;
 
-	const endedBy: TokenClaims["endedBy"] = ({ id, formerIds = [] }, { refresh }) => {
-		const tokenHash = tokens.fingerprint(refresh);
-		const all = [id, ...formerIds].flatMap((each) => state.status(each).spent ?? []);
-		return all.find((spent) => spent.tokenHash === tokenHash)?.reason;
-	};
+	const endedBy: TokenClaims["endedBy"] = (account, { refresh }) =>
+		whySpent(state, account, tokens.fingerprint(refresh));
 	const withSpent = (
 		status: AccountStatus,
 		{ refresh }: Pick<Credential, "refresh">,

@@ -1,9 +1,18 @@
 import { type Account, labelProblem } from "../../core/account.ts";
 import { IMPORTED, type ToolName } from "../../core/account-source.ts";
 import type { Membership } from "../../core/credentials/membership.ts";
+import { whySpent } from "../../core/credentials/spent-tokens.ts";
 import { accountOf, grouped } from "../../core/identity.ts";
-import type { AccountStore, Clock, TokenReader } from "../../core/ports.ts";
-import { type Finding, type FoundLogin, type ImportPlan, isTaken, type Owner, planImport } from "./rules.ts";
+import type { AccountStore, Clock, StateStore, TokenReader } from "../../core/ports.ts";
+import {
+	type Finding,
+	type FoundLogin,
+	type ImportPlan,
+	type ImportReader,
+	isTaken,
+	type Owner,
+	planImport,
+} from "./rules.ts";
 
 /** Searches for sign-ins of other tools. Only reads, and never throws because of what it finds. */
 export interface ImportFinder {
@@ -29,13 +38,14 @@ export interface Imports {
 interface Deps {
 	readonly finder: ImportFinder;
 	readonly accounts: AccountStore;
+	readonly state: Pick<StateStore, "status">;
 	readonly membership: Membership;
 	readonly tokens: TokenReader;
 	readonly clock: Clock;
 }
 
 /** Creates it over a finder. */
-export function createImports({ finder, accounts, membership, tokens, clock }: Deps): Imports {
+export function createImports({ finder, accounts, state, membership, tokens, clock }: Deps): Imports {
 	/** Returns whose each sign-in is. One sign-in may prove that others, or known accounts, are the same. */
 	const ownersOf = (logins: readonly FoundLogin[]): ReadonlyMap<FoundLogin, Owner> => {
 		const known = logins.flatMap((found) => {
@@ -52,7 +62,11 @@ export function createImports({ finder, accounts, membership, tokens, clock }: D
 	};
 	const plan = (findings: readonly Finding[]) => {
 		const owners = ownersOf(findings.filter((finding) => finding.kind === "login"));
-		const reader = { identify: (found: FoundLogin) => owners.get(found), issuedAt: tokens.issuedAt };
+		const reader: ImportReader = {
+			identify: (found) => owners.get(found),
+			issuedAt: tokens.issuedAt,
+			isSpent: (account, refresh) => whySpent(state, account, tokens.fingerprint(refresh)) !== undefined,
+		};
 		return planImport(findings, accounts.list(), reader, clock.now());
 	};
 

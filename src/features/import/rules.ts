@@ -61,6 +61,8 @@ export interface ImportPlan {
 export interface ImportReader {
 	identify(found: FoundLogin): Owner | undefined;
 	issuedAt(access: string): number | undefined;
+	/** True if this refresh token of the account is known to be spent. */
+	isSpent(account: Account, refresh: string): boolean;
 }
 
 /** True if carrying out the plan stores this sign-in. */
@@ -133,6 +135,8 @@ function verdictOn(found: FoundLogin, account: Account | undefined, reader: Impo
 	if (found.tool === "pi") return account?.needsLogin && isOurs ? "spent" : "have";
 	if (!account) return "add";
 	if (isOurs) return account.needsLogin ? "spent" : "have";
+	// Another sign-in may have replaced it here since it was refused.
+	if (reader.isSpent(account, found.credential.refresh)) return "spent";
 	// Its tool would continue to spend a token that all machines of the pool hold. Import it only if nothing works there.
 	if (account.shared) return account.needsLogin ? "renew" : "have";
 	const ours = reader.issuedAt(account.credential.access) ?? 0;

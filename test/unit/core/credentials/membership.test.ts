@@ -712,7 +712,7 @@ describe("accounts that were taken for two", () => {
 					chains.map(({ id, newest }) => [id, newest.refresh]),
 				);
 			}),
-			runs(5, 120),
+			runs(5, 60),
 		);
 	});
 });

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { Account } from "../../../../src/core/account.ts";
 import { createMembership } from "../../../../src/core/credentials/membership.ts";
 import { createPool } from "../../../../src/core/pool/pool.ts";
+import type { StateStore } from "../../../../src/core/ports.ts";
 import { DEFAULT_SETTINGS } from "../../../../src/core/settings.ts";
 import { createImports, type Imports } from "../../../../src/features/import/imports.ts";
 import type { Finding, FoundLogin, ImportPlan } from "../../../../src/features/import/rules.ts";
@@ -25,6 +26,7 @@ import {
 } from "../../../support/fakes.ts";
 
 let accounts: FakeAccountStore;
+let state: StateStore;
 let imports: Imports;
 let findings: Finding[];
 let asked: (string | undefined)[];
@@ -34,7 +36,7 @@ function open(...rows: Account[]): void {
 	findings = [];
 	asked = [];
 	const clock = aClock();
-	const state = aStateStore();
+	state = aStateStore();
 	const tokens = {
 		fingerprint,
 		identify: identityOf,
@@ -51,7 +53,7 @@ function open(...rows: Account[]): void {
 		},
 		read: async (path: string) => (path === "/gone" ? undefined : findings),
 	};
-	imports = createImports({ finder, accounts, membership, tokens, clock });
+	imports = createImports({ finder, accounts, state, membership, tokens, clock });
 }
 beforeEach(() => open());
 
@@ -84,6 +86,17 @@ describe("looking", () => {
 		findings = [found("work", { tool: "file" })];
 		expect((await imports.lookAt("/x"))?.planned).toMatchObject([{ verdict: "add" }]);
 		expect(await imports.lookAt("/gone")).toBeUndefined();
+	});
+
+	it("leaves a sign-in alone that was refused here, although another one has replaced it since", async () => {
+		const credential = { access: aTokenOf("work", later), refresh: "refused", expiresAt: NOW + DAY_MS };
+		const refused = found("work", { credential });
+		open(anAccount("work", { id: idOf("work"), source: "import:codex" }));
+		findings = [refused];
+		expect((await plan()).planned).toMatchObject([{ verdict: "renew" }]);
+		const spent = [{ tokenHash: fingerprint(refused.credential.refresh), reason: "refresh_token_reused" }];
+		await state.update(idOf("work"), (status) => ({ ...status, spent }));
+		expect((await plan()).planned).toMatchObject([{ verdict: "spent" }]);
 	});
 
 	it("knows who is here by identity, whatever the account is called", async () => {

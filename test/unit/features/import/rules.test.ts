@@ -24,6 +24,7 @@ const reader: ImportReader = {
 		const [, at = "-"] = access.split("@");
 		return at === "-" ? undefined : Number(at);
 	},
+	isSpent: () => false,
 };
 
 const found = (access: string, overrides: Partial<FoundLogin> & { refresh?: string } = {}): FoundLogin => {
@@ -42,8 +43,9 @@ const holding = (access: string, overrides: Partial<Account> = {}, refresh = `re
 	const [id = ""] = access.split("@");
 	return anAccount(id, { credential: { access, refresh, expiresAt: NOW + HOUR_MS }, ...overrides });
 };
-const plan = (findings: readonly Finding[], accounts: readonly Account[] = []) =>
-	planImport(findings, accounts, reader, NOW);
+/** `spent`: refresh tokens that are known to be spent. */
+const plan = (findings: readonly Finding[], accounts: readonly Account[] = [], spent: readonly string[] = []) =>
+	planImport(findings, accounts, { ...reader, isSpent: (_account, refresh) => spent.includes(refresh) }, NOW);
 const verdicts = (findings: readonly Finding[], accounts: readonly Account[] = []) =>
 	plan(findings, accounts).planned.map(({ verdict }) => verdict);
 const signedOut = { needsLogin: { reason: "refresh_token_reused", at: NOW } };
@@ -93,6 +95,13 @@ describe("what is done with a sign-in that lies with another tool", () => {
 	it("never goes back to an older copy that yet another tool keeps of what we took", () => {
 		const ours = holding("a@9", { ...signedOut, source: "import:codex" });
 		expect(verdicts([found("a@9"), found("a@3", { tool: "codex-auth" })], [ours])).toEqual(["spent", "spent"]);
+	});
+
+	it("never goes back to a sign-in that was refused here, though its token is the latest", () => {
+		const after = [holding("a@5", { source: "import:codex" })];
+		expect(plan([found("a@9", { refresh: "refused" })], after, ["refused"]).planned).toMatchObject([
+			{ verdict: "spent" },
+		]);
 	});
 
 	it("is nothing for a second copy of the very sign-in, and that is no older one", () => {
@@ -291,7 +300,8 @@ describe("any plan", () => {
 					if (account) after.delete(account.id);
 					after.set(owner.id, anAccount(owner.id, { credential: one.credential, source: `import:${one.tool}` }));
 				}
-				expect(plan(findings, [...after.values()]).planned.filter(isTaken)).toEqual([]);
+				const refused = accounts.filter(({ needsLogin }) => needsLogin).map(({ credential }) => credential.refresh);
+				expect(plan(findings, [...after.values()], refused).planned.filter(isTaken)).toEqual([]);
 			}),
 			runs(30),
 		);
