@@ -3,6 +3,7 @@ import type { Leftovers } from "./beyond/beyond.ts";
 import type { LinkFailure } from "./beyond/link-failures.ts";
 import type { CooldownReason, CooldownScope } from "./cooldown.ts";
 import type { DefectPlace, ErrorTrace } from "./defect.ts";
+import { tellDefect } from "./defect-reports.ts";
 import type { AccountId, SessionId } from "./ids.ts";
 import type { Redemption } from "./ports.ts";
 import type { WindowLeft } from "./quota.ts";
@@ -289,6 +290,35 @@ export interface Exhaustion {
 
 /** Receives pool events. Must not throw. */
 export type PoolListener = (event: PoolEvent) => void;
+
+/** Where events are published, and heard. */
+export interface PoolEvents {
+	emit(event: PoolEvent): void;
+	/** Calls `listener` with every event until the returned function is called. */
+	subscribe(listener: PoolListener): () => void;
+}
+
+/** Creates it without any listener. */
+export function createPoolEvents(): PoolEvents {
+	const listeners = new Set<PoolListener>();
+	const emit = (event: PoolEvent) => {
+		for (const listener of listeners) {
+			try {
+				listener(event);
+			} catch (error) {
+				// A listener whose session was replaced must not end another session's request.
+				if (event.type !== "defect") tellDefect(error, "listener", emit);
+			}
+		}
+	};
+	return {
+		emit,
+		subscribe: (listener) => {
+			listeners.add(listener);
+			return () => listeners.delete(listener);
+		},
+	};
+}
 
 /** The type of an event. */
 export type EventType = PoolEvent["type"];

@@ -6,3 +6,15 @@ export function lazily<T>(build: () => T): () => T {
 		return built.value;
 	};
 }
+
+/** Calls `load` at first use. After a failure, the next use loads again. */
+export function once<T>(load: () => Promise<T>): () => Promise<T> {
+	let loading: Promise<T> | undefined;
+	return () => {
+		loading ??= load().catch((error: unknown) => {
+			loading = undefined;
+			throw error;
+		});
+		return loading;
+	};
+}

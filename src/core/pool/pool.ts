@@ -1,7 +1,6 @@
 import { type Account, type AccountState, stateOf } from "../account.ts";
 import type { SetFinder } from "../account-sets.ts";
-import { tellDefect } from "../defect-reports.ts";
-import type { CoolingCause, PoolEvent, PoolListener, RequestInfo } from "../events.ts";
+import { type CoolingCause, createPoolEvents, type PoolEvents, type RequestInfo } from "../events.ts";
 import { accountWith } from "../identity.ts";
 import type { AccountId, SessionId } from "../ids.ts";
 import type { AccountStatus, AccountStore, Clock, QuotaHistory, StateStore } from "../ports.ts";
@@ -17,7 +16,7 @@ import { createRestrictions, type Restrictions } from "./restrictions.ts";
 import { createSnapshots, DOUBT_MS } from "./snapshots.ts";
 
 /** All accounts of this person, what is known of each, and who serves next. */
-export interface Pool extends Restrictions, Leases, Cooldowns, Losses {
+export interface Pool extends PoolEvents, Restrictions, Leases, Cooldowns, Losses {
 	accounts(): readonly Account[];
 	account(id: AccountId | undefined): Account | undefined;
 	status(id: AccountId): AccountStatus;
@@ -65,8 +64,6 @@ export interface Pool extends Restrictions, Leases, Cooldowns, Losses {
 	 * `cause`: what this process has just done to them.
 	 */
 	detectChanges(cause?: CoolingCause): void;
-	subscribe(listener: PoolListener): () => void;
-	emit(event: PoolEvent): void;
 	flush(): Promise<void>;
 }
 
@@ -94,11 +91,14 @@ interface Deps {
 	readonly sets?: SetFinder;
 	/** Records every change of usage. */
 	readonly history?: Pick<QuotaHistory, "record">;
+	/** Where the pool publishes. Other events may go there before it exists. */
+	readonly events?: PoolEvents;
 }
 
 /** Creates the pool over its stores. */
-export function createPool({ accounts, state, clock, settings, sets, history }: Deps): Pool {
-	const { emit, subscribe } = createListeners();
+export function createPool(deps: Deps): Pool {
+	const { accounts, state, clock, settings, sets, history, events = createPoolEvents() } = deps;
+	const { emit } = events;
 	const changed = () => emit({ type: "changed" });
 	const find = (id: AccountId) => accountWith(accounts.list(), id);
 	/** The pin or a session may name an account that was merged into another one since. */
@@ -211,33 +211,10 @@ export function createPool({ accounts, state, clock, settings, sets, history }: 
 		spends: changes.spends,
 		answers: changes.answers,
 		detectChanges: changes.detect,
-		subscribe,
-		emit,
+		...events,
 		flush: async () => {
 			await accounts.flush();
 			await state.flush();
-		},
-	};
-}
-
-/** Creates a list of listeners. What one of them throws keeps an event from no other. */
-function createListeners(): Pick<Pool, "emit" | "subscribe"> {
-	const listeners = new Set<PoolListener>();
-	const emit = (event: PoolEvent) => {
-		for (const listener of listeners) {
-			try {
-				listener(event);
-			} catch (error) {
-				// A listener whose session was replaced must not end another session's request.
-				if (event.type !== "defect") tellDefect(error, "listener", emit);
-			}
-		}
-	};
-	return {
-		emit,
-		subscribe: (listener) => {
-			listeners.add(listener);
-			return () => listeners.delete(listener);
 		},
 	};
 }

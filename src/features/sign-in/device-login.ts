@@ -28,7 +28,7 @@ const startSchema = z.object({
 	usercode: userCode,
 	userCode,
 	// Arrives as a string.
-	interval: z.catch(z.coerce.number().check(z.minimum(1), z.maximum(60)), 5),
+	interval: z.catch(z.pipe(z.transform(Number), z.number().check(z.minimum(1), z.maximum(60))), 5),
 });
 const codeSchema = z.object({ authorization_code: text, code_verifier: text });
 

@@ -3,7 +3,7 @@ import { within } from "../../core/abort.ts";
 import { tellDefect } from "../../core/defect-reports.ts";
 import type { Pool } from "../../core/pool/pool.ts";
 import type { StateStore } from "../../core/ports.ts";
-import { type FoundSignIn, welcome } from "./texts.ts";
+import type { FoundSignIn } from "./texts.ts";
 
 /** Tells a newcomer how to start. */
 export interface Welcome {
@@ -34,6 +34,8 @@ export function createWelcome({ state, findSignIns, emit, isHomeEmpty }: Deps): 
 		await setImmediate();
 		const found = await within(findSignIns(), LOOK_MS, () => undefined);
 		if (isOver() || !isHomeEmpty()) return;
+		// Only a newcomer needs it, so it is not part of every start.
+		const { welcome } = await import("./texts.ts");
 		const isOurs = await state.claimWelcome();
 		if (isOurs && !isOver()) tell(welcome(found ?? []));
 	};
