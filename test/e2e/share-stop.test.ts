@@ -1,9 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import { until } from "../support/fakes.ts";
+import { openSettings } from "../../src/platform/stores/settings-store.ts";
+import { type Scratch, until } from "../support/fakes.ts";
 import { foundPool } from "../support/pool.ts";
 import { anIssuer, aPoolProcess, type FakeIssuer, type PoolProcess } from "../support/pool-home.ts";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
 import { type PostgresProxy, startPostgresProxy } from "../support/postgres-proxy.ts";
+import { wide } from "../support/tiers.ts";
 import { createBenchOnAnyHost } from "./support.ts";
 
 const PATIENCE_MS = 30_000;
@@ -141,6 +143,101 @@ describe("a wait for the database that a person ends", () => {
 		const { next } = JSON.parse(one.scratch.text("codex-pool.json"));
 		const codes = await one.pools.rotate(undefined, undefined);
 		expect([codes.keeper, one.pools.codes()?.keeper]).toEqual([next, next]);
+	});
+});
+
+describe("an account that a machine had half moved when it stopped", () => {
+	const REACHES: readonly [string, string, (text: string) => void][] = [
+		["done", "an answer that was lost", (text) => proxy.loseAnswerOf(text)],
+		["not done", "a connection that was cut", (text) => proxy.holdBack(text, () => proxy.cut())],
+	];
+	const MOVES = (["in", "out"] as const).flatMap((way) => REACHES.map((reach) => [way, ...reach] as const));
+	const start = (scratch?: Scratch, environment?: string) => {
+		const started = aPoolProcess(issuer, { ...(scratch && { scratch }), ...(environment && { environment }) });
+		running.push(started);
+		return started;
+	};
+	const poolOf = async (name: string) => {
+		const machine = start();
+		const ids = [await machine.signIn(`${name} account`)];
+		const wanted = { url: await server.database(), name, machine: name, accounts: ids };
+		return { machine, codes: await machine.pools.create(wanted, undefined) };
+	};
+	/** Tries to have the account renewed there, and says whether it could be. */
+	const renewed = async (process: PoolProcess, id: string) => {
+		const had = process.sharing.accounts.list().find((account) => account.id === id)?.credential.access;
+		if (had === undefined) return "unknown";
+		return (await process.credentials.accessToken(id, { refused: had })).kind;
+	};
+	const rowsIn = (process: PoolProcess) => process.open().inside.mirror.rows();
+	const inFile = ({ local }: PoolProcess, id: string) => local.list().find((account) => account.id === id);
+
+	wide.each(MOVES)("has its token on one side alone, moved %s, %s, after %s", async (way, _, __, fails) => {
+		const one = start();
+		const a = await one.signIn("a");
+		const accounts = way === "in" ? [] : [a];
+		const codes = await one.pools.create({ url, name: "team", machine: "one", accounts }, undefined);
+		const two = start();
+		await two.pools.join(codes.keeper, "two", undefined);
+		fails(way === "in" ? ADDING : REMOVING);
+		const move = () =>
+			way === "in" ? one.pools.add([a], undefined) : one.pools.leave([a], { isForced: false }, undefined);
+		await expect(move()).rejects.toThrow(/database/);
+		await one.end();
+		proxy.refuse(true);
+
+		// The settings name the pool no more, as after a restored file.
+		const settings = openSettings(one.scratch.path("settings.json"), () => undefined);
+		await settings.change([{ path: ["pool"], value: undefined }]);
+		const other = await poolOf("other");
+		const without = start(one.scratch);
+		expect(await renewed(without, a)).toBe("unavailable");
+		await without.end();
+		const byEnvironment = start(one.scratch, other.codes.keeper);
+		await byEnvironment.sharing.settling();
+		expect(await renewed(byEnvironment, a)).toBe("unavailable");
+		await byEnvironment.end();
+
+		const next = start(one.scratch);
+		await next.pools.join(other.codes.keeper, "one", undefined);
+		await next.pools.look(undefined);
+		expect(rowsIn(next).has(a)).toBe(false);
+		expect(next.open().inside.mirror.crossings()).toEqual([]);
+		const text = 'Half moved between this machine and the pool "team": a. /multicodex login a signs in here.';
+		expect(next.events).toContainEqual({ type: "warning", text });
+		expect(inFile(next, a)?.needsLogin?.reason).toBe('half moved: its sign-in may be in the pool "team"');
+		expect(await renewed(next, a)).toBe("unavailable");
+
+		proxy.refuse(false);
+		await two.pools.look(undefined);
+		await renewed(two, a);
+		await next.signIn("a");
+		expect(await renewed(next, a)).toBe("ready");
+		expect(new Set(issuer.sent).size).toBe(issuer.sent.length);
+	});
+
+	wide("keeps what the former pool has not got, where its machine joins another one", async () => {
+		const one = start();
+		const a = await one.signIn("a");
+		await one.pools.create({ url, name: "team", machine: "one", accounts: [a] }, undefined);
+		issuer.onExchanged = async () => {
+			proxy.refuse(true);
+			proxy.cut();
+		};
+		expect(await renewed(one, a)).toBe("ready");
+		issuer.onExchanged = async () => undefined;
+		await one.end();
+		const settings = openSettings(one.scratch.path("settings.json"), () => undefined);
+		await settings.change([{ path: ["pool"], value: undefined }]);
+
+		const other = await poolOf("other");
+		const next = start(one.scratch);
+		await next.pools.join(other.codes.keeper, "one", undefined);
+		expect(inFile(next, a)?.credential.refresh).toBe(issuer.refreshOf("a"));
+		const text = 'The newest sign-in of a is not in the pool "team", and stays on this machine.';
+		expect(next.events).toContainEqual({ type: "warning", text });
+		expect(await renewed(next, a)).toBe("ready");
+		expect(new Set(issuer.sent).size).toBe(issuer.sent.length);
 	});
 });
 

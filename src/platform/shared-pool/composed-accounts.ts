@@ -2,6 +2,7 @@ import { type Account, createUniqueLabels, uniqueLabel } from "../../core/accoun
 import { speakForOne } from "../../core/identity.ts";
 import type { AccountId } from "../../core/ids.ts";
 import type { AccountStore } from "../../core/ports.ts";
+import { beforeMove } from "./half-moved.ts";
 import type { Crossing, Mirror } from "./mirror.ts";
 import { asShared } from "./sealed-account.ts";
 import type { SharedAccounts } from "./shared-accounts.ts";
@@ -77,7 +78,7 @@ export function composedList(
 	const kept = own.filter((account) => !pooled.some((each) => isOne(each, account)));
 	const ours = kept.map((account) => {
 		const tokenHash = crossing.get(account.id);
-		const each = tokenHash === undefined ? account : asShared(account, tokenHash);
+		const each = tokenHash === undefined ? account : asShared(beforeMove(account), tokenHash);
 		return { ...each, label: labelFor(account.label) };
 	});
 	return [...ours, ...shared];

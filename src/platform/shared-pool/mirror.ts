@@ -108,7 +108,7 @@ export interface Mirror {
 
 /** A mirror, with the changes that decide which pool it belongs to. */
 export interface OwnMirror extends Mirror {
-	/** Joins the pool of a code. Drops rows of another pool. Rejects if that is not durable. */
+	/** Joins the pool of a code. Drops rows and crossings of another pool. Rejects if that is not durable. */
 	enter(join: string, machine: string, name: string, keepsRows: boolean): Promise<void>;
 	/** Returns the code for keys that may have replaced the known ones. */
 	next(): string | undefined;
@@ -248,7 +248,7 @@ function createMirror(document: SharedDocument<MirrorFile>): OwnMirror {
 		enter: (join, machine, name, keepsRows) =>
 			surely((draft) => {
 				Object.assign(draft, { join, machine, name, look: undefined, next: undefined });
-				if (!keepsRows) draft.rows = [];
+				if (!keepsRows) Object.assign(draft, { rows: [], crossings: [] });
 			}),
 		next: () => document.read().next,
 		prepare: (next) =>

@@ -6,6 +6,7 @@ import type { StateStore } from "../../core/ports.ts";
 import { fingerprint } from "../backend/jwt.ts";
 import type { LocalAccountStore } from "../stores/account-store.ts";
 import type { Connection } from "./connection.ts";
+import { beforeMove, halfMoved, isHalfMoved } from "./half-moved.ts";
 import type { Crossing, Mirror } from "./mirror.ts";
 import { isBusy } from "./shared-accounts.ts";
 import { CLAIM_MS } from "./shared-claim.ts";
@@ -16,7 +17,8 @@ import type { UnsentClaims } from "./unsent-claims.ts";
 /**
  * Moves accounts between the accounts file and the pool. An account is in both for a moment, and stays in both if the
  * process ends then. A note written to disk beforehand makes every process of this machine treat it as shared until it
- * is clear who holds its token, so that the token is never spent twice.
+ * is clear who holds its token, so that the token is never spent twice. The row in the file is marked as well, for
+ * processes that have joined another pool, or none.
  */
 export interface Moves {
 	/**
@@ -53,6 +55,15 @@ export function createMoves(deps: Deps): Moves {
 		local.list().find((each) => each.id === id && fingerprint(each.credential.refresh) === tokenHash);
 	const drop = async (account: Account | undefined) => {
 		if (account) await local.drop(account.id, account.credential.refresh);
+	};
+	const halfMovedNow = () => halfMoved(mirror.name(), now());
+	/** Does so before the pool may have the token. A sign-in that is over needs no mark. */
+	const mark = async ({ id, needsLogin }: Account) => {
+		if (!needsLogin) await local.edit(id, { needsLogin: halfMovedNow() });
+	};
+	const unmark = async (id: AccountId) => {
+		const account = local.list().find((each) => each.id === id);
+		if (account && isHalfMoved(account)) await local.patch(id, { needsLogin: undefined });
 	};
 	const alone = async (id: AccountId, work: () => Promise<void>) => {
 		if ((await local.whileRefreshing(id, work)) === "busy") throw isBusy();
@@ -95,13 +106,17 @@ export function createMoves(deps: Deps): Moves {
 		in: async ({ id, tokenHash }) => {
 			const here = localWith(id, tokenHash);
 			// A statement without an answer may still be executed, so the move goes forward.
-			if (here && !(await rows.read(id))) await rows.add(here, PATIENT);
+			if (here && !(await rows.read(id))) {
+				await mark(here);
+				await rows.add(beforeMove(here), PATIENT);
+			}
 			// Whatever token the row has now, it started with this one.
 			if (await rows.read(id)) await drop(here);
+			else await unmark(id);
 		},
 		out: async ({ id, tokenHash, holder }) => {
 			const open = await rows.read(id);
-			if (!open) return;
+			if (!open) return unmark(id);
 			const here = localWith(id, tokenHash);
 			// Another machine has renewed it since, so the token taken out here is spent.
 			if (open.row.tokenHash !== tokenHash) return drop(here);
@@ -109,6 +124,7 @@ export function createMoves(deps: Deps): Moves {
 			if (!here) return;
 			const removeRow = await claim(id, tokenHash, newHolder());
 			await removeRow();
+			await unmark(id);
 		},
 	};
 
@@ -123,10 +139,15 @@ export function createMoves(deps: Deps): Moves {
 				if (exchange && Math.abs(now() - exchange.at) < UNKNOWN_OUTCOME_MS) throw isBusy();
 				const tokenHash = fingerprint(account.credential.refresh);
 				await mirror.beginCrossing({ id, way: "in", tokenHash });
+				await mark(account).catch(async (error: unknown) => {
+					await mirror.endCrossing(id);
+					throw error;
+				});
 				const isAdded = await rows.add(account, asker);
 				// The mirror may lack a row with this id: it belongs to another machine, or to an interrupted attempt.
 				const isOurs = isAdded || (await rows.read(id, asker))?.row.tokenHash === tokenHash;
 				if (isOurs) await local.drop(id, account.credential.refresh);
+				else await unmark(id);
 				await mirror.endCrossing(id);
 			}),
 		takeOut: (id, asker) =>
@@ -138,9 +159,11 @@ export function createMoves(deps: Deps): Moves {
 				const holder = newHolder();
 				const removeRow = await claim(id, tokenHash, holder, asker);
 				await mirror.beginCrossing({ id, way: "out", tokenHash, holder });
-				await local.put({ ...open.account, shared: undefined });
+				const { account } = open;
+				await local.put({ ...account, shared: undefined, needsLogin: account.needsLogin ?? halfMovedNow() });
 				await local.flush();
 				await removeRow();
+				await unmark(id);
 				await mirror.endCrossing(id);
 			}),
 		settle: async () => {

@@ -7,8 +7,9 @@ import type { Clock, SettingsStore, SharedPools } from "../../core/ports.ts";
 import { PoolProblem, type Unstored } from "../../core/shared-pool.ts";
 import type { LocalAccountStore } from "../stores/account-store.ts";
 import { codesOf, newKeeperCode, printJoinCode, readJoinCode, withNewSecret } from "./join-code.ts";
-import { openJournal } from "./journal.ts";
-import type { OwnMirror } from "./mirror.ts";
+import { type Journal, openJournal } from "./journal.ts";
+import { keepUnstored, keptText } from "./keep-unstored.ts";
+import type { Mirror, OwnMirror } from "./mirror.ts";
 import { type Keys, openRow, sealAccount } from "./sealed-account.ts";
 import { createSealing } from "./sealing.ts";
 import type { SharedPool } from "./shared-pool.ts";
@@ -66,10 +67,26 @@ export function createSharedPools(deps: Deps): SharedPools {
 		if (pool.status().joinedBy === "settings") return pool;
 		throw ofEnvironment();
 	};
+	const keep = (journal: Journal, mirror: Pick<Mirror, "crossings" | "name">) =>
+		keepUnstored({ local, journal, mirror, now: clock.now });
+	/**
+	 * Prepares the files for the pool of `code`. Returns true if they are of that pool. What another one has not got
+	 * stays on this machine: the settings may have ceased to name it before it was left.
+	 */
+	const prepareFor = async (code: JoinCode): Promise<boolean> => {
+		const former = codeIn(file.join());
+		if (former?.poolId === code.poolId) {
+			await resealJournals(code);
+			return true;
+		}
+		const kept = await keep(openJournal(folder, keysOf(former ?? code)), file);
+		const text = keptText(kept, file.name());
+		if (text !== undefined) tell({ type: "warning", text });
+		return false;
+	};
 	/** Writes the code first, so that no process opens a pool without one. */
 	const enter = async (code: JoinCode, machine: string | undefined, name: string) => {
-		const isSame = file.join() !== undefined && idIn(file.join()) === code.poolId;
-		if (isSame) await resealJournals(code);
+		const isSame = await prepareFor(code);
 		await file.enter(printJoinCode(code), machine ?? file.machine() ?? hostname(), name, isSame);
 		await settings.change([{ path: ["pool"], value: name }]);
 		await reopen();
@@ -141,19 +158,6 @@ export function createSharedPools(deps: Deps): SharedPools {
 			throw error;
 		}
 	};
-	/** Keeps sign-ins on this machine that are not in the database. Sends none: other machines may reach the database. */
-	const keepUnstored = async ({ inside: { journal, mirror } }: SharedPool) => {
-		for (const entry of await journal.read()) {
-			await local.put({ ...entry.account, shared: undefined });
-			await local.flush();
-			await journal.drop(entry);
-		}
-		for (const { id } of mirror.crossings()) {
-			await local.patch(id, { needsLogin: { reason: "left its pool while it was moved", at: clock.now() } });
-		}
-		await local.flush();
-	};
-
 	/** Returns the code of a pool whose creation was interrupted on this machine. Its key exists nowhere else. */
 	const unfinished = (url: string) => {
 		const code = codeIn(file.join());
@@ -165,7 +169,8 @@ export function createSharedPools(deps: Deps): SharedPools {
 		const head = { id: code.poolId, name, keeperKeyId: keyIds.keeper ?? "", runnerKeyId: keyIds.runner };
 		await withDatabase(code, asker, async (database) => {
 			await database.migrate();
-			await file.enter(printJoinCode(code), machine ?? hostname(), name, false);
+			const isSame = await prepareFor(code);
+			await file.enter(printJoinCode(code), machine ?? hostname(), name, isSame);
 			if (await database.create(head)) return;
 			if ((await database.head())?.id === code.poolId) return;
 			await file.clear();
@@ -239,7 +244,7 @@ export function createSharedPools(deps: Deps): SharedPools {
 				await orStopped(moves.takeOut(account, asker), asker, stopped);
 				tell({ type: "membership", change: "unshared", account });
 			}
-			if (isForced) await keepUnstored(pool);
+			if (isForced) await keep(journal, mirror);
 			await forget();
 			await forgetMachine(pool, name);
 			tell({ type: "shared-pool", change: "left", role: code.role });
@@ -277,10 +282,6 @@ function keysOf(code: JoinCode): Keys {
 function codeIn(text: string | undefined): JoinCode | undefined {
 	const read = text === undefined ? undefined : readJoinCode(text);
 	return read?.kind === "ok" ? read.code : undefined;
-}
-
-function idIn(text: string | undefined): string | undefined {
-	return codeIn(text)?.poolId;
 }
 
 /** Rejects with `sentence`, which says what was done, if the asker stopped waiting. */

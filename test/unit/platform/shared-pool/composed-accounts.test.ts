@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { Account } from "../../../../src/core/account.ts";
 import type { AccountStore } from "../../../../src/core/ports.ts";
 import { composeAccounts } from "../../../../src/platform/shared-pool/composed-accounts.ts";
+import { halfMoved } from "../../../../src/platform/shared-pool/half-moved.ts";
 import type { Crossing } from "../../../../src/platform/shared-pool/mirror.ts";
 import type { SharedAccounts } from "../../../../src/platform/shared-pool/shared-accounts.ts";
 import { anAccount, anAccountStore, type FakeAccountStore } from "../../../support/fakes.ts";
@@ -56,9 +57,19 @@ describe("accounts of this machine and of its pool", () => {
 	});
 
 	it("accounts have no token to spend here while they cross", () => {
-		open([anAccount("a")], []);
-		crossings = [{ id: "a", way: "in", tokenHash: "h" }];
-		expect(accounts.list()).toMatchObject([{ id: "a", shared: true, credential: { refresh: "shared:h" } }]);
+		const refused = { reason: "refused", at: 1 };
+		open([anAccount("a", { needsLogin: halfMoved("team", 1) }), anAccount("b", { needsLogin: refused })], []);
+		crossings = [
+			{ id: "a", way: "in", tokenHash: "h" },
+			{ id: "b", way: "out", tokenHash: "i" },
+		];
+		expect(accounts.list()).toMatchObject([
+			{ id: "a", shared: true, needsLogin: undefined, credential: { refresh: "shared:h" } },
+			{ id: "b", shared: true, needsLogin: refused, credential: { refresh: "shared:i" } },
+		]);
+		crossings = [];
+		const reason = 'half moved: its sign-in may be in the pool "team"';
+		expect(accounts.list()).toMatchObject([{ id: "a", needsLogin: { reason } }, { id: "b" }]);
 	});
 
 	it("accounts are changed where they are, with labels that are unique over both", async () => {

@@ -47,7 +47,9 @@ function movesOver(store: LocalAccountStore): Moves {
 	});
 }
 
-const inFile = () => local.list().map(({ credential }) => credential.refresh);
+/** The refresh tokens in the file. One that no process may spend before it is clear who holds it is marked. */
+const inFile = () =>
+	local.list().map(({ credential: { refresh }, needsLogin }) => (needsLogin ? `${refresh}, marked` : refresh));
 const inPool = () => keeper.pool.account("a")?.credential.refresh;
 /** The answer to the next such statement is lost: the database has carried it out. */
 const losesAnswerOf = (statement: Parameters<typeof keeper.pool.once>[0]) =>
@@ -83,7 +85,7 @@ describe("an account that moves into the pool", () => {
 	it("is in one place alone after a process that died between the two", async () => {
 		losesAnswerOf("change");
 		await expect(moves.moveIn("a", PATIENT)).rejects.toThrow("away");
-		expect([inFile(), inPool()]).toEqual([["refresh-a"], "refresh-a"]);
+		expect([inFile(), inPool()]).toEqual([["refresh-a, marked"], "refresh-a"]);
 		await settle();
 		expect([inFile(), inPool()]).toEqual([[], "refresh-a"]);
 	});
@@ -93,6 +95,7 @@ describe("an account that moves into the pool", () => {
 			throw away();
 		});
 		await expect(moves.moveIn("a", PATIENT)).rejects.toThrow("away");
+		expect([inFile(), inPool()]).toEqual([["refresh-a, marked"], undefined]);
 		await settle();
 		expect([inFile(), inPool()]).toEqual([[], "refresh-a"]);
 	});
@@ -105,6 +108,29 @@ describe("an account that moves into the pool", () => {
 		});
 		await settle();
 		expect([inFile(), inPool()]).toEqual([["refresh-a"], undefined]);
+	});
+
+	it("moves on after a process that died before it had marked it, and stays as it was where that fails", async () => {
+		const full = { ...local, edit: () => Promise.reject(new Error("the disk is full")) };
+		await expect(movesOver(full).moveIn("a", PATIENT)).rejects.toThrow("the disk is full");
+		expect([inFile(), inPool(), keeper.mirror.crossings()]).toEqual([["refresh-a"], undefined, []]);
+
+		await keeper.mirror.beginCrossing({ id: "a", way: "in", tokenHash: fingerprint("refresh-a") });
+		losesAnswerOf("change");
+		await expect(moves.settle()).rejects.toThrow("away");
+		expect([inFile(), inPool()]).toEqual([["refresh-a, marked"], "refresh-a"]);
+		await settle();
+		expect([inFile(), inPool(), keeper.pool.account("a")?.needsLogin]).toEqual([[], "refresh-a", undefined]);
+	});
+
+	it("is marked by no move where its sign-in is over", async () => {
+		const needsLogin = { reason: "refused", at: NOW };
+		await local.patch("a", { needsLogin });
+		losesAnswerOf("change");
+		await expect(moves.moveIn("a", PATIENT)).rejects.toThrow("away");
+		expect(local.list()).toMatchObject([{ needsLogin }]);
+		await settle();
+		expect(keeper.pool.rows.get("a")).toMatchObject({ needsLogin });
 	});
 
 	it("stays where it is while its token is under way", async () => {
@@ -183,7 +209,7 @@ describe("an account that moves out of the pool", () => {
 			throw away();
 		});
 		await expect(moves.takeOut("a", PATIENT)).rejects.toThrow("away");
-		expect([inFile(), inPool()]).toEqual([["refresh-a"], "refresh-a"]);
+		expect([inFile(), inPool()]).toEqual([["refresh-a, marked"], "refresh-a"]);
 		await settle();
 		expect([inFile(), inPool()]).toEqual([["refresh-a"], undefined]);
 	});
