@@ -1,9 +1,20 @@
 import { readdir, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import type { Account, Credential } from "../../core/account.ts";
 import { type AccountId, asAccountId } from "../../core/ids.ts";
 import { writeAtomically } from "../files/atomic-file.ts";
 import { isMissing } from "../files/errors.ts";
 import { readText } from "../files/regular-file.ts";
+import {
+	type AccountsFile,
+	bytesOf,
+	fileFrom,
+	type Row,
+	rowSchema,
+	toAccounts,
+	toStored,
+	wasIssuedAfter,
+} from "./account-file.ts";
 
 /** Why an account left the file: it was removed, or its sign-in gave way to a better one of the same account. */
 export type Leaving = "removed" | "merged";
@@ -69,6 +80,60 @@ export async function backupsOf(path: string): Promise<AccountBackup[]> {
 		const why = mark === undefined ? "removed" : "merged";
 		return at && id ? [{ path: join(dirname(path), name), why, at: Number(at), id: asAccountId(id) }] : [];
 	});
+}
+
+/** Lists the backups of removed accounts. Those of merged accounts are not worth restoring. */
+export async function removedFrom(path: string): Promise<AccountBackup[]> {
+	return (await backupsOf(path)).filter(({ why }) => why === "removed");
+}
+
+/** Returns the row in a backup; undefined if the backup is damaged or gone. */
+export async function rowIn(backup: AccountBackup): Promise<Row | undefined> {
+	return rowSchema.safeParse((await contentOf(backup)).accounts[0]).data;
+}
+
+/** Does the same as {@link rowIn}, and returns the account. */
+export async function accountIn(backup: AccountBackup): Promise<Account | undefined> {
+	return toAccounts(await contentOf(backup))[0];
+}
+
+async function contentOf({ path }: AccountBackup): Promise<AccountsFile> {
+	const bytes = await readText(path).catch(() => "");
+	return fileFrom(bytes);
+}
+
+/** Replaces a spent token in the backups of a removed account. Resolves to false if none has it. */
+export async function renewBackups(
+	path: string,
+	id: AccountId,
+	spentRefresh: string,
+	next: Credential,
+): Promise<boolean> {
+	let isRenewed = false;
+	for (const backup of (await removedFrom(path)).filter((each) => each.id === id)) {
+		const row = await rowIn(backup);
+		if (row?.credential.refresh !== spentRefresh) continue;
+		const renewed = { ...row, credential: { ...row.credential, ...toStored(next) } };
+		await writeAtomically(backup.path, bytesOf(renewed), 0o600);
+		isRenewed = true;
+	}
+	return isRenewed;
+}
+
+/** True if a backup of this removed account has a later sign-in. */
+export async function hasLaterBackup(path: string, { id, credential }: Account): Promise<boolean> {
+	for (const backup of (await removedFrom(path)).filter((each) => each.id === id)) {
+		const row = await rowIn(backup);
+		if (row && wasIssuedAfter(row.credential.access, credential.access)) return true;
+	}
+	return false;
+}
+
+/** Deletes the backups of an account that have this refresh token. */
+export async function dropBackups(path: string, id: AccountId, refresh: string): Promise<void> {
+	for (const backup of (await backupsOf(path)).filter((each) => each.id === id)) {
+		if ((await rowIn(backup))?.credential.refresh === refresh) await rm(backup.path, { force: true });
+	}
 }
 
 /** Returns the path of the unchanged copy of a pi-multicodex 2.x file at `path`. */

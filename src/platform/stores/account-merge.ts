@@ -1,7 +1,17 @@
-import { allClaims, speakForOne } from "../../core/identity.ts";
+import type { Account } from "../../core/account.ts";
+import { accountWith, allClaims, speakForOne } from "../../core/identity.ts";
 import type { AccountId, WorkspaceId } from "../../core/ids.ts";
 import { identityOf } from "../backend/jwt.ts";
-import { type AccountsFile, claimsIn, idOf, type Row, rowSchema, speakerOf, wasIssuedAfter } from "./account-file.ts";
+import {
+	type AccountsFile,
+	bytesOf,
+	claimsIn,
+	idOf,
+	type Row,
+	rowSchema,
+	speakerOf,
+	wasIssuedAfter,
+} from "./account-file.ts";
 
 /** An account that was merged into another one. */
 export interface Merged {
@@ -9,6 +19,44 @@ export interface Merged {
 	readonly former: AccountId;
 	/** The row whose sign-in was given up, unchanged. */
 	readonly spare: Row;
+}
+
+/** The file whose rows are merged. */
+interface MergedFile {
+	/** Lists the accounts of the file. */
+	list(): readonly Account[];
+	read(): AccountsFile;
+	/** Changes the file. Resolves when the change is durable. */
+	update(change: (draft: AccountsFile) => void): Promise<void>;
+}
+
+/**
+ * Merges the rows of `file` that belong to the account `id`. `keepSpare` keeps a copy of each sign-in that is given up,
+ * before the file changes.
+ */
+export async function uniteDoubles(
+	file: MergedFile,
+	id: AccountId,
+	keepSpare: (spare: Row) => Promise<unknown>,
+): Promise<readonly Merged[]> {
+	const one = accountWith(file.list(), id);
+	const isDoubled = (other: Account) =>
+		other.id !== one?.id && one !== undefined && (isSameGrant(other, one) || speakForOne(other, one));
+	if (!file.list().some(isDoubled)) return [];
+	const foreseen = unite(structuredClone(file.read()), one?.id ?? id);
+	if (foreseen.length === 0) return [];
+	for (const { spare } of foreseen) await keepSpare(spare);
+	let done: readonly Merged[] = [];
+	await file.update((draft) => {
+		const merged = unite(draft, one?.id ?? id);
+		if (merged.length > 0) done = merged;
+	});
+	// Another process may have stored a newer sign-in in between.
+	const kept = new Set(foreseen.map(({ spare }) => bytesOf(spare)));
+	for (const { spare } of done) {
+		if (!kept.has(bytesOf(spare))) await keepSpare(spare);
+	}
+	return done;
 }
 
 /**
@@ -71,7 +119,7 @@ function grantIn({ accountId, credential }: Row): Granted {
 }
 
 /** True if two rows hold the same sign-in. */
-export function isSameGrant(a: Granted, b: Granted): boolean {
+function isSameGrant(a: Granted, b: Granted): boolean {
 	return a.workspaceId === b.workspaceId && a.credential.refresh === b.credential.refresh;
 }
 
