@@ -26,18 +26,21 @@ export interface Route {
 	readonly state?: object;
 }
 
+/** A model that routes to others, as a host gets it. */
+export interface VirtualModel {
+	readonly provider: string;
+	readonly id: string;
+	readonly name: string;
+	readonly thinkingLevels: readonly string[];
+	/** Shown before the first answer. Afterwards the host uses the limits of the model that gave it. */
+	readonly contextWindow?: number;
+	readonly maxTokens?: number;
+	route(request: RouteRequest, ctx: ExtensionContext): Promise<Route>;
+}
+
 /** The part of the host's interface that hosts before 0.99 lack. */
 export interface VirtualModels {
-	registerVirtualModel(definition: {
-		readonly provider: string;
-		readonly id: string;
-		readonly name: string;
-		readonly thinkingLevels: readonly string[];
-		/** Shown before the first answer. Afterwards the host uses the limits of the model that gave it. */
-		readonly contextWindow?: number;
-		readonly maxTokens?: number;
-		route(request: RouteRequest, ctx: ExtensionContext): Promise<Route>;
-	}): void;
+	registerVirtualModel(definition: VirtualModel): void;
 	unregisterVirtualModel(provider: string, id: string): void;
 }
 
