@@ -199,8 +199,11 @@ wide("a pool that a forecast has run out is one warning, in one of two pis, and 
 	);
 	await openQuotaHistory(bench.dir.path("codex-history.jsonl"), () => now).append(samples);
 	const pis = [bench.rpc(), bench.rpc()];
-	for (const pi of pis) await pi.prompt("say hi", PATIENCE_MS);
-	await until("the notice", () => documentsIn(scratch.path("heard")).length > 0);
+	// A warning comes after an answer, once the usage of both is known. */
+	await until("the notice", async () => {
+		for (const pi of pis) await pi.prompt("say hi", PATIENCE_MS);
+		return documentsIn(scratch.path("heard")).length > 0;
+	});
 	for (const pi of pis) await pi.prompt("again", PATIENCE_MS);
 	await Promise.all(pis.map((pi) => pi.close()));
 	expect(documentsIn(scratch.path("heard"))).toMatchObject([{ event: "pool-low" }]);
