@@ -99,6 +99,14 @@ export function tellsMore(accounts: readonly Account[], account: Account, token:
 	return claimsOf(token).some((claim) => !known.includes(claim)) || accountsOf(accounts, token).length > 1;
 }
 
+/**
+ * Returns the account with exactly this id. An account that it was merged into does not count, since it has another
+ * lock.
+ */
+export function accountIn(accounts: readonly Account[], id: AccountId): Account | undefined {
+	return accounts.find((account) => account.id === id);
+}
+
 /** Returns the account with this id, or the one that it was merged into. */
 export function accountWith(accounts: readonly Account[], id: AccountId): Account | undefined {
 	return accounts.find((account) => account.id === id) ?? accounts.find(({ formerIds }) => formerIds?.includes(id));

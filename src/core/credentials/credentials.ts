@@ -1,8 +1,10 @@
 import { raceAbort, within } from "../abort.ts";
 import type { Account } from "../account.ts";
+import { accountIn } from "../identity.ts";
 import type { AccountId } from "../ids.ts";
-import { accountIn, createRenewal, LAST_MOMENT_MS, type RenewalDeps, ready } from "./renewal.ts";
+import { createRenewal, LAST_MOMENT_MS, type RenewalDeps } from "./renewal.ts";
 import { BUSY_RETRY_MS } from "./token-claims.ts";
+import { ready } from "./token-results.ts";
 
 /** The result of a request for an access token. */
 export type TokenResult =
@@ -63,7 +65,7 @@ export function createCredentials(deps: RenewalDeps): Credentials & AheadOfTime 
 	const flights = new Map<AccountId, Flight>();
 	/** Renewals of shared accounts that no request waits for. */
 	const ahead = new Map<AccountId, Promise<unknown>>();
-	const find = (id: AccountId) => accountIn(accounts, id);
+	const find = (id: AccountId) => accountIn(accounts.list(), id);
 
 	const renewAhead = (id: AccountId) => {
 		const account = find(id);

@@ -1,27 +1,26 @@
 import type { Account, Credential } from "../account.ts";
 import type { PoolListener } from "../events.ts";
-import { accountWith } from "../identity.ts";
+import { accountIn } from "../identity.ts";
 import type { AccountId } from "../ids.ts";
 import type {
-	AccountStatus,
 	AccountStore,
 	Busy,
 	Clock,
-	LockedPiAuth,
 	OAuthClient,
 	PiAuth,
 	Processes,
-	RefreshOutcome,
 	SharedTokens,
 	StateStore,
 	TokenReader,
 } from "../ports.ts";
 import type { TokenResult } from "./credentials.ts";
+import { createKeepers, ignoreWriteFailure } from "./keepers.ts";
 import { createOtherAccounts } from "./other-account.ts";
 import { loginOf } from "./pi-login-sync.ts";
 import { createRenewalBackoff } from "./renewal-backoff.ts";
-import { BUSY_RETRY_MS, createTokenClaims, UNKNOWN_OUTCOME_MS } from "./token-claims.ts";
-import { createTokenExchange, type Exchanged, type Keeper } from "./token-exchange.ts";
+import { BUSY_RETRY_MS, createTokenClaims } from "./token-claims.ts";
+import { createTokenExchange, type Keeper } from "./token-exchange.ts";
+import { createTokenResults, ready } from "./token-results.ts";
 
 /** Dependencies of token renewal. */
 export interface RenewalDeps {
@@ -59,40 +58,31 @@ export interface Renewal {
 export const LAST_MOMENT_MS = 5000;
 /** How soon another machine's claim is checked again. */
 const LONGEST_CLAIM_MS = 2 * 60_000;
-/** A refusal for an unknown reason is final if it is repeated this much later. */
-const REFUSED_AGAIN_MS = 60_000;
 /** Why we do not renew a token that belongs to the `auth.json` of another agent directory. */
 const HELD_ELSEWHERE =
 	"the pi of another agent directory is signed in with it, and renews it when it runs; /multicodex login signs in here";
-/** Reason for a new sign-in after a final refusal. */
-const RENEWAL_REFUSED = "renewal_refused";
-/** Reason for a new sign-in after the renewal returned a token of another account. */
-const RENEWED_AS_ANOTHER = "renewed_as_another";
-
-/**
- * Returns the account with exactly this id. An account that it was merged into does not count, since it has another
- * lock.
- */
-export function accountIn(accounts: Pick<AccountStore, "list">, id: AccountId): Account | undefined {
-	return accounts.list().find((account) => account.id === id);
-}
-
-/** Returns the result for a valid credential. */
-export function ready({ access }: Credential): TokenResult {
-	return { kind: "ready", access };
-}
 
 /** Creates it. */
 export function createRenewal(deps: RenewalDeps): Renewal {
 	const { accounts, state, piAuth, tokens, clock, onFailure } = deps;
-	const find = (id: AccountId) => accountIn(accounts, id);
+	const find = (id: AccountId) => accountIn(accounts.list(), id);
+	const lastsFor = (credential: Credential, ms: number, refused: string | undefined) =>
+		credential.access !== refused && credential.expiresAt - clock.now() > ms;
+	const isUsable = (credential: Credential, refused: string | undefined) =>
+		lastsFor(credential, LAST_MOMENT_MS, refused);
+
 	const claims = createTokenClaims(deps);
 	const exchange = createTokenExchange({ claims, oauth: deps.oauth, pause: deps.pause });
 	const backoff = createRenewalBackoff(clock);
 	const others = createOtherAccounts(deps);
+	const keepers = createKeepers({ accounts, tokens, claims, others });
+	const resultOf = createTokenResults({ accounts, state, tokens, clock, claims, others, backoff, isUsable });
 
-	const lastsFor = (credential: Credential, ms: number, refused: string | undefined) =>
-		credential.access !== refused && credential.expiresAt - clock.now() > ms;
+	const exchanged = async (account: Account, keeper: Keeper): Promise<TokenResult> => {
+		const result = await exchange(account, keeper);
+		return resultOf(account, keeper, result);
+	};
+
 	/**
 	 * True if `one` is newer. A credential with a spent refresh token is always the older one, even if both were issued
 	 * in the same second.
@@ -101,110 +91,6 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 		const [isOneOver, isOtherOver] = [one, other].map((each) => claims.endedBy(account, each) !== undefined);
 		if (isOneOver !== isOtherOver) return isOtherOver === true;
 		return (tokens.issuedAt(one.access) ?? 0) > (tokens.issuedAt(other.access) ?? 0);
-	};
-
-	/**
-	 * Handles the end of a grant. If a process stored another working credential in the meantime, by a sign-in or an
-	 * exchange, uses that one and does not flag the account.
-	 */
-	const endOf = async (
-		account: Account,
-		{ spend, reread }: Keeper,
-		{ code, closed }: Pick<Extract<RefreshOutcome, { kind: "refused" }>, "code" | "closed">,
-	): Promise<TokenResult> => {
-		const newest = reread();
-		if (newest && newest.refresh !== spend.refresh && lastsFor(newest, LAST_MOMENT_MS, spend.access)) {
-			await accounts.patch(account.id, { credential: newest, needsLogin: undefined }).catch(ignoreWriteFailure);
-			return ready(newest);
-		}
-		const patch = closed ? { enabled: false, disabledReason: code } : { needsLogin: { reason: code, at: clock.now() } };
-		// The row of pi's own login may not have the token from pi's file yet.
-		const isMeant = ({ refresh }: Credential) => refresh === spend.refresh || refresh === account.credential.refresh;
-		await accounts.patch(account.id, { ...patch, credential: spend }, isMeant).catch(ignoreWriteFailure);
-		return { kind: "signed-out", account, reason: code, closed };
-	};
-
-	const answered = async (
-		account: Account,
-		keeper: Keeper,
-		{ outcome, isStored }: Extract<Exchanged, { kind: "answered" }>,
-	): Promise<TokenResult> => {
-		const { id } = account;
-		switch (outcome.kind) {
-			case "granted":
-				backoff.end(id);
-				if (state.status(id).refusal) state.updateSoon(id, (status) => ({ ...status, refusal: undefined }));
-				if (others.isOther(account, keeper.spend, outcome.credential)) {
-					return endOf(account, keeper, { code: RENEWED_AS_ANOTHER, closed: false });
-				}
-				return ready(outcome.credential);
-			case "refused":
-				return endOf(account, keeper, outcome);
-			case "unknown":
-				// With the next refresh token stored nothing is lost, but every further try would spend another token.
-				return isStored
-					? backoff.longer(id, outcome.reason)
-					: backoff.until(id, outcome.reason, clock.now() + UNKNOWN_OUTCOME_MS);
-			case "unavailable": {
-				const isFinal = outcome.mayBeFinal === true && (await isRefusedAgain(id, keeper.spend));
-				if (outcome.lasts) return backoff.lasting(id, outcome.reason);
-				if (!isFinal) return backoff.longer(id, outcome.reason);
-				await claims.end(id, keeper.spend, RENEWAL_REFUSED);
-				return endOf(account, keeper, { code: RENEWAL_REFUSED, closed: false });
-			}
-		}
-	};
-
-	const exchanged = async (account: Account, keeper: Keeper): Promise<TokenResult> => {
-		const { id } = account;
-		const result = await exchange(account, keeper);
-		switch (result.kind) {
-			case "spent":
-				return endOf(account, keeper, { code: result.reason, closed: false });
-			case "taken":
-				return backoff.until(id, "an exchange of its token has not been answered yet", result.retryAt);
-			case "unnoted":
-				return backoff.longer(id, "its renewal could not be noted");
-			case "moved":
-				// The account was removed, or merged into another account with another lock.
-				if (!result.newest) return backoff.until(id, "its sign-in has moved", clock.now());
-				if (lastsFor(result.newest, LAST_MOMENT_MS, undefined)) return ready(result.newest);
-				return backoff.until(id, "another process has just renewed it", clock.now());
-			case "answered":
-				return answered(account, keeper, result);
-		}
-	};
-
-	/**
-	 * Records a refusal for an unknown reason where every process sees it. True if the same token was refused before,
-	 * long enough ago to rule out a passing problem.
-	 */
-	const isRefusedAgain = async (id: AccountId, { refresh }: Credential): Promise<boolean> => {
-		const [tokenHash, now] = [tokens.fingerprint(refresh), clock.now()];
-		const isKnown = ({ refusal }: AccountStatus) => refusal?.tokenHash === tokenHash && refusal.at <= now;
-		await state.update(id, (status) => (isKnown(status) ? status : { ...status, refusal: { tokenHash, at: now } }));
-		return now - (state.status(id).refusal?.at ?? now) >= REFUSED_AGAIN_MS;
-	};
-
-	/**
-	 * Stores the successor of `spend` in our file. If the row holds another working grant, from a sign-in in the
-	 * meantime, that one stays. If the account was removed meanwhile, or lost with a damaged file, the token goes to its
-	 * backup, which can be restored. `isInPiFile`: the token is in pi's file, and a new backup would be a second place to
-	 * spend it from.
-	 */
-	const keep = async (account: Account, spend: Credential, next: Credential, isInPiFile = false): Promise<void> => {
-		if (others.isOther(account, spend, next)) return others.keep(account, next, isInPiFile);
-		const { id, credential } = account;
-		const isReplaced = ({ refresh }: Credential) =>
-			refresh === credential.refresh || refresh === spend.refresh || claims.endedBy(account, { refresh }) !== undefined;
-		await accounts.patch(id, { credential: next, needsLogin: undefined }, isReplaced, true);
-		if (!accountWith(accounts.list(), id)) {
-			const isInBackup = await accounts.renewBackup(id, spend.refresh, next);
-			if (!isInBackup && !isInPiFile) await accounts.keepAside({ ...account, credential: next, needsLogin: undefined });
-		}
-		// Between these steps the account may have been restored, with the old token of its backup.
-		const stored = accountWith(accounts.list(), id)?.credential;
-		if (stored && stored.refresh !== next.refresh && isReplaced(stored)) throw new SpentTokenStored();
 	};
 
 	const renewOwned = (id: AccountId, had: Credential, refused: string | undefined): Promise<TokenResult | Busy> =>
@@ -216,15 +102,10 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 			if (!account || account.linked || account.linkedElsewhere || account.shared)
 				return backoff.until(id, "its sign-in has moved", clock.now());
 			const { credential } = account;
-			if (credential.access !== had.access && lastsFor(credential, LAST_MOMENT_MS, refused)) return ready(credential);
+			if (credential.access !== had.access && isUsable(credential, refused)) return ready(credential);
 			// Another process had it refused while this one waited for the lock. Do not send it again.
 			if (account.needsLogin) return backoff.until(id, "its sign-in is over", clock.now());
-			return exchanged(account, {
-				spend: credential,
-				seen: credential,
-				store: (next) => keep(account, credential, next),
-				reread: () => find(id)?.credential,
-			});
+			return exchanged(account, keepers.owned(account));
 		});
 
 	const renewLinked = (id: AccountId, had: Credential, refused: string | undefined): Promise<TokenResult | Busy> =>
@@ -238,30 +119,13 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 				return backoff.until(id, "its sign-in is over", clock.now());
 			}
 			const spend = isNewer(account, ours, stored) ? ours : stored;
-			if (spend.access !== had.access && lastsFor(spend, LAST_MOMENT_MS, refused)) {
+			if (spend.access !== had.access && isUsable(spend, refused)) {
 				const patch = { credential: spend, needsLogin: undefined };
 				if (spend === stored) await accounts.patch(id, patch).catch(ignoreWriteFailure);
 				return ready(spend);
 			}
-			return exchanged(account, {
-				spend,
-				seen: stored,
-				store: (next) => storeLinked(account, file, { stored, spend, next }),
-				reread: () => loginOf(account, file.login(), tokens) ?? find(id)?.credential,
-			});
+			return exchanged(account, keepers.linked(account, file, { stored, spend }));
 		}, undefined);
-
-	const storeLinked = async (
-		account: Account,
-		file: LockedPiAuth,
-		{ stored, spend, next }: Record<"stored" | "spend" | "next", Credential>,
-	): Promise<void> => {
-		const workspaceId = tokens.identify(next.access)?.workspaceId ?? account.workspaceId;
-		const isInFile = await file.replaceCredential(stored.refresh, next, workspaceId).catch(() => false);
-		const inPool = keep(account, spend, next, isInFile);
-		// One of the two places is enough. What is only in our file is written to pi's at the next request.
-		await (isInFile ? inPool.catch(ignoreWriteFailure) : inPool);
-	};
 
 	/** Renews a shared account. Its refresh token exists only in the database; the local placeholder is never sent. */
 	const renewShared = async (account: Account, refused: string | undefined): Promise<TokenResult> => {
@@ -312,17 +176,4 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 			}
 		},
 	};
-}
-
-/** The account was restored with a spent token, so its successor must be stored again. */
-class SpentTokenStored extends Error {
-	constructor() {
-		super("the account holds a token that is spent");
-		this.name = "SpentTokenStored";
-	}
-}
-
-/** Ignores a failed write: the store has reported it, keeps the change in memory and retries. */
-function ignoreWriteFailure(): undefined {
-	return undefined;
 }
