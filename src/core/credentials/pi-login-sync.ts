@@ -39,16 +39,9 @@ interface Deps {
  * Creates the synchronization with pi's login: links it into the pool, unlinks it when pi signs in as another account,
  * and notices a logout.
  */
-export function createPiLoginSync({
-	accounts,
-	state,
-	piAuth,
-	tokens,
-	clock,
-	labelFor,
-	tell,
-	onFailure,
-}: Deps): PiLoginSync {
+export function createPiLoginSync(deps: Deps): PiLoginSync {
+	const { accounts, piAuth, tokens, onFailure } = deps;
+	const links = createLinks(deps);
 	let seen: string | undefined | null = null;
 	let foreign = false;
 	let signedInAs: { readonly identity: Identity; readonly credential: Credential } | undefined;
@@ -59,6 +52,79 @@ export function createPiLoginSync({
 		return login.kind === "unreadable" ? piAuth.read(undefined) : login;
 	};
 
+	const syncNow = async () => {
+		const signature = piAuth.signature();
+		// An account that has lost its own sign-in may use pi's, which was left alone so far.
+		const isLeftAlone = accounts.list().some((account) => {
+			if (!signedInAs || !links.isInNeed(account, signedInAs.credential)) return false;
+			return speakForOne(account, signedInAs.identity);
+		});
+		// Two linked accounts: a process with an earlier read of the file may have linked its account later.
+		const isWorthALook = isLeftAlone || linked(accounts).length > 1;
+		if (signature === seen && !isWorthALook) return;
+		const login = await readCarefully();
+		// Keep what is known. The next call reads again.
+		if (login === "busy" || login.kind === "unreadable") return;
+		foreign = login.kind === "foreign";
+		const identity = login.kind === "oauth" ? tokens.identify(login.credential.access) : undefined;
+		signedInAs = login.kind === "oauth" && identity ? { identity, credential: login.credential } : undefined;
+		if (login.kind === "oauth") await links.move(login.credential);
+		if (login.kind === "foreign") await links.end();
+		if (login.kind === "none") await links.forgetLogin();
+		seen = signature;
+	};
+
+	/** Runs reads one after the other. If two overlapped, the older one would undo the newer one. */
+	let last: Promise<void> = Promise.resolve();
+	const inTurn = (work: () => Promise<void>): Promise<void> => {
+		const run = last.then(work);
+		last = run.catch(() => undefined);
+		return run;
+	};
+	/** A read that has not started yet. All callers share it until it does. */
+	let next: Promise<void> | undefined;
+	const look = (): Promise<void> => {
+		next ??= inTurn(async () => {
+			next = undefined;
+			await syncNow();
+		});
+		return next;
+	};
+
+	return {
+		isForeign: () => foreign,
+		sync: async (signal) => {
+			// A file could not be written. The next call tries again. If this caller aborts, the work continues for the
+			// others.
+			await raceAbort(look(), signal).catch((error: unknown) => {
+				if (!signal?.aborted) onFailure?.(error);
+			});
+		},
+		signedIn: (credential) =>
+			inTurn(async () => {
+				seen = null;
+				await syncNow();
+				const identity = tokens.identify(credential.access);
+				if (identity) await links.link(identity, credential);
+			}),
+	};
+}
+
+/** Links between pi's login and accounts. Each method resolves once its changes are durable. */
+interface Links {
+	/** Links the account of a login, adding it if necessary. Leaves other linked accounts alone. */
+	link(identity: Identity, credential: Credential): Promise<void>;
+	/** Does the same, and unlinks all other accounts first. */
+	move(credential: Credential): Promise<void>;
+	/** Unlinks every account. */
+	end(): Promise<void>;
+	/** Called when pi has no login any more. Removes the linked accounts that came from pi; others must sign in again. */
+	forgetLogin(): Promise<void>;
+	/** True if this account is not linked to pi's sign-in but could use it. */
+	isInNeed(account: Account, login: Credential): boolean;
+}
+
+function createLinks({ accounts, state, tokens, clock, labelFor, tell }: Deps): Links {
 	/** Unlinks in one write: the store joins all changes of one tick. */
 	const unlink = async (except?: AccountId) => {
 		const others = linked(accounts).filter(({ id }) => id !== except);
@@ -69,13 +135,6 @@ export function createPiLoginSync({
 	const knownAs = (identity: Identity, { refresh }: Credential) =>
 		accountOf(accounts.list(), identity) ?? accounts.list().find(({ credential }) => credential.refresh === refresh);
 
-	const linkTo = async ({ credential }: Extract<PiLogin, { kind: "oauth" }>) => {
-		const identity = tokens.identify(credential.access);
-		// A token without a workspace is useless for Codex, so it belongs to no account.
-		await unlink(identity && knownAs(identity, credential)?.id);
-		if (identity) await upsertLinked(identity, credential);
-	};
-
 	/**
 	 * True if the account belongs to the pi of another directory, which has not run since the token expired. Only a later
 	 * sign-in replaces it: with an earlier one we would hold that pi's token, which is not ours to spend.
@@ -84,15 +143,8 @@ export function createPiLoginSync({
 		linkedElsewhere === true &&
 		credential.expiresAt <= clock.now() &&
 		(tokens.issuedAt(access) ?? 0) > (tokens.issuedAt(credential.access) ?? 0);
-	/** True if this account is not linked to pi's sign-in but could use it. */
-	const isInNeed = (account: Account) => {
-		if (account.linked || account.shared || !signedInAs) return false;
-		const { credential } = signedInAs;
-		const isTheSame = account.linkedElsewhere && account.credential.refresh === credential.refresh;
-		return account.needsLogin !== undefined || isTheSame || isOverElsewhere(account, credential);
-	};
 
-	const upsertLinked = async (identity: Identity, credential: Credential) => {
+	const link = async (identity: Identity, credential: Credential) => {
 		const former = knownAs(identity, credential);
 		if (!former) {
 			const id = unusedId(identity.id, accounts.list());
@@ -137,73 +189,32 @@ export function createPiLoginSync({
 		}
 	};
 
-	const forgetLogin = async () => {
-		for (const account of linked(accounts)) {
-			const left = withoutLogin(account, clock.now());
-			if (left) {
-				await accounts.patch(account.id, { linked: left.linked, needsLogin: left.needsLogin });
-				continue;
-			}
-			await accounts.remove(account.id);
-			await state.forget(account.id);
-			tell({ type: "membership", change: "removed", account: account.id, source: "pi logout" });
-		}
-	};
-
-	const syncNow = async () => {
-		const signature = piAuth.signature();
-		// An account that has lost its own sign-in may use pi's, which was left alone so far.
-		const isLeftAlone = accounts
-			.list()
-			.some((account) => signedInAs && isInNeed(account) && speakForOne(account, signedInAs.identity));
-		// Two linked accounts: a process with an earlier read of the file may have linked its account later.
-		const isWorthALook = isLeftAlone || linked(accounts).length > 1;
-		if (signature === seen && !isWorthALook) return;
-		const login = await readCarefully();
-		// Keep what is known. The next call reads again.
-		if (login === "busy" || login.kind === "unreadable") return;
-		foreign = login.kind === "foreign";
-		const identity = login.kind === "oauth" ? tokens.identify(login.credential.access) : undefined;
-		signedInAs = login.kind === "oauth" && identity ? { identity, credential: login.credential } : undefined;
-		if (login.kind === "oauth") await linkTo(login);
-		if (login.kind === "foreign") await unlink();
-		if (login.kind === "none") await forgetLogin();
-		seen = signature;
-	};
-
-	/** Runs reads one after the other. If two overlapped, the older one would undo the newer one. */
-	let last: Promise<void> = Promise.resolve();
-	const inTurn = (work: () => Promise<void>): Promise<void> => {
-		const run = last.then(work);
-		last = run.catch(() => undefined);
-		return run;
-	};
-	/** A read that has not started yet. All callers share it until it does. */
-	let next: Promise<void> | undefined;
-	const look = (): Promise<void> => {
-		next ??= inTurn(async () => {
-			next = undefined;
-			await syncNow();
-		});
-		return next;
-	};
-
 	return {
-		isForeign: () => foreign,
-		sync: async (signal) => {
-			// A file could not be written. The next call tries again. If this caller aborts, the work continues for the
-			// others.
-			await raceAbort(look(), signal).catch((error: unknown) => {
-				if (!signal?.aborted) onFailure?.(error);
-			});
+		link,
+		move: async (credential) => {
+			const identity = tokens.identify(credential.access);
+			// A token without a workspace is useless for Codex, so it belongs to no account.
+			await unlink(identity && knownAs(identity, credential)?.id);
+			if (identity) await link(identity, credential);
 		},
-		signedIn: (credential) =>
-			inTurn(async () => {
-				seen = null;
-				await syncNow();
-				const identity = tokens.identify(credential.access);
-				if (identity) await upsertLinked(identity, credential);
-			}),
+		end: () => unlink(),
+		forgetLogin: async () => {
+			for (const account of linked(accounts)) {
+				const left = withoutLogin(account, clock.now());
+				if (left) {
+					await accounts.patch(account.id, { linked: left.linked, needsLogin: left.needsLogin });
+					continue;
+				}
+				await accounts.remove(account.id);
+				await state.forget(account.id);
+				tell({ type: "membership", change: "removed", account: account.id, source: "pi logout" });
+			}
+		},
+		isInNeed: (account, login) => {
+			if (account.linked || account.shared) return false;
+			const isTheSame = account.linkedElsewhere && account.credential.refresh === login.refresh;
+			return account.needsLogin !== undefined || isTheSame || isOverElsewhere(account, login);
+		},
 	};
 }
 
