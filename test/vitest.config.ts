@@ -2,10 +2,14 @@ import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
 const LOOPBACK = "localhost,127.0.0.1,[::1]";
+/** The fakes are on this machine: what the developer's own proxy would carry is refused. */
+const ON_LOOPBACK = { NO_PROXY: LOOPBACK, no_proxy: LOOPBACK };
 
 /** What starts a real pi, reads a host's own files, or plays whole weeks. */
 const HOSTED = ["e2e", "stress", "support"].map((folder) => `test/${folder}/**/*.test.ts`);
 const LONG = "test/bench/simulate/weeks.test.ts";
+/** What runs on the package that `npm pack` makes as well. */
+const ON_THE_PACKAGE = ["failover", "sign-in-device"].map((name) => `test/e2e/${name}.test.ts`);
 const SCREENS = ["test/screens/**/*.test.ts"];
 
 /** Real pi processes on a shared machine: a bound against hanging, not a measure. */
@@ -15,6 +19,8 @@ const A_LONG_WHILE = 120_000;
 const A_MOMENT = process.env.WIDE === "1" ? 50_000 : 5000;
 
 const hosted = {
+	// Half of the time of such a test is spent waiting: for a process, a clock, an answer that is late.
+	maxWorkers: 3,
 	// Fetches the hosts once. Runs only when a test of its project does.
 	globalSetup: ["test/support/global-setup.ts"],
 	testTimeout: A_LONG_WHILE,
@@ -24,8 +30,7 @@ const hosted = {
 export default defineConfig({
 	test: {
 		root: fileURLToPath(new URL("..", import.meta.url)),
-		// The fakes are on this machine: what the developer's own proxy would carry is refused.
-		env: { NO_PROXY: LOOPBACK, no_proxy: LOOPBACK },
+		env: ON_LOOPBACK,
 		maxWorkers: 2,
 		projects: [
 			{
@@ -42,6 +47,17 @@ export default defineConfig({
 			},
 			{ extends: true, test: { name: "e2e", include: [...HOSTED, LONG], ...hosted, sequence: { groupOrder: 1 } } },
 			{ extends: true, test: { name: "screens", include: SCREENS, ...hosted, sequence: { groupOrder: 1 } } },
+			{
+				extends: true,
+				test: {
+					name: "packed",
+					include: ON_THE_PACKAGE,
+					...hosted,
+					globalSetup: [...hosted.globalSetup, "test/support/packed-setup.ts"],
+					env: { ...ON_LOOPBACK, PACKED: "1" },
+					sequence: { groupOrder: 1 },
+				},
+			},
 		],
 	},
 });

@@ -24,9 +24,12 @@ export interface LaunchCommand {
 	readonly user?: { readonly uid: number; readonly gid: number } | undefined;
 }
 
-/** The sources of this repository; with `npm run test:packed` the package that was made of them. */
+/** The sources of this repository; in the project `packed` of vitest the package that was made of them. */
 function extensionUnderTest(): string {
-	return join(process.env.PACKED_EXTENSION ?? repositoryRoot, "index.ts");
+	if (process.env.PACKED !== "1") return join(repositoryRoot, "index.ts");
+	const packed = process.env.PACKED_EXTENSION;
+	if (packed === undefined) throw new Error("nothing was packed: packed-setup.ts has not run");
+	return join(packed, "index.ts");
 }
 
 function extensionArguments(extension: boolean | string): readonly string[] {
