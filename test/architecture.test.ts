@@ -79,9 +79,9 @@ const READS_SNAPSHOT: readonly RegExp[] = [
 const MAKES_IDS = new Set([
 	"src/core/ids.ts",
 	"src/core/identity.ts",
-	"src/pi/lifecycle.ts",
 	"src/pi/provider.ts",
 	"src/pi/session-id.ts",
+	"src/pi/session-memory.ts",
 	"src/platform/backend/jwt.ts",
 	"src/platform/ids.ts",
 	"src/platform/stores/account-backups.ts",

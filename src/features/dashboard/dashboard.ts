@@ -1,5 +1,5 @@
-import { type Component, type Focusable, Input, type KeyId, matchesKey } from "@mariozechner/pi-tui";
-import { type Account, printable } from "../../core/account.ts";
+import { type Component, type Focusable, type KeyId, matchesKey } from "@mariozechner/pi-tui";
+import type { Account } from "../../core/account.ts";
 import type { AccountId } from "../../core/ids.ts";
 import type { Amounts } from "../../core/ledger/ledger.ts";
 import type { PoolView } from "../../core/pool/pool-view.ts";
@@ -8,10 +8,10 @@ import { type Highlight, type Paint, type PanelKey, WITH_PAGE_KEYS } from "../..
 import { bypassedBy } from "../../ui-kit/state-words.ts";
 import { panelAround } from "../../ui-kit/text-field.ts";
 import { createTyping, type Pace, textIn } from "../../ui-kit/typing.ts";
+import { createDetails } from "./details.ts";
 import { type Drawing, drawDashboard, type Mode, type Scene } from "./drawing.ts";
-import { createFold } from "./fold.ts";
 import { actionOf, type DashboardAction, type KeyMoment, type LookAction } from "./keys.ts";
-import { filtered } from "./list-filter.ts";
+import { createListedAccounts } from "./listed-accounts.ts";
 import type { Move } from "./moves.ts";
 import type { LastRotation } from "./texts.ts";
 
@@ -43,41 +43,31 @@ export interface DashboardDeps {
 
 /** Creates the dashboard. It draws what it is given and does nothing by itself. Text is never taken for keys. */
 export function createDashboard(deps: DashboardDeps): Component & Focusable {
-	const { cursor } = deps;
-	const input = new Input();
-	const fold = createFold();
-	let mode: Mode = "keys";
-	let isDetailed = false;
-	/** Number of lines of the details scrolled past. */
-	let scrolled = 0;
+	const list = createListedAccounts(deps.cursor);
+	const details = createDetails(deps.isKey);
+	let isHelp = false;
 	let drawn: Drawing = { lines: [] };
 	/** The account that was highlighted when the waiting key was pressed. */
 	let pressedOn: Account | undefined;
 
-	const hasFilter = () => mode === "filter" || input.getValue() !== "";
-	const shownIn = (view: PoolView): PoolView =>
-		hasFilter() ? { ...view, ...filtered(view.accounts, input.getValue()) } : fold.listed(view);
-	const idsOf = (view: PoolView) => view.accounts.map(({ account }) => account.id);
-	const selectedIn = (view: PoolView) => view.accounts[cursor.at(idsOf(view))];
 	const momentOf = (account: Account | undefined, view = deps.view()): KeyMoment => ({
 		account,
 		isBypassed: bypassedBy(view) !== undefined,
 		isUndoable: deps.undoable() !== undefined,
-		hasFold: fold.isOffered(),
-		isDetailed,
+		hasFold: list.fold.isOffered(),
+		isDetailed: details.isOpen(),
 	});
 
 	const sceneOf = (whole: PoolView): Scene => {
-		const view = shownIn(whole);
-		const selected = selectedIn(view);
+		const selected = list.selected(whole);
 		return {
 			whole,
-			view,
+			view: list.listed(whole),
 			selected,
-			folded: hasFilter() ? [] : fold.folded(whole),
-			mode,
-			filter: input.getValue(),
-			field: (width) => input.render(Math.max(1, width - 1)).map((text) => ` ${text}`),
+			folded: list.folded(whole),
+			mode: modeOf(isHelp, list.isTyping()),
+			filter: list.input.getValue(),
+			field: (width) => list.input.render(Math.max(1, width - 1)).map((text) => ` ${text}`),
 			moment: momentOf(selected?.account, whole),
 			isAsking: deps.isAsking,
 			lastRotation: deps.lastRotation(),
@@ -85,81 +75,50 @@ export function createDashboard(deps: DashboardDeps): Component & Focusable {
 			usedToday: deps.usedToday,
 			undone: deps.undoable(),
 			room: deps.room(),
-			scrolled,
-			top: (height) => cursor.top(idsOf(view), height),
+			scrolled: details.scrolled(),
+			top: (height) => list.top(whole, height),
 			paint: deps.paint,
 			highlight: deps.highlight,
 		};
 	};
 	const render = (width: number): string[] => {
 		const whole = deps.view();
-		const scene = sceneOf(whole);
-		drawn = drawDashboard(scene, width);
+		drawn = drawDashboard(sceneOf(whole), width);
 		const { fitting } = drawn;
-		const isList = fitting !== undefined && !hasFilter();
-		const place = `${width} ${deps.room()}`;
-		if (isList && fold.decide(whole, place, fitting, scene.selected?.account.id)) {
+		if (fitting !== undefined && list.fit(whole, `${width} ${deps.room()}`, fitting)) {
 			drawn = drawDashboard(sceneOf(whole), width);
 		}
 		return drawn.lines;
 	};
-	/** Number of accounts shown at once: the step of the page keys. */
-	const page = () => Math.max(1, drawn.fitting ?? 1);
 
-	const filter = (typed: string) => {
-		const before = input.getValue();
-		input.handleInput(typed);
-		const value = printable(input.getValue());
-		if (value !== input.getValue()) input.setValue(value);
-		if (value === before) return;
-		const { best } = filtered(deps.view().accounts, value);
-		if (best) cursor.put(best.account.id);
-	};
-	const endFilter = () => {
-		input.setValue("");
-		mode = "keys";
-	};
-	/** Scrolls the details of an account; false if the key does not scroll. */
-	const scroll = (typed: string): boolean => {
-		const { height, total } = drawn.details ?? { height: 0, total: 0 };
-		const steps = [
-			deps.isKey(typed, "tui.select.pageUp") && -height,
-			deps.isKey(typed, "tui.select.pageDown") && height,
-		];
-		const step = steps.find((each) => each !== false);
-		if (!isDetailed || step === undefined) return false;
-		scrolled = Math.max(0, Math.min(total - height, scrolled + step));
-		return true;
-	};
 	const move = (typed: string): boolean => {
-		if (mode === "keys" && scroll(typed)) return true;
-		const ids = idsOf(shownIn(deps.view()));
-		const letter = mode === "filter" ? undefined : LETTER_STEPS.find(([key]) => matchesKey(typed, key))?.[1];
-		const step = letter ?? stepOf(typed, deps.isKey, page());
+		if (!list.isTyping() && details.scroll(typed, drawn.details)) return true;
+		const letter = list.isTyping() ? undefined : LETTER_STEPS.find(([key]) => matchesKey(typed, key))?.[1];
+		// The page keys move by the number of accounts shown at once.
+		const step = letter ?? stepOf(typed, deps.isKey, Math.max(1, drawn.fitting ?? 1));
 		if (step === undefined) return false;
-		cursor.move(ids, step);
-		scrolled = 0;
+		list.move(deps.view(), step);
+		details.toTop();
 		return true;
 	};
-	const isBound = (typed: string, key: PanelKey) => deps.isKey(typed, key);
 	const pressInFilter = (typed: string) => {
-		if (isBound(typed, "tui.select.cancel")) endFilter();
-		else if (isBound(typed, "tui.select.confirm")) {
+		if (deps.isKey(typed, "tui.select.cancel")) list.clear();
+		else if (deps.isKey(typed, "tui.select.confirm")) {
 			// A filter without a match is a slip, so the field stays open.
-			if (selectedIn(shownIn(deps.view()))) mode = "keys";
-		} else if (!move(typed)) filter(typed);
+			if (list.selected(deps.view())) list.accept();
+		} else if (!move(typed)) list.edit(typed, deps.view());
 	};
 	/** Handles a key. Returns true if it asks for an action outside the dashboard. */
 	const pressKey = (typed: string): boolean => {
-		if (mode === "help") mode = "keys";
-		else if (mode === "filter") pressInFilter(typed);
+		if (isHelp) isHelp = false;
+		else if (list.isTyping()) pressInFilter(typed);
 		else if (!move(typed)) return pressCommand(typed);
 		return false;
 	};
 	const pressCommand = (typed: string): boolean => {
 		// The first Esc clears the filter.
-		if (isBound(typed, "tui.select.cancel") && input.getValue() !== "") {
-			endFilter();
+		if (deps.isKey(typed, "tui.select.cancel") && list.isFiltered()) {
+			list.clear();
 			return false;
 		}
 		const account = deps.view().accounts.find((each) => each.account.id === pressedOn?.id)?.account;
@@ -173,22 +132,19 @@ export function createDashboard(deps: DashboardDeps): Component & Focusable {
 	};
 	/** Handles a key that only changes how the accounts are shown. */
 	const doHere = (action: DashboardAction | LookAction): action is LookAction => {
-		if (action === "help") mode = "help";
-		else if (action === "fold") fold.toggle();
-		else if (action === "details") {
-			isDetailed = !isDetailed;
-			scrolled = 0;
-		} else return false;
+		if (action === "help") isHelp = true;
+		else if (action === "fold") list.fold.toggle();
+		else if (action === "details") details.toggle();
+		else return false;
 		return true;
 	};
 	/** Letters that are not keys of the dashboard are text too, since more may follow. */
 	const takeText = (text: string) => {
+		const whole = deps.view();
 		// With nothing to filter, text is dropped.
-		if (deps.view().accounts.length === 0) return;
-		mode = "filter";
-		// Text that starts with a slash starts a filter. A command meant for the editor matches nothing.
-		const begun = input.getValue() === "" ? text.replace(/^\//, "") : text;
-		if (begun !== "") filter(begun);
+		if (whole.accounts.length === 0) return;
+		isHelp = false;
+		list.begin(text, whole);
 	};
 	const typing = createTyping({
 		pace: deps.pace,
@@ -200,22 +156,27 @@ export function createDashboard(deps: DashboardDeps): Component & Focusable {
 			takeText(text);
 			deps.repaint();
 		},
-		isRisky: (typed) => isBound(typed, "tui.select.confirm"),
+		isRisky: (typed) => deps.isKey(typed, "tui.select.confirm"),
 		isMove: (typed) => LETTER_STEPS.some(([key]) => matchesKey(typed, key)),
-		isInField: () => mode === "filter",
+		isInField: list.isTyping,
 	});
 
-	const panel = panelAround(input, {
+	const panel = panelAround(list.input, {
 		render,
 		handleInput: (typed) => {
-			if (!typing.isWaiting()) pressedOn = selectedIn(shownIn(deps.view()))?.account;
-			const isSlash = mode === "keys" && textIn(typed) === "/" && !typing.isWaiting();
+			if (!typing.isWaiting()) pressedOn = list.selected(deps.view())?.account;
+			const isSlash = !isHelp && !list.isTyping() && textIn(typed) === "/" && !typing.isWaiting();
 			if (!isSlash) return typing.read(typed);
 			takeText("/");
 			deps.repaint();
 		},
 	});
 	return Object.assign(panel, WITH_PAGE_KEYS);
+}
+
+function modeOf(isHelp: boolean, isTyping: boolean): Mode {
+	if (isHelp) return "help";
+	return isTyping ? "filter" : "keys";
 }
 
 /** Letters that move the cursor, as in many terminal programs. */
