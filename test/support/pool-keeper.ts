@@ -15,6 +15,7 @@ import { type Keys, openRow, sealAccount } from "../../src/platform/shared-pool/
 import { createSealing } from "../../src/platform/shared-pool/sealing.ts";
 import { createSharedAccounts, type SharedAccounts } from "../../src/platform/shared-pool/shared-accounts.ts";
 import { createSharedRows, type SharedRows } from "../../src/platform/shared-pool/shared-rows.ts";
+import { createStopwatch, type Stopwatch } from "../../src/platform/shared-pool/stopwatch.ts";
 import { type PoolDatabase, PoolProblem, type SharedRow } from "../../src/platform/shared-pool/types.ts";
 import { createUnsentClaims, type UnsentClaims } from "../../src/platform/shared-pool/unsent-claims.ts";
 import { aClock, type FakeClock } from "./fakes.ts";
@@ -130,8 +131,10 @@ export function rowsInMemory(keys: Keys, clock: FakeClock): RowsInMemory {
 export interface Keeper {
 	readonly pool: RowsInMemory;
 	readonly clock: FakeClock;
-	/** How long this machine has run, ms. */
+	readonly startWatch: Stopwatch;
+	/** How long this machine has run, ms: awake, and with the time that it has slept. */
 	ranMs: number;
+	upMs: number;
 	readonly connection: Connection;
 	readonly mirror: Mirror;
 	readonly rows: SharedRows;
@@ -202,10 +205,17 @@ export function aKeeper(): Keeper {
 		issuedAt: (access) => tokenTimes(access).issuedAt,
 	};
 	const others: OtherAccounts = { isOther: () => false, keep: async () => undefined };
+	const startWatch = createStopwatch(
+		clock,
+		() => keeper.ranMs,
+		() => keeper.upMs,
+	);
 	const keeper: Keeper = {
+		startWatch,
 		pool,
 		clock,
 		ranMs: 0,
+		upMs: 0,
 		connection,
 		mirror,
 		rows,
@@ -214,10 +224,11 @@ export function aKeeper(): Keeper {
 		putBack: createPutBack({ mirror, keys, connection, unsent, newHolder }),
 		keys,
 		accounts: createSharedAccounts({
-			...{ role: "keeper", mirror, rows, connection, unsent, own: "me", keepAside, newHolder, onFailure },
+			...{ role: "keeper", mirror, rows, connection, unsent, own: "me", keepAside, newHolder, startWatch, onFailure },
 		}),
 		tokens: createRenewing({
 			...{ role: "keeper", mirror, rows, connection, unsent, journal, replay, others, clock, newHolder, onFailure },
+			startWatch,
 			tokens: reader,
 			look: async () => undefined,
 			alone: async (_id, work) => work(),

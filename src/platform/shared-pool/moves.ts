@@ -11,6 +11,7 @@ import type { Crossing, Mirror } from "./mirror.ts";
 import { isBusy } from "./shared-accounts.ts";
 import { CLAIM_MS } from "./shared-claim.ts";
 import type { SharedRows } from "./shared-rows.ts";
+import type { Stopwatch } from "./stopwatch.ts";
 import { type Asker, PATIENT, PoolProblem } from "./types.ts";
 import type { UnsentClaims } from "./unsent-claims.ts";
 
@@ -44,13 +45,12 @@ interface Deps {
 	/** Creates a name for a claim that no other claim has. */
 	readonly newHolder: () => string;
 	readonly now: () => number;
-	/** Returns a time that changes of the clock do not affect, ms. */
-	readonly monotonic: () => number;
+	readonly startWatch: Stopwatch;
 }
 
 /** Creates the moves. */
 export function createMoves(deps: Deps): Moves {
-	const { local, state, rows, mirror, connection, unsent, own, newHolder, now, monotonic } = deps;
+	const { local, state, rows, mirror, connection, unsent, own, newHolder, now, startWatch } = deps;
 	const localWith = (id: AccountId, tokenHash: string) =>
 		local.list().find((each) => each.id === id && fingerprint(each.credential.refresh) === tokenHash);
 	const drop = async (account: Account | undefined) => {
@@ -75,14 +75,14 @@ export function createMoves(deps: Deps): Moves {
 		holder: string,
 		asker?: Asker,
 	): Promise<() => Promise<void>> => {
-		const begun = monotonic();
+		const ageMs = startWatch();
 		const claiming = await unsent.claim({ id, tokenHash, holder }, asker ?? PATIENT);
 		if (claiming.kind === "taken" || claiming.kind === "moved") throw isBusy();
 		// A spent token is claimed by no machine any more.
 		const isOurs = claiming.kind === "ours";
 		return async () => {
 			// The machine may have slept, and another one may have renewed the token meanwhile.
-			if (isOurs && monotonic() - begun > CLAIM_MS) {
+			if (isOurs && ageMs() > CLAIM_MS) {
 				await unsent.free({ id, tokenHash, holder });
 				throw isBusy();
 			}

@@ -4,7 +4,9 @@ import type { AccountId } from "../../core/ids.ts";
 import type { AccountPatch, AccountStore } from "../../core/ports.ts";
 import type { Connection } from "./connection.ts";
 import type { Mirror } from "./mirror.ts";
+import { CLAIM_MS } from "./shared-claim.ts";
 import { keepersOnly, type OpenRow, type SharedRows } from "./shared-rows.ts";
+import type { Stopwatch } from "./stopwatch.ts";
 import { type Asker, PATIENT, PoolProblem, type Role } from "./types.ts";
 import type { UnsentClaims } from "./unsent-claims.ts";
 
@@ -27,6 +29,7 @@ interface Deps {
 	readonly keepAside: (account: Account) => Promise<void>;
 	/** Creates a name for a claim that no other claim has. */
 	readonly newHolder: () => string;
+	readonly startWatch: Stopwatch;
 	readonly onFailure: (error: unknown) => void;
 }
 
@@ -42,7 +45,7 @@ const MOST_PENDING = 200;
 
 /** Creates it. Reads come from memory, and only a keeper changes an account of the pool. */
 export function createSharedAccounts(deps: Deps): SharedAccounts {
-	const { role, mirror, rows, connection, unsent, own, keepAside, newHolder, onFailure } = deps;
+	const { role, mirror, rows, connection, unsent, own, keepAside, newHolder, startWatch, onFailure } = deps;
 	/** Pending changes, one per account and kind. The newest wins. */
 	const pending = new Map<string, Pending>();
 	let listedFrom: ReturnType<Mirror["rows"]> | undefined;
@@ -74,10 +77,13 @@ export function createSharedAccounts(deps: Deps): SharedAccounts {
 		const { tokenHash } = open.row;
 		const holder = newHolder();
 		// A machine that exchanges the token now would find no row to store the next one in.
+		const ageMs = startWatch();
 		const claiming = await unsent.claim({ id, tokenHash, holder }, PATIENT);
 		if (claiming.kind === "taken" || claiming.kind === "moved") throw isBusy();
 		try {
 			await keepAside({ ...open.account, shared: undefined });
+			// The machine may have slept, and another one may be renewing the token.
+			if (claiming.kind === "ours" && ageMs() > CLAIM_MS) throw isBusy();
 			// Another machine may have stored a newer token, after a sign-in or while this one slept.
 			const isGone = await connection.use((database) => database.remove(id, tokenHash, own), PATIENT);
 			if (!isGone) throw isBusy();

@@ -2,6 +2,7 @@ import type { Claiming, TokenClaims } from "../../core/credentials/token-claims.
 import type { Clock } from "../../core/ports.ts";
 import type { Connection } from "./connection.ts";
 import type { SharedRows } from "./shared-rows.ts";
+import type { Stopwatch } from "./stopwatch.ts";
 import type { UnsentClaims } from "./unsent-claims.ts";
 
 /** How long a claim is valid. After that, another machine may assume that this one has ended. */
@@ -22,27 +23,26 @@ interface Deps {
 	/** Creates a name for a claim that no other claim has. */
 	readonly newHolder: () => string;
 	readonly clock: Clock;
-	/** Returns a time that changes of the clock do not affect, ms. */
-	readonly monotonic: () => number;
+	readonly startWatch: Stopwatch;
 	readonly onFailure: (error: unknown) => void;
 }
 
 /** Prepares claims in the database. The returned function takes the hash of a token that is about to be exchanged. */
 export function createSharedClaims(deps: Deps): (tokenHash: string) => SharedClaim {
-	const { rows, connection, unsent, newHolder, clock, monotonic, onFailure } = deps;
+	const { rows, connection, unsent, newHolder, clock, startWatch, onFailure } = deps;
 	return (tokenHash) => {
 		/** Counts from before the call, since its answer takes time. */
-		let claimedAt = Number.NEGATIVE_INFINITY;
+		let ageMs = () => Number.POSITIVE_INFINITY;
 		let isOver = false;
 		return {
-			isValid: () => monotonic() - claimedAt <= CLAIM_MS,
+			isValid: () => ageMs() <= CLAIM_MS,
 			noteEnd: () => {
 				isOver = true;
 			},
 			claim: async ({ id }): Promise<Claiming> => {
 				const holder = newHolder();
 				const claimed = { id, tokenHash, holder };
-				claimedAt = monotonic();
+				ageMs = startWatch();
 				const claiming = await unsent.claim(claimed);
 				if (claiming.kind === "taken") return { kind: "taken", retryAt: clock.now() + claiming.retryAfterMs };
 				if (claiming.kind !== "ours") return claiming;

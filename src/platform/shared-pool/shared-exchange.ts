@@ -10,6 +10,7 @@ import { isGood, later, type Renewed, ready } from "./renewed.ts";
 import type { Replay } from "./replay.ts";
 import { createSharedClaims, type SharedClaim } from "./shared-claim.ts";
 import type { OpenRow, SharedRows } from "./shared-rows.ts";
+import type { Stopwatch } from "./stopwatch.ts";
 import type { UnsentClaims } from "./unsent-claims.ts";
 
 /** Dependencies of an exchange. */
@@ -24,6 +25,7 @@ export interface ExchangeDeps {
 	readonly clock: Clock;
 	/** Returns a time that changes of the clock do not affect, ms. */
 	readonly monotonic: () => number;
+	readonly startWatch: Stopwatch;
 	readonly pause: (ms: number) => Promise<void>;
 	/** Creates a name for a claim that no other claim has. */
 	readonly newHolder: () => string;

@@ -29,6 +29,7 @@ import { createSealing } from "./sealing.ts";
 import { createSharedAccounts } from "./shared-accounts.ts";
 import { createSharedRows, type SharedRows } from "./shared-rows.ts";
 import { createStatusExchange, type StatusExchange } from "./status-exchange.ts";
+import { createStopwatch } from "./stopwatch.ts";
 import { type Asker, type JoinCode, PATIENT, type SharedRow } from "./types.ts";
 import { createUnsentClaims } from "./unsent-claims.ts";
 
@@ -127,6 +128,7 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 		claims += 1;
 		return `${own}-${claims}`;
 	};
+	const startWatch = createStopwatch(clock, monotonic);
 	const rows = createSharedRows({ connection, mirror, keys, own });
 	const unsent = createUnsentClaims(connection);
 	const journal = openJournal(folder, keys);
@@ -141,6 +143,7 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 		own,
 		keepAside,
 		newHolder,
+		startWatch,
 		onFailure,
 	});
 	const accounts = composeAccounts({ local: local.accounts, shared, mirror });
@@ -156,7 +159,7 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 		own,
 		newHolder,
 		now: clock.now,
-		monotonic,
+		startWatch,
 	});
 
 	/** Does what was left undone while the database was unreachable, or by a process that ended. */
@@ -254,6 +257,7 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 		tokens,
 		clock,
 		monotonic,
+		startWatch,
 		pause,
 		newHolder,
 		tell,

@@ -43,7 +43,7 @@ function movesOver(store: LocalAccountStore): Moves {
 	return createMoves({
 		...{ local: store, state, rows, mirror, connection, unsent, own: "me", now: clock.now },
 		newHolder: () => "me",
-		monotonic: () => keeper.ranMs,
+		startWatch: keeper.startWatch,
 	});
 }
 
@@ -187,7 +187,7 @@ describe("an account that moves out of the pool", () => {
 
 	it("stays in the pool once its claim is older than twenty seconds", async () => {
 		keeper.pool.once("claim", () => {
-			keeper.ranMs += 20_001;
+			keeper.upMs += 20_001;
 		});
 		await expect(moves.takeOut("a", PATIENT)).rejects.toThrow("is renewing");
 		expect(inPool()).toBe("refresh-a");

@@ -26,6 +26,12 @@ const renew = () => {
 	if (!known) throw new Error("the account is gone");
 	return keeper.tokens.renew(known, known.credential.access);
 };
+/** Lets time pass by some clocks of the machine. */
+const pass = ({ ran = 0, up = 0, clock = 0 }) => {
+	keeper.ranMs += ran;
+	keeper.upMs += up;
+	keeper.clock.at += clock;
+};
 const stored = () => keeper.pool.account("a")?.credential.refresh;
 
 describe("the renewal of a shared account", () => {
@@ -45,10 +51,13 @@ describe("the renewal of a shared account", () => {
 		expect([...keeper.pool.claims]).toEqual([]);
 	});
 
-	it("sends nothing once its claim is older than twenty seconds, and gives the token free", async () => {
-		keeper.pool.once("claim", () => {
-			keeper.ranMs += 20_001;
-		});
+	it.each<[string, (ms: number) => void]>([
+		["a machine that is busy", (ms) => pass({ ran: ms, up: ms, clock: ms })],
+		["a machine that slept", (ms) => pass({ up: ms, clock: ms })],
+		["a machine that slept, whose clock was set back", (ms) => pass({ up: ms, clock: -ms })],
+		["a virtual machine that was paused", (ms) => pass({ clock: ms })],
+	])("sends nothing once its claim is older than twenty seconds, and gives the token free: %s", async (_, wait) => {
+		keeper.pool.once("claim", () => wait(20_001));
 		expect(await renew()).toMatchObject({ kind: "unavailable" });
 		expect(keeper.sent).toEqual([]);
 		expect([...keeper.pool.claims]).toEqual([]);

@@ -33,6 +33,15 @@ describe("an account of a pool", () => {
 		expect(claims()).toEqual([`a ${hash}`]);
 	});
 
+	it("stays once the claim on its token is older than twenty seconds", async () => {
+		keeper.pool.once("claim", () => {
+			keeper.upMs += 20_001;
+		});
+		await expect(keeper.accounts.remove("a")).rejects.toThrow("Another machine is renewing");
+		expect(keeper.pool.account("a")?.credential.refresh).toBe("refresh-a");
+		expect(claims()).toEqual([]);
+	});
+
 	it("stays where no backup of it can be written", async () => {
 		keeper.backupProblem = new Error("the disk is full");
 		await expect(keeper.accounts.remove("a")).rejects.toThrow("the disk is full");
