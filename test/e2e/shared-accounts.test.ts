@@ -4,6 +4,7 @@ import { PATIENT } from "../../src/platform/shared-pool/types.ts";
 import { closeFolder, until } from "../support/fakes.ts";
 import { anIssuer, aPoolProcess, type FakeIssuer, type PoolProcess } from "../support/pool-home.ts";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
+import { wide } from "../support/tiers.ts";
 
 let server: TestPostgres;
 let url: string;
@@ -174,6 +175,29 @@ describe("accounts that two machines share", () => {
 		expect(again.scratch.names("codex-pool-").filter((name) => name.endsWith(".journal"))).toEqual([]);
 		await two.pools.look(undefined);
 		expect(find(two, id)?.credential.access).toBe(token);
+		expectOnce();
+	});
+
+	wide("shared accounts have a new sign-in also where it is made while the database is away", async () => {
+		const { one, ids, codes } = await shared("a");
+		const [id = ""] = ids;
+		const two = await joined(codes.keeper, "two");
+		await server.crash();
+		for (const _ of ["a first one", "a second one"]) await one.signIn("a");
+		const access = find(one, id)?.credential.access;
+		expect(access).not.toBe(find(two, id)?.credential.access);
+		await one.end();
+		await server.restart();
+
+		const again = start({ scratch: one.scratch });
+		await again.sharing.settling();
+		expect(find(again, id)?.credential.access).toBe(access);
+		await again.pools.look(undefined);
+		expect(again.scratch.names("codex-pool-").filter((name) => name.endsWith(".journal"))).toEqual([]);
+		await two.pools.look(undefined);
+		expect(find(two, id)?.credential.access).toBe(access);
+		// Also what comes for it is the pool's.
+		expect(await tokenOf(two, id, access)).toMatch(/^[^:]+$/);
 		expectOnce();
 	});
 

@@ -200,6 +200,10 @@ describe("a database that refuses", () => {
 		expect(await problemOf(mistaken.claim("a1", "hash-1", "p"))).toEqual(other);
 		expect(await problemOf(mistaken.push({ process: "p", statuses: [] }))).toEqual(other);
 
+		await pool.query("delete from pi_multicodex.migration");
+		const incomplete = like("no-pool", "are incomplete: restore them from a backup");
+		expect(await problemOf(pool.database.look(NOTHING))).toEqual(incomplete);
+		expect(await problemOf(pool.database.claim("a1", "hash-1", "p"))).toEqual(incomplete);
 		await pool.query(
 			"insert into pi_multicodex.migration values (99); alter table pi_multicodex.account rename enabled to is_on",
 		);

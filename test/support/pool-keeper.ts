@@ -225,6 +225,7 @@ export function aKeeper(): Keeper {
 		keys,
 		accounts: createSharedAccounts({
 			...{ role: "keeper", mirror, rows, connection, unsent, own: "me", keepAside, newHolder, startWatch, onFailure },
+			keepSignIn: (account, spentHash) => replay.keep({ account, spentHash, isSignIn: true }),
 		}),
 		tokens: createRenewing({
 			...{ role: "keeper", mirror, rows, connection, unsent, journal, replay, others, clock, newHolder, onFailure },

@@ -8,14 +8,17 @@ import { isMissing } from "../files/errors.ts";
 import { readText } from "../files/regular-file.ts";
 import { accountIdSchema } from "../ids.ts";
 import { parseJson } from "../json.ts";
+import { lenient } from "../lenient.ts";
 import { accountIn, type Keys, textOf } from "./sealed-account.ts";
 
-/** A renewed token that the database may not have yet. */
+/** A token that the database may not have yet, renewed or from a new sign-in. */
 export interface JournalEntry {
 	/** The account with its new credential. */
 	readonly account: Account;
-	/** Hash of the refresh token that was exchanged for it. */
+	/** Hash of the refresh token that it replaces. */
 	readonly spentHash: string;
+	/** True if a person has signed in again: no exchange, so the pool takes it in place of whatever token it has. */
+	readonly isSignIn?: boolean | undefined;
 }
 
 /** Tokens renewed on this machine. Each is in a file of its own, sealed with a keeper's key. */
@@ -38,7 +41,7 @@ const ROOM_BYTES = 32_768;
 const NO_VERSION = 0;
 
 const fileSchema = z.object({ pool: z.string(), account: accountIdSchema, sealed: z.string() });
-const entrySchema = z.object({ spentHash: z.string(), account: z.string() });
+const entrySchema = z.object({ spentHash: z.string(), account: z.string(), isSignIn: lenient(z.boolean()) });
 
 /** Opens the journal in `folder`. */
 export function openJournal(folder: string, { sealing, poolId }: Keys): Journal {
@@ -51,7 +54,9 @@ export function openJournal(folder: string, { sealing, poolId }: Keys): Journal 
 		const opened = sealing.open(Buffer.from(file.sealed, "base64"), placeOf(file.account));
 		const entry = opened.kind === "ok" ? parseJson(entrySchema, opened.text) : undefined;
 		const account = entry && accountIn(entry.account);
-		return account && { account: { ...account, shared: true }, spentHash: entry.spentHash };
+		if (!account) return undefined;
+		const { spentHash, isSignIn } = entry;
+		return { account: { ...account, shared: true }, spentHash, ...(isSignIn && { isSignIn }) };
 	};
 
 	return {
@@ -59,9 +64,9 @@ export function openJournal(folder: string, { sealing, poolId }: Keys): Journal 
 			const staged = await stageFile(pathOf(id, "proof"), { bytes: ROOM_BYTES, mode: 0o600 });
 			await staged.discard();
 		},
-		write: async ({ account, spentHash }) => {
+		write: async ({ account, spentHash, isSignIn }) => {
 			const { id } = account;
-			const text = JSON.stringify({ spentHash, account: textOf(account) });
+			const text = JSON.stringify({ spentHash, account: textOf(account), isSignIn });
 			const sealed = Buffer.from(sealing.seal(text, placeOf(id))).toString("base64");
 			const file = { version: 1, pool: poolId, account: id, sealed };
 			await writeAtomically(pathOf(id, spentHash), `${JSON.stringify(file)}\n`, 0o600);

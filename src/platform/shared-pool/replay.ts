@@ -1,15 +1,16 @@
 import type { Account } from "../../core/account.ts";
 import { fingerprint } from "../backend/jwt.ts";
+import { wasIssuedAfter } from "../stores/account-file.ts";
 import type { Connection } from "./connection.ts";
 import type { Journal, JournalEntry } from "./journal.ts";
 import type { Mirror } from "./mirror.ts";
 import { type Keys, sealAccount } from "./sealed-account.ts";
-import { doesNotOpen, type OpenRow, type SharedRows } from "./shared-rows.ts";
+import { doesNotOpen, type OpenRow, type SharedRows, withSignIn } from "./shared-rows.ts";
 
-/** Stores renewed tokens in the database, now or later. */
+/** Stores new tokens in the database, now or later. */
 export interface Replay {
 	/**
-	 * Keeps a token that has just been renewed: in the journal, for this machine, and in the database. Rejects if it is
+	 * Keeps a token that is new: in the journal, for this machine, and in the database. Rejects if it is
 	 * in neither the journal nor the database.
 	 */
 	keep(entry: JournalEntry): Promise<void>;
@@ -59,8 +60,16 @@ export function createReplay(deps: Deps): Replay {
 		return outcome !== "changed";
 	};
 
+	const storeSignIn = async ({ account }: JournalEntry): Promise<void> => {
+		const stored = await rows.change(account.id, (open) =>
+			isLater(open.account, account) ? undefined : withSignIn(open.account, account),
+		);
+		if (!stored) await keepAside({ ...account, shared: undefined });
+	};
+
 	/** Stores one entry. Rejects with a `PoolProblem` if it has to be tried again. */
 	const store = async (entry: JournalEntry): Promise<void> => {
+		if (entry.isSignIn) return storeSignIn(entry);
 		for (let tries = 0; tries < MOST_TRIES; tries += 1) {
 			const open = await rows.read(entry.account.id);
 			if (!open) return keepAside({ ...entry.account, shared: undefined });
@@ -69,6 +78,12 @@ export function createReplay(deps: Deps): Replay {
 			if (await tryToStore(open, entry)) return;
 		}
 		throw doesNotOpen("damaged");
+	};
+
+	/** Keeps the last of several sign-ins. Those of one second cannot be told apart later. */
+	const dropEarlier = async ({ account, spentHash }: JournalEntry): Promise<void> => {
+		const earlier = (await journal.read()).filter((each) => each.isSignIn && each.account.id === account.id);
+		for (const each of earlier) if (each.spentHash !== spentHash) await journal.drop(each);
 	};
 
 	const keep = async (entry: JournalEntry): Promise<void> => {
@@ -80,6 +95,7 @@ export function createReplay(deps: Deps): Replay {
 				return false;
 			},
 		);
+		if (isNoted && entry.isSignIn) await dropEarlier(entry);
 		await mirror.renewed(account.id, spentHash, account.credential, fingerprint(account.credential.refresh));
 		try {
 			await store(entry);
@@ -101,4 +117,9 @@ export function createReplay(deps: Deps): Replay {
 			}
 		},
 	};
+}
+
+/** True if the pool has a later sign-in that works. */
+function isLater(stored: Account, { credential }: Account): boolean {
+	return !stored.needsLogin && wasIssuedAfter(stored.credential.access, credential.access);
 }

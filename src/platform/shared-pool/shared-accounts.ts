@@ -5,9 +5,9 @@ import type { AccountPatch, AccountStore } from "../../core/ports.ts";
 import type { Connection } from "./connection.ts";
 import type { Mirror } from "./mirror.ts";
 import { CLAIM_MS } from "./shared-claim.ts";
-import { keepersOnly, type OpenRow, type SharedRows } from "./shared-rows.ts";
+import { keepersOnly, type OpenRow, type SharedRows, withSignIn } from "./shared-rows.ts";
 import type { Stopwatch } from "./stopwatch.ts";
-import { type Asker, PATIENT, PoolProblem, type Role } from "./types.ts";
+import { type Asker, PATIENT, PoolProblem, type PoolProblemKind, type Role } from "./types.ts";
 import type { UnsentClaims } from "./unsent-claims.ts";
 
 /** The accounts of the pool as this machine knows them, and their changes. */
@@ -27,6 +27,8 @@ interface Deps {
 	readonly own: string;
 	/** Writes a backup, with the refresh token, on this machine. */
 	readonly keepAside: (account: Account) => Promise<void>;
+	/** Keeps a new sign-in in place of the token with `hash` until the database has it. */
+	readonly keepSignIn: (account: Account, hash: string) => Promise<void>;
 	/** Creates a name for a claim that no other claim has. */
 	readonly newHolder: () => string;
 	readonly startWatch: Stopwatch;
@@ -40,12 +42,21 @@ interface Pending {
 	readonly applies: ((newest: Credential) => boolean) | undefined;
 }
 
+/** Problems that keep everything from being written for a while. */
+const PASSING: ReadonlySet<PoolProblemKind> = new Set([
+	"away",
+	"refused",
+	"untrusted",
+	"no-rights",
+	"read-only",
+	"full",
+]);
 /** More changes than accounts can be flagged, renamed or disabled while the database is unreachable. */
 const MOST_PENDING = 200;
 
 /** Creates it. Reads come from memory, and only a keeper changes an account of the pool. */
 export function createSharedAccounts(deps: Deps): SharedAccounts {
-	const { role, mirror, rows, connection, unsent, own, keepAside, newHolder, startWatch, onFailure } = deps;
+	const { role, mirror, rows, connection, unsent, own, keepAside, keepSignIn, newHolder, startWatch, onFailure } = deps;
 	/** Pending changes, one per account and kind. The newest wins. */
 	const pending = new Map<string, Pending>();
 	let listedFrom: ReturnType<Mirror["rows"]> | undefined;
@@ -99,11 +110,18 @@ export function createSharedAccounts(deps: Deps): SharedAccounts {
 		has: (id) => mirror.rows().has(id),
 		put: async (account) => {
 			if (role === "runner") throw keepersOnly();
-			const now = await rows.change(account.id, ({ account: stored }) => withSignIn(stored, account), PATIENT);
-			const seen = mirror.rows().get(account.id);
+			const { id } = account;
+			const seen = mirror.rows().get(id);
+			const change = rows.change(id, ({ account: stored }) => withSignIn(stored, account), PATIENT);
+			const now = await change.catch(async (error: unknown) => {
+				// A new sign-in cannot be repeated without the person.
+				if (!seen || !(error instanceof PoolProblem && PASSING.has(error.kind))) throw error;
+				await keepSignIn(account, seen.tokenHash);
+				return undefined;
+			});
 			// In a restored database, the new sign-in may have a version no newer than what this machine has seen.
 			if (now && seen && seen.tokenHash !== now.row.tokenHash && seen.version >= now.row.version) {
-				await mirror.take([], [account.id]);
+				await mirror.take([], [id]);
 				await rows.mirror(now);
 			}
 		},
@@ -158,18 +176,4 @@ export function isBusy(): PoolProblem {
 
 function patched({ account }: OpenRow, { credential: _, linked: __, claims, ...patch }: AccountPatch): Account {
 	return { ...account, ...patch, ...(claims && { claims: allClaims(account.claims ?? [], claims) }) };
-}
-
-/** Returns a shared account with a new sign-in. It keeps its label and stays enabled or disabled. */
-function withSignIn(stored: Account, { credential, email, userId, plan, claims, workspaceId }: Account): Account {
-	return {
-		...stored,
-		credential,
-		workspaceId,
-		email: email ?? stored.email,
-		userId: userId ?? stored.userId,
-		plan: plan ?? stored.plan,
-		claims: allClaims(stored.claims ?? [], claims ?? []),
-		needsLogin: undefined,
-	};
 }

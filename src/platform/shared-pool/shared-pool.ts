@@ -134,6 +134,7 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 	const journal = openJournal(folder, keys);
 	/** With a code from the environment, nothing of the pool stays on this disk. */
 	const keepAside = isKept ? local.accounts.keepAside : async () => undefined;
+	const replay = createReplay({ connection, rows, mirror, journal, keys, own, keepAside, onFailure });
 	const shared = createSharedAccounts({
 		role: code.role,
 		mirror,
@@ -142,12 +143,12 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 		unsent,
 		own,
 		keepAside,
+		keepSignIn: (account, spentHash) => replay.keep({ account, spentHash, isSignIn: true }),
 		newHolder,
 		startWatch,
 		onFailure,
 	});
 	const accounts = composeAccounts({ local: local.accounts, shared, mirror });
-	const replay = createReplay({ connection, rows, mirror, journal, keys, own, keepAside, onFailure });
 	const putBack = createPutBack({ mirror, keys, connection, unsent, newHolder });
 	const moves = createMoves({
 		local: local.accounts,

@@ -1,4 +1,5 @@
 import type { Account } from "../../core/account.ts";
+import { allClaims } from "../../core/identity.ts";
 import type { AccountId } from "../../core/ids.ts";
 import type { Connection } from "./connection.ts";
 import type { Mirror, Mirrored } from "./mirror.ts";
@@ -102,6 +103,23 @@ export function createSharedRows({ connection, mirror, keys, own }: Deps): Share
 			return true;
 		},
 		mirror: (open) => mirror.take([mirroredOf(open)]),
+	};
+}
+
+/** Returns a shared account with a new sign-in. It keeps its label and stays enabled or disabled. */
+export function withSignIn(
+	stored: Account,
+	{ credential, email, userId, plan, claims, workspaceId }: Account,
+): Account {
+	return {
+		...stored,
+		credential,
+		workspaceId,
+		email: email ?? stored.email,
+		userId: userId ?? stored.userId,
+		plan: plan ?? stored.plan,
+		claims: allClaims(stored.claims ?? [], claims ?? []),
+		needsLogin: undefined,
 	};
 }
 

@@ -38,6 +38,7 @@ export const headSchema = z.object({
 	name: z.string(),
 	keeperKeyId: z.string(),
 	runnerKeyId: z.string(),
+	/** 0 if the table of versions is empty. */
 	schemaVersion: z.number(),
 });
 
@@ -65,6 +66,12 @@ export function createStatements(
 		});
 	const check = (found: PoolHead | undefined): PoolHead => {
 		if (found === undefined) throw new PoolProblem("no-pool", noPool(`the database at ${place}`));
+		if (found.schemaVersion === 0) {
+			throw new PoolProblem(
+				"no-pool",
+				`The tables of the pool at ${place} are incomplete: restore them from a backup of that database.`,
+			);
+		}
 		if (found.schemaVersion > SCHEMA_VERSION) {
 			throw new PoolProblem(
 				"newer",
@@ -120,7 +127,7 @@ export function onlyRow<S extends z.ZodMiniType>(schema: S, rows: unknown): z.ou
 export function headOf(sql: Sql): Fragment {
 	return sql`json_build_object(
 		'id', p.id, 'name', p.name, 'keeperKeyId', p.keeper_key_id, 'runnerKeyId', p.runner_key_id,
-		'schemaVersion', (select max(number) from pi_multicodex.migration)
+		'schemaVersion', (select coalesce(max(number), 0) from pi_multicodex.migration)
 	)`;
 }
 

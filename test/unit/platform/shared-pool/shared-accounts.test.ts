@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { fingerprint } from "../../../../src/platform/backend/jwt.ts";
-import { anAccount, aTokenOf, DAY_MS, NOW } from "../../../support/fakes.ts";
+import { PoolProblem } from "../../../../src/platform/shared-pool/types.ts";
+import { anAccount, aTokenOf, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
 import { aKeeper, away, type Keeper } from "../../../support/pool-keeper.ts";
 
 const account = anAccount("a", {
@@ -75,6 +76,80 @@ describe("an account of a pool", () => {
 		keeper.clock.at += DAY_MS;
 		await keeper.accounts.catchUp();
 		expect(keeper.pool.account("a")?.plan).toBe("pro");
+	});
+});
+
+describe("a sign-in that a person makes while the database cannot take it", () => {
+	const signIn = (refresh: string, hours: number) => ({
+		...account,
+		email: "new@example.com",
+		credential: { ...account.credential, access: aTokenOf("a", { issuedAt: NOW + hours * HOUR_MS }), refresh },
+	});
+	/** Until {@link back}. */
+	const isAway = (problem: PoolProblem = away()) => {
+		const fail = () => {
+			keeper.pool.once("row", fail);
+			throw problem;
+		};
+		keeper.pool.once("row", fail);
+	};
+	const stored = () => keeper.pool.account("a");
+	const back = async () => {
+		keeper.pool.once("row", () => undefined);
+		keeper.clock.at += DAY_MS;
+		await keeper.replay.all();
+		expect(keeper.journal).toEqual([]);
+	};
+
+	it.each(["away", "full", "read-only", "no-rights", "refused", "untrusted"] as const)(
+		"is used here at once, kept, and in the pool later: %s",
+		async (kind) => {
+			keeper.pool.put({ ...account, needsLogin: { reason: "refused", at: NOW } });
+			await keeper.rows.read("a");
+			isAway(new PoolProblem(kind, "It cannot."));
+			await keeper.accounts.put(signIn("signed-in", 1));
+			const { credential } = signIn("signed-in", 1);
+			expect(keeper.accounts.list()).toMatchObject([
+				{ needsLogin: undefined, credential: { access: credential.access } },
+			]);
+			expect([keeper.journal.length, stored()?.credential.refresh]).toEqual([1, "refresh-a"]);
+			await back();
+			expect(stored()).toMatchObject({ credential, email: "new@example.com", needsLogin: undefined });
+		},
+	);
+
+	it("is the later one of two, whatever the pool has renewed or lost meanwhile", async () => {
+		isAway();
+		await keeper.accounts.put(signIn("first", 1));
+		await keeper.accounts.put(signIn("second", 3));
+		expect(keeper.journal).toHaveLength(1);
+		keeper.pool.put({ ...signIn("renewed-by-another", 2), needsLogin: { reason: "refused", at: NOW } });
+		await back();
+		expect(stored()?.credential.refresh).toBe("second");
+		expect(stored()?.needsLogin).toBeUndefined();
+	});
+
+	it("is not stored over a later one that works, and is kept aside where the account is gone", async () => {
+		isAway();
+		await keeper.accounts.put(signIn("signed-in", 1));
+		keeper.pool.put(signIn("later", 2));
+		await back();
+		expect(stored()?.credential.refresh).toBe("later");
+
+		isAway();
+		await keeper.accounts.put(signIn("again", 3));
+		keeper.pool.rows.delete("a");
+		await back();
+		expect(keeper.aside).toMatchObject([{ credential: { refresh: "again" } }]);
+	});
+
+	it("is refused where it could be kept nowhere, or where the pool is no longer this machine's", async () => {
+		isAway(new PoolProblem("revoked", "The keys were replaced."));
+		await expect(keeper.accounts.put(signIn("signed-in", 1))).rejects.toThrow("replaced");
+		isAway();
+		keeper.journalProblem = new Error("the disk is full");
+		await expect(keeper.accounts.put(signIn("signed-in", 1))).rejects.toThrow("away");
+		expect(keeper.journal).toEqual([]);
 	});
 });
 
