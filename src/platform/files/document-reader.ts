@@ -1,16 +1,16 @@
 import { basename } from "node:path";
 import type * as z from "zod/mini";
-import { codeOf } from "./errors.ts";
 import {
 	newerThanUs,
 	PASSING_CODES,
 	readDocument,
 	readNow,
-	type SharedDocument,
-	type SharedDocumentOptions,
+	reportOnce,
 	signatureOf,
 	unreadableFor,
-} from "./shared-document.ts";
+} from "./document-file.ts";
+import { codeOf } from "./errors.ts";
+import type { SharedDocument, SharedDocumentOptions } from "./shared-document.ts";
 
 /** Thrown on any attempt to change a document opened by {@link openDocumentReader}. */
 class ReadOnlyError extends Error {
@@ -32,12 +32,7 @@ export function openDocumentReader<S extends z.ZodMiniType<Record<string, unknow
 	const name = basename(path);
 	let signature: string | undefined;
 	let value = empty();
-	const reported = new Set<string>();
-	const report = (problem: Parameters<typeof onProblem>[0]) => {
-		if (reported.has(problem.text)) return;
-		reported.add(problem.text);
-		onProblem(problem);
-	};
+	const report = reportOnce(onProblem);
 	const refuse = async () => {
 		throw new ReadOnlyError(name);
 	};
@@ -50,15 +45,15 @@ export function openDocumentReader<S extends z.ZodMiniType<Record<string, unknow
 			if ("why" in found) {
 				// Keep the present value, and read the file again next time.
 				if (!PASSING_CODES.has(codeOf(found.why) ?? "")) {
-					report({ kind: "unreadable", text: unreadableFor(name, found.why) });
+					report("unreadable", unreadableFor(name, found.why));
 				}
 				return value;
 			}
 			signature = found.bytes === undefined ? undefined : current;
 			const loaded = found.bytes === undefined ? undefined : readDocument(found.bytes, options);
 			value = loaded?.kind === "ok" ? loaded.value : empty();
-			if (loaded?.kind === "newer") report({ kind: "newer", text: newerThanUs(name) });
-			if (loaded?.kind === "corrupt") report({ kind: "corrupt", text: `${name} is damaged and cannot be read.` });
+			if (loaded?.kind === "newer") report("newer", newerThanUs(name));
+			if (loaded?.kind === "corrupt") report("corrupt", `${name} is damaged and cannot be read.`);
 			return value;
 		},
 		update: refuse,

@@ -1,9 +1,9 @@
 import { realpath, stat } from "node:fs/promises";
 import { setTimeout } from "node:timers/promises";
 import { type StagedFile, stageFile } from "./atomic-file.ts";
+import { signatureOf } from "./document-file.ts";
 import { LockBusyError, type LockOptions, withLock } from "./lock.ts";
 import { readText } from "./regular-file.ts";
-import { signatureOf } from "./shared-document.ts";
 
 /** Reserved in the temporary file beyond the present size, for longer content. */
 const SPARE_BYTES = 8192;

@@ -1,14 +1,30 @@
-import { type BigIntStats, renameSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import type * as z from "zod/mini";
-import { withoutMark } from "../json.ts";
 import { writeAtomically } from "./atomic-file.ts";
 import type { Conflicts } from "./carry-over.ts";
-import { codeOf, isMissing } from "./errors.ts";
+import {
+	type DocumentFormat,
+	type DocumentProblem,
+	type JsonSchema,
+	newerThanUs,
+	PASSING_CODES,
+	quarantine,
+	type Reading,
+	type Report,
+	readDocument,
+	readNow,
+	reasonOf,
+	reportOnce,
+	signatureFrom,
+	signatureOf,
+	unreadableFor,
+	unwritableFor,
+} from "./document-file.ts";
+import { codeOf } from "./errors.ts";
 import { LockBusyError, withLock } from "./lock.ts";
-import { DeadPathError, LOOPING, realTarget } from "./real-path.ts";
-import { NotReadableError, readTextNow } from "./regular-file.ts";
-import { type Change, createWriteQueue, type WriteBatch } from "./write-queue.ts";
+import { realTarget } from "./real-path.ts";
+import { type Change, createWriteQueue, type WriteBatch, type WriteQueue } from "./write-queue.ts";
+import { createWriteSchedule } from "./write-schedule.ts";
 
 /** One of our JSON files, which many processes share. */
 export interface SharedDocument<T> {
@@ -37,21 +53,6 @@ export interface SharedDocument<T> {
 	flush(): Promise<void>;
 }
 
-/** The schema of a document. It must describe an object. */
-type JsonSchema = z.ZodMiniType<Record<string, unknown>>;
-
-/** The format of one of our files. */
-export interface DocumentFormat<S extends JsonSchema> {
-	readonly schema: S;
-	/** Newest version this code understands; files with a larger `version` are never written. */
-	readonly version: number;
-	/**
-	 * Converts older versions to the present shape, before the schema is applied. If it throws, the file counts as
-	 * corrupt.
-	 */
-	readonly migrate?: (raw: unknown) => unknown;
-}
-
 /** The options of a shared document. */
 export interface SharedDocumentOptions<S extends JsonSchema> extends DocumentFormat<S> {
 	readonly path: string;
@@ -68,71 +69,60 @@ export interface SharedDocumentOptions<S extends JsonSchema> extends DocumentFor
 	/** Losing its content does no harm. A busy lock is reported only if it is still busy at the next try. */
 	readonly isDisposable?: boolean;
 	/** Called once per problem. Never receives content. */
-	readonly onProblem: (problem: { kind: ProblemKind; text: string }) => void;
+	readonly onProblem: (problem: DocumentProblem) => void;
 }
 
-type ProblemKind = "corrupt" | "newer" | "unwritable" | "unreadable";
-
-/** The result of reading a file. */
-export type Reading<T> =
-	| { readonly kind: "ok"; readonly value: T; readonly bytes: string; readonly migrated: boolean }
-	| { readonly kind: "corrupt" | "newer" };
 type Loaded<T> = Reading<T> | { readonly kind: "none" };
 
 const LOCK_WAIT_MS = 10_000;
 /** A signature that no file has, so that the next read reads the file again. */
 const FORGOTTEN = "forgotten";
-const COALESCE_MS = 1000;
 /** Reading so many rows of a document costs about as much as applying one change again. */
 const ROWS_A_CHANGE = 16;
-const LONGEST_RETRY_MS = 30_000;
 /** pi waits for a flush when it ends, so a flush waits no longer than this for a lock. */
 const FLUSH_WAIT_MS = 3000;
-/** Error codes that pass by themselves. */
-export const PASSING_CODES: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "EAGAIN", "EBUSY", "EINTR", "EIO"]);
 /**
  * If this process is suspended during a write, another one may take its lock for stale and write. Ours then starts
  * again.
  */
 const TRIES_AGAINST_INTRUDERS = 3;
 
-/** Opens a shared document. Reads and writes nothing until it is used. */
-export function openSharedDocument<S extends JsonSchema>(
+/** The document as this process knows it. */
+interface DocumentCopy<T> {
+	/** Changes that the copy contains but the file does not yet. */
+	readonly queue: WriteQueue<T>;
+	/** Returns the newest content: the file plus the pending changes. */
+	read(): T;
+	/** Takes over what was just read and written under the lock; `bytes` is undefined without a document of ours. */
+	replace(next: {
+		readonly value: T;
+		readonly bytes: string | undefined;
+		readonly signature: string | undefined;
+	}): void;
+	/** Reads the file anew, without changes that were dropped. */
+	readAgain(): void;
+}
+
+/** Creates the copy. `onUnfit` is called when the file is broken, or of an older version. */
+function createDocumentCopy<S extends JsonSchema>(
 	options: SharedDocumentOptions<S>,
-): SharedDocument<z.output<S>> {
+	report: Report,
+	onUnfit: () => void,
+): DocumentCopy<z.output<S>> {
 	type T = z.output<S>;
 	const { path } = options;
-	const name = basename(path);
 	/** Signature of the file that `value` was read from; undefined without a file. */
 	let signature: string | undefined;
 	let value: T = options.empty();
 	/** The bytes that `value` was read from; undefined if they were not a document of ours. */
 	let readFrom: string | undefined;
-	let writing: Promise<void> | undefined;
-	let timer: NodeJS.Timeout | undefined;
-	let retryMs = COALESCE_MS;
-	/** Number of writes in a row that did not get the lock. */
-	let busyInARow = 0;
-	/** The file belongs to a newer version, so no write is retried automatically. */
-	let isNewer = false;
-	/** Ends the wait for the lock early. */
-	let impatience = new AbortController();
-	const reported = new Set<string>();
-
-	const report = (kind: ProblemKind, text: string, cause = text) => {
-		if (reported.has(cause)) return;
-		reported.add(cause);
-		options.onProblem({ kind, text });
-	};
 
 	/** Returns the document as last read, without any change of ours. */
 	const pristine = (): T => {
 		const loaded = readFrom === undefined ? undefined : readDocument(readFrom, options);
 		return loaded?.kind === "ok" ? loaded.value : options.empty();
 	};
-	/** Changes that `value` contains but the file does not yet. */
 	const queue = createWriteQueue<T>(pristine, options.conflicts, () => sizeOf(value) / ROWS_A_CHANGE);
-
 	const adopt = (next: T) => {
 		value = next;
 		queue.applyTo(value);
@@ -144,7 +134,9 @@ export function openSharedDocument<S extends JsonSchema>(
 		const found = readNow(path);
 		if ("why" in found) {
 			// Keep the present value, and read the file again next time.
-			if (!PASSING_CODES.has(codeOf(found.why) ?? "")) reportUnreadable(found.why);
+			if (!PASSING_CODES.has(codeOf(found.why) ?? "")) {
+				report("unreadable", unreadableFor(basename(path), found.why), reasonOf(found.why));
+			}
 			return value;
 		}
 		const { bytes } = found;
@@ -153,34 +145,42 @@ export function openSharedDocument<S extends JsonSchema>(
 		const loaded: Loaded<T> = bytes === undefined ? { kind: "none" } : readDocument(bytes, options);
 		readFrom = loaded.kind === "ok" ? bytes : undefined;
 		adopt(loaded.kind === "ok" ? loaded.value : options.empty());
-		if (loaded.kind === "newer") reportNewer();
-		// Moving a broken file out of the way needs the lock, which only a write takes.
-		if (loaded.kind === "corrupt" || (loaded.kind === "ok" && loaded.migrated)) void write();
+		if (loaded.kind === "newer") report("newer", newerThanUs(basename(path)));
+		if (loaded.kind === "corrupt" || (loaded.kind === "ok" && loaded.migrated)) onUnfit();
 		return value;
 	};
 
-	const reportNewer = () => report("newer", newerThanUs(name));
-
-	const reportUnreadable = (why: unknown) => report("unreadable", unreadableFor(name, why), reasonOf(why));
-
-	/**
-	 * Reads the file under the lock, and moves a broken one out of the way. Returns undefined if another process has
-	 * replaced the file since it had the signature `seen`.
-	 */
-	const loadForWriting = async (target: string, seen: string | undefined): Promise<Loaded<T> | undefined> => {
-		const found = readNow(target);
-		if ("why" in found) throw found.why;
-		const { bytes } = found;
-		if (bytes === undefined) return { kind: "none" };
-		const loaded = readDocument(bytes, options);
-		if (loaded.kind === "corrupt") {
-			const kept = quarantine(target, path, seen);
-			if (kept === undefined) return undefined;
-			report("corrupt", `${name} could not be read. It is kept as ${basename(kept)}, and a new one is begun.`);
-		}
-		if (loaded.kind === "ok" && loaded.migrated) await options.beforeMigration?.(loaded.bytes);
-		return loaded;
+	return {
+		queue,
+		read,
+		replace: (next) => {
+			({ signature, bytes: readFrom } = next);
+			adopt(next.value);
+		},
+		readAgain: () => {
+			signature = FORGOTTEN;
+			read();
+		},
 	};
+}
+
+/** Opens a shared document. Reads and writes nothing until it is used. */
+export function openSharedDocument<S extends JsonSchema>(
+	options: SharedDocumentOptions<S>,
+): SharedDocument<z.output<S>> {
+	type T = z.output<S>;
+	const { path } = options;
+	const name = basename(path);
+	/** Number of writes in a row that did not get the lock. */
+	let busyInARow = 0;
+	/** The file belongs to a newer version, so no write is retried automatically. */
+	let isNewer = false;
+	/** Ends the wait for the lock early. */
+	let impatience = new AbortController();
+	const report = reportOnce(options.onProblem);
+	// Moving a broken file out of the way needs the lock, which only a write takes.
+	const copy = createDocumentCopy(options, report, () => void schedule.now());
+	const { queue, read } = copy;
 
 	/**
 	 * Reads, changes and replaces the file under the lock. Returns false if another process wrote although we held the
@@ -190,10 +190,10 @@ export function openSharedDocument<S extends JsonSchema>(
 		const target = await realTarget(path, options.isFolderGiven);
 		return withLock(target, { waitMs: LOCK_WAIT_MS, signal: impatience.signal }, async () => {
 			let current = signatureOf(target);
-			const loaded = await loadForWriting(target, current);
+			const loaded = await loadForWriting(target, current, options, report);
 			if (!loaded) return false;
 			if (loaded.kind === "newer") {
-				reportNewer();
+				report("newer", newerThanUs(name));
 				throw new NewerVersionError(name);
 			}
 			// The broken file was moved out of the way.
@@ -208,12 +208,10 @@ export function openSharedDocument<S extends JsonSchema>(
 				if (!written) return false;
 				current = signatureFrom(written);
 			}
+			batch.written();
 			// Keep the signature of what was written, not of the present file: a program without the lock may have replaced
 			// it.
-			signature = current;
-			readFrom = hasNothingToKeep ? undefined : bytes;
-			batch.written();
-			adopt(next);
+			copy.replace({ value: next, bytes: hasNothingToKeep ? undefined : bytes, signature: current });
 			return true;
 		});
 	};
@@ -224,71 +222,37 @@ export function openSharedDocument<S extends JsonSchema>(
 			for (let tries = 1; !(await writeOnce(batch)); tries += 1) {
 				if (tries >= TRIES_AGAINST_INTRUDERS) throw new LockBusyError(path);
 			}
-			retryMs = COALESCE_MS;
+			schedule.succeeded();
 			isNewer = false;
 			busyInARow = 0;
 			batch.settle();
 		} catch (error) {
-			if (batch.failed(error).isRolledBack) {
-				// Read again, without the changes that were dropped.
-				signature = FORGOTTEN;
-				read();
-			}
+			if (batch.failed(error).isRolledBack) copy.readAgain();
 			isNewer = error instanceof NewerVersionError;
 			busyInARow = error instanceof LockBusyError ? busyInARow + 1 : 0;
 			if (isNewer || queue.length === 0) return;
-			const reason = reasonOf(error);
 			// A file that cannot be read cannot be written either. Report that as one problem.
 			if (busyInARow !== 1 || options.isDisposable !== true) {
-				report("unwritable", `${name} cannot be written (${reason}); changes are kept in memory.`, reason);
+				report("unwritable", unwritableFor(name, error), reasonOf(error));
 			}
-			retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
-			writeIn(retryMs);
+			schedule.retry();
 		}
 	};
 
-	const write = (): Promise<void> => {
-		stopTimer();
-		writing ??= (async () => {
-			try {
-				// Put all changes of this tick into one write.
-				await Promise.resolve();
-				do await writeBatch();
-				while (queue.hasWaiting());
-			} catch (error) {
-				// One of our changes cannot be applied to the newest file. Most callers do not wait, and an unhandled rejection
-				// would end pi.
-				report("unwritable", `${name} cannot be written (${reasonOf(error)}); changes are kept in memory.`, "defect");
-				retryMs = LONGEST_RETRY_MS;
-				writeIn(retryMs);
-			} finally {
-				// In the same tick as the last check of the queue, so that no change is missed in between.
-				writing = undefined;
-				if (queue.length === 0) stopTimer();
-				else if (!isNewer) writeIn(COALESCE_MS);
-			}
-		})();
-		return writing;
-	};
-
-	const stopTimer = () => {
-		clearTimeout(timer);
-		timer = undefined;
-	};
-
-	const writeIn = (ms: number) => {
-		if (timer) return;
-		timer = setTimeout(() => void write(), ms);
-		timer.unref();
-	};
+	const schedule = createWriteSchedule({
+		write: writeBatch,
+		queue,
+		isBlocked: () => isNewer,
+		// One of our changes cannot be applied to the newest file.
+		onDefect: (error) => report("unwritable", unwritableFor(name, error), "defect"),
+	});
 
 	const writeNow = (change: Change<T>, isRolledBack: boolean): Promise<void> =>
 		new Promise((resolve, reject) => {
-			read();
-			change(value, false);
+			change(read(), false);
 			const settle = (error?: unknown) => (error === undefined ? resolve() : reject(error));
 			queue.add({ change, settle, isRolledBack });
-			void write();
+			void schedule.now();
 		});
 
 	return {
@@ -296,17 +260,15 @@ export function openSharedDocument<S extends JsonSchema>(
 		update: (change) => writeNow(change, false),
 		updateOrRollBack: (change) => writeNow(change, true),
 		updateDebounced: (change) => {
-			read();
-			change(value);
+			change(read());
 			queue.add({ change });
-			writeIn(COALESCE_MS);
+			schedule.soon();
 		},
 		flush: async () => {
 			const { signal } = impatience;
 			const hurry = setTimeout(() => impatience.abort(new LockBusyError(path)), FLUSH_WAIT_MS);
 			try {
-				await writing;
-				if (queue.length > 0) await write();
+				await schedule.drain();
 			} finally {
 				clearTimeout(hurry);
 				if (signal.aborted) impatience = new AbortController();
@@ -315,33 +277,34 @@ export function openSharedDocument<S extends JsonSchema>(
 	};
 }
 
+/**
+ * Reads the file under the lock, and moves a broken one out of the way. Returns undefined if another process has
+ * replaced the file since it had the signature `seen`.
+ */
+async function loadForWriting<S extends JsonSchema>(
+	target: string,
+	seen: string | undefined,
+	options: SharedDocumentOptions<S>,
+	report: Report,
+): Promise<Loaded<z.output<S>> | undefined> {
+	const found = readNow(target);
+	if ("why" in found) throw found.why;
+	const { bytes } = found;
+	if (bytes === undefined) return { kind: "none" };
+	const loaded = readDocument(bytes, options);
+	if (loaded.kind === "corrupt") {
+		const kept = quarantine(target, options.path, seen);
+		if (kept === undefined) return undefined;
+		const name = basename(options.path);
+		report("corrupt", `${name} could not be read. It is kept as ${basename(kept)}, and a new one is begun.`);
+	}
+	if (loaded.kind === "ok" && loaded.migrated) await options.beforeMigration?.(loaded.bytes);
+	return loaded;
+}
+
 /** Opens a document in a folder that a person's link leads to. The folder is not created. */
 export const openInGivenFolder: typeof openSharedDocument = (options) =>
 	openSharedDocument({ ...options, isFolderGiven: true });
-
-/** Reads the bytes of one of our files. Never throws. */
-export function readDocument<S extends JsonSchema>(bytes: string, format: DocumentFormat<S>): Reading<z.output<S>> {
-	try {
-		const raw: unknown = JSON.parse(withoutMark(bytes));
-		if (versionOf(raw) > format.version) return { kind: "newer" };
-		const migrated = format.migrate?.(raw) ?? raw;
-		return { kind: "ok", value: format.schema.parse(migrated), bytes, migrated: migrated !== raw };
-	} catch {
-		// Errors of JSON and schemas quote content, which may be a token. Pass on only the kind.
-		return { kind: "corrupt" };
-	}
-}
-
-/**
- * Renames a broken file, beside `path`, and returns its new path. The caller holds the lock, but others may have taken
- * it for stale: a file without the signature `seen` was written by them, and stays.
- */
-export function quarantine(target: string, path: string, seen: string | undefined): string | undefined {
-	const kept = `${path}.corrupt-${Date.now()}`;
-	if (signatureOf(target) !== seen) return undefined;
-	renameSync(target, kept);
-	return kept;
-}
 
 /** The file belongs to a newer version of pi-multicodex and is never written. */
 class NewerVersionError extends Error {
@@ -352,62 +315,8 @@ class NewerVersionError extends Error {
 	}
 }
 
-/** Returns the version in a document, which may be text; 0 without one. */
-export function versionOf(raw: unknown): number {
-	const version = typeof raw === "object" && raw !== null && "version" in raw ? raw.version : undefined;
-	if (typeof version === "string") return /^\d+$/.test(version) ? Number(version) : 0;
-	return typeof version === "number" ? version : 0;
-}
-
-/** Returns the bytes of a file, undefined if it does not exist; otherwise why it cannot be read. */
-export function readNow(path: string): { readonly bytes: string | undefined } | { readonly why: unknown } {
-	try {
-		return { bytes: readTextNow(path) };
-	} catch (error) {
-		const isThere = !isMissing(error) && codeOf(error) !== "ENOTDIR";
-		return isThere ? { why: error } : { bytes: undefined };
-	}
-}
-
-/** Returns a signature of a file's content, as far as a stat can tell; undefined without a file. */
-export function signatureOf(path: string): string | undefined {
-	try {
-		// Avoid an error for each missing file: it would cost more than all checks of existing ones.
-		const found = statSync(path, { bigint: true, throwIfNoEntry: false });
-		return found && signatureFrom(found);
-	} catch {
-		// Unreachable. There is nothing to read either way.
-		return undefined;
-	}
-}
-
 /** Counts the rows and members one level down. */
 function sizeOf(value: Readonly<Record<string, unknown>>): number {
 	const groups = Object.values(value).filter((each) => typeof each === "object" && each !== null);
 	return groups.reduce<number>((sum, group) => sum + Object.keys(group ?? {}).length, 0);
-}
-
-function signatureFrom({ ino, size, mtimeNs }: BigIntStats): string {
-	return `${ino}:${size}:${mtimeNs}`;
-}
-
-/** Returns the message for a file of a newer version. */
-export function newerThanUs(name: string): string {
-	return `${name} was written by a newer pi-multicodex and is left as it is. Update this one.`;
-}
-
-/** Returns the message for a file that cannot be read. */
-export function unreadableFor(name: string, why: unknown): string {
-	return `${name} cannot be read (${reasonOf(why)}) and is left as it is.`;
-}
-
-/** Returns why one of our files cannot be read or written, in a word or two. */
-export function reasonOf(error: unknown): string {
-	if (error instanceof LockBusyError) return "locked by another process";
-	if (error instanceof DeadPathError) return error.reason;
-	if (error instanceof NotReadableError) return error.code === "EFBIG" ? "too large" : "not a regular file";
-	// The error of JSON for a value that is nested a hundred thousand times.
-	if (error instanceof RangeError) return "nested too deeply, or too large";
-	const code = codeOf(error) ?? "unknown error";
-	return code === "ELOOP" ? LOOPING : code;
 }

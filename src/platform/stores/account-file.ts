@@ -11,7 +11,7 @@ import {
 import { allClaims, claimsOf, type Speaker, type UserClaim } from "../../core/identity.ts";
 import type { AccountId } from "../../core/ids.ts";
 import { identityOf, tokenSchema, tokenTimes } from "../backend/jwt.ts";
-import { type DocumentFormat, readDocument, versionOf } from "../files/shared-document.ts";
+import { type DocumentFormat, readDocument, versionOf } from "../files/document-file.ts";
 import { accountIdSchema, workspaceIdSchema } from "../ids.ts";
 import { parseJson } from "../json.ts";
 import { lazily } from "../lazily.ts";

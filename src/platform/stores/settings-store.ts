@@ -5,10 +5,10 @@ import { EVERYWHERE } from "../../core/account-sets.ts";
 import { POOL_MODEL_ID, PROVIDER } from "../../core/ids.ts";
 import type { SettingEdit, SettingsStore } from "../../core/ports.ts";
 import { DEFAULT_SETTINGS, type Settings, type StoredValue } from "../../core/settings.ts";
+import { signatureOf } from "../files/document-file.ts";
 import { codeOf } from "../files/errors.ts";
 import { changePiFile } from "../files/pi-file.ts";
 import { readTextNow } from "../files/regular-file.ts";
-import { signatureOf } from "../files/shared-document.ts";
 import { parseJson } from "../json.ts";
 import { capsIn, setsIn } from "./account-rules.ts";
 import {

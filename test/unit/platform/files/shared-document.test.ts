@@ -18,12 +18,11 @@ import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { z } from "zod";
+import { quarantine, signatureOf } from "../../../../src/platform/files/document-file.ts";
 import {
 	openSharedDocument,
-	quarantine,
 	type SharedDocument,
 	type SharedDocumentOptions,
-	signatureOf,
 } from "../../../../src/platform/files/shared-document.ts";
 import { aScratch, settled, until } from "../../../support/fakes.ts";
 import { expectMode, onPosix } from "../../../support/posix.ts";
