@@ -60,7 +60,7 @@ const KNOWS_SNAPSHOTS = new Set([
 	"src/core/usage.ts",
 	"src/platform/backend/usage-body.ts",
 	"src/platform/backend/usage-api.ts",
-	"src/platform/stores/state-store.ts",
+	"src/platform/stores/state-file.ts",
 	"src/platform/shared-pool/shared-status.ts",
 ]);
 const SNAPSHOT_FIELDS = "windows|budgets|limits|credits|limitReached|reserveModel|resetCredits";

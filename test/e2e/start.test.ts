@@ -23,8 +23,8 @@ import { createBenchOnAnyHost } from "./support.ts";
  * What a start of the package reads, as counts, which no busy machine changes. Each bound is the figure of today and a
  * little more: a change that passes it moves what few people use behind an `await import()`.
  */
-const MOST_MODULES = 180;
-const MOST_KIB = 582;
+const MOST_MODULES = 190;
+const MOST_KIB = 586;
 const MOST_CALLS = 255;
 const MOST_SCHEMAS = 250;
 

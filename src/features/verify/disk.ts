@@ -17,7 +17,7 @@ import { accountsIn } from "../../platform/stores/account-file.ts";
 import { accountsPlaceOf, agentDirectoryOf } from "../../platform/stores/agent-directory.ts";
 import { hasPlanLoginIn, parseLogin } from "../../platform/stores/pi-auth.ts";
 import { settingsProblemsIn } from "../../platform/stores/settings-store.ts";
-import { STATE_FORMAT } from "../../platform/stores/state-store.ts";
+import { STATE_FORMAT } from "../../platform/stores/state-file.ts";
 import { probeBackend, probeIssuer } from "./probe.ts";
 import type { DiskFacts, EndpointFact, EntryFact, FileFact, LockFact, Repair } from "./rules.ts";
 

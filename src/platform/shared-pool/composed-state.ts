@@ -1,14 +1,12 @@
 import { type AccountId, entriesById, type SessionId } from "../../core/ids.ts";
 import { marking, markingReset } from "../../core/pool/status-marks.ts";
 import type { AccountStatus, Clock } from "../../core/ports.ts";
-import { LEASE_MS, type openStateStore } from "../stores/state-store.ts";
+import { LEASE_MS, type LocalStateStore } from "../stores/state-store.ts";
 import type { StatusExchange } from "./status-exchange.ts";
 import type { Presence } from "./types.ts";
 
-type LocalState = ReturnType<typeof openStateStore>;
-
 interface Deps {
-	readonly local: LocalState;
+	readonly local: LocalStateStore;
 	readonly isShared: (id: AccountId) => boolean;
 	/** The shared accounts of this machine. */
 	readonly sharedIds: () => readonly AccountId[];
@@ -23,7 +21,7 @@ interface Deps {
 type Told = Pick<StatusExchange, "changed" | "pinMoved" | "sessionsChanged" | "refresh" | "store" | "flush">;
 
 /** The state of this machine. Changes to shared accounts reach other machines. */
-export interface ComposedState extends LocalState {
+export interface ComposedState extends LocalStateStore {
 	/** Returns how many sessions of this process work on each shared account. */
 	sessions(): Readonly<Record<AccountId, number>>;
 	/** Passes on past and future changes to `exchange`; undefined stops that. */

@@ -8,7 +8,7 @@ import type { AccountId } from "../../core/ids.ts";
 import type { AccountStore, Clock, OAuthClient, SharedTokens, StateStore, TokenReader } from "../../core/ports.ts";
 import type { JoinCodes, SharedPoolStatus } from "../../core/shared-pool.ts";
 import type { LocalAccountStore } from "../stores/account-store.ts";
-import type { openStateStore } from "../stores/state-store.ts";
+import type { LocalStateStore } from "../stores/state-store.ts";
 import { composeAccounts } from "./composed-accounts.ts";
 import { composeState } from "./composed-state.ts";
 import { type Connection, createConnection } from "./connection.ts";
@@ -41,7 +41,7 @@ export interface SharedPoolDeps {
 	readonly file: OwnMirror;
 	/** The folder of journals and locks. */
 	readonly folder: string;
-	readonly local: { readonly accounts: LocalAccountStore; readonly state: ReturnType<typeof openStateStore> };
+	readonly local: { readonly accounts: LocalAccountStore; readonly state: LocalStateStore };
 	readonly oauth: OAuthClient;
 	readonly tokens: TokenReader;
 	readonly clock: Clock;

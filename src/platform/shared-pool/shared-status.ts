@@ -4,7 +4,8 @@ import { ownValue } from "../../core/own-value.ts";
 import type { AccountStatus, ProcessMark } from "../../core/ports.ts";
 import { hideEmails, hideTokens } from "../../core/privacy.ts";
 import type { UsageSnapshot, UsageWindow } from "../../core/usage.ts";
-import { CLOCK_TOLERANCE_MS, STATUS_SCHEMA } from "../stores/state-store.ts";
+import { STATUS_SCHEMA } from "../stores/state-file.ts";
+import { CLOCK_TOLERANCE_MS } from "../stores/state-store.ts";
 
 /** Maximum number of cooldowns read per account, and of marks on ended ones. */
 const MOST_SCOPES = 100;
