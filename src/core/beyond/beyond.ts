@@ -123,8 +123,6 @@ interface Turn {
 export function createBeyond(deps: Deps): Beyond {
 	const { pool, settings, question, consents, resets, chain, modelNamed, askUsage } = deps;
 	let turn: Turn = { isAsked: false, agreed: new Set() };
-	/** Sources by session, the session served last at the end. */
-	const sources = new Map<SessionId | undefined, Source>();
 
 	// A spent reset credit is gone for good, so each one needs its own consent.
 	const isRemembered = (rung: Rung) => rung.kind !== "reset-credit" && consents?.holds(rung) === true;
@@ -219,6 +217,15 @@ export function createBeyond(deps: Deps): Beyond {
 			return false;
 		},
 		handOver: async (rung, asked) => chain?.handOver(rung, asked) ?? unexpected(),
+		...createSources(pool),
+	};
+}
+
+/** Creates the memory of what each session was last served from. */
+function createSources(pool: Pick<Pool, "emit">): Pick<Beyond, "serves" | "source"> {
+	/** By session, the session served last at the end. */
+	const sources = new Map<SessionId | undefined, Source>();
+	return {
 		serves: (on, account, until, asked) => {
 			const before = sources.get(asked.sessionId);
 			sources.delete(asked.sessionId);

@@ -221,19 +221,21 @@ function isOnTheSameAccount(remedy: Remedy): boolean {
 	return remedy === "strip-reasoning" || remedy === "reconnect";
 }
 
-/** Makes one attempt. Forwards its final event, or returns the refusal. */
-async function tryOnce(
+/** An attempt on an account, and what lasts as long as it: its claim on the session's sockets, and its lease. */
+interface Work {
+	readonly tried: Attempt;
+	release(): void;
+}
+
+function startWork(
 	account: Account,
 	access: string,
-	request: OnAccount,
+	{ model, context, options, reserveModel }: OnAccount,
 	spent: ReadonlySet<Remedy>,
-	others: Alternatives,
-	push: (event: AssistantMessageEvent) => void,
 	deps: ServeDeps,
-): Promise<Extract<Served, { kind: "finished" | "refused" }>> {
+): Work {
 	const { pool, affinity, sockets, delegate, backend, readUsageHeaders, settings, clock } = deps;
-	const { model, context, options, reserveModel } = request;
-	const { sessionId, signal } = options;
+	const { sessionId } = options;
 	const claim = sockets.claim(sessionId, account.id, reserveModel?.wireModel);
 	pool.acquireLease(account.id, sessionId, affinity.account() !== account.id);
 	// Spending credits is reported once per session, for its own requests and not for summaries.
@@ -264,6 +266,30 @@ async function tryOnce(
 	);
 	// The answer keeps pi alive. This timer must not.
 	atWork.unref();
+	return {
+		tried,
+		release: () => {
+			clearInterval(atWork);
+			claim.release();
+			tried.release();
+		},
+	};
+}
+
+/** Makes one attempt. Forwards its final event, or returns the refusal. */
+async function tryOnce(
+	account: Account,
+	access: string,
+	request: OnAccount,
+	spent: ReadonlySet<Remedy>,
+	others: Alternatives,
+	push: (event: AssistantMessageEvent) => void,
+	deps: ServeDeps,
+): Promise<Extract<Served, { kind: "finished" | "refused" }>> {
+	const { pool, affinity, settings, clock } = deps;
+	const { model, options, reserveModel } = request;
+	const { sessionId, signal } = options;
+	const { tried, release } = startWork(account, access, request, spent, deps);
 	const end = (event: AssistantMessageEvent, hasOutput: boolean) => {
 		push(event);
 		const usage = hasOutput ? usageIn(event) : undefined;
@@ -317,9 +343,7 @@ async function tryOnce(
 		end(withWords(final, text), delivery.isCommitted);
 		return { kind: "finished", failure: delivery.isCommitted ? undefined : failure };
 	} finally {
-		clearInterval(atWork);
-		claim.release();
-		tried.release();
+		release();
 	}
 }
 
