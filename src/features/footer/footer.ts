@@ -11,7 +11,8 @@ import { modeOf } from "../../pi/output.ts";
 import { PROVIDER } from "../../pi/provider.ts";
 import { sessionIdOf } from "../../pi/session-id.ts";
 import { type FooterModel, footerLine } from "./line.ts";
-import { footerModel, type Waiting } from "./model.ts";
+import { footerModel, type Surroundings, type Waiting } from "./model.ts";
+import { createRedraws } from "./redraws.ts";
 
 /** Key of the status line. Also the name of the slash command. */
 const STATUS_KEY = "multicodex";
@@ -47,36 +48,15 @@ interface Deps {
 	readonly followStores: (listener: () => void) => () => void;
 }
 
-/** Times in the line are in minutes, so it is redrawn every minute. Countdowns are redrawn every second. */
-const REDRAW_MS = 60_000;
-const COUNTDOWN_MS = 1000;
-const MINUTE_MS = 60_000;
 const DEFAULT_COLUMNS = 80;
 
 /** Creates the footer over the pool. */
 export function createFooter(deps: Deps): Footer {
-	const {
-		pool,
-		affinity,
-		settings,
-		isForeign,
-		codexId,
-		serving,
-		sourceOf,
-		onTick,
-		followStores,
-		forecasts,
-		sharedPool,
-	} = deps;
+	const { pool, onTick, followStores, forecasts } = deps;
 	let context: ExtensionContext | undefined;
 	/** By request: the end of one must not end the countdown of another. */
 	const waits = new Map<number, Waiting>();
 	let isAsking = false;
-	let minutes: NodeJS.Timeout | undefined;
-	let seconds: NodeJS.Timeout | undefined;
-	/** Fires when a time in the line changes to its next minute, so that it agrees with a panel above. */
-	let minuteEnd: NodeJS.Timeout | undefined;
-	let isDrawQueued = false;
 	let shown: string | undefined;
 	let unfollow: (() => void) | undefined;
 
@@ -84,42 +64,11 @@ export function createFooter(deps: Deps): Footer {
 		const { theme } = ctx.ui;
 		// A client that draws by itself gets words without a terminal's colours.
 		const hasColours = modeOf(ctx) === "tui";
+		const [waiting] = [...waits.values()].sort((a, b) => a.until - b.until);
+		const model = modelFor(ctx, deps, { waiting, isAsking, hasKeys: hasColours });
+		redraws.whenOlder(timesIn(model), model.now);
 		const columns = process.stdout.columns ?? DEFAULT_COLUMNS;
-		const [modelId, sessionId] = [codexId(ctx), sessionIdOf(ctx)];
-		const now = settings();
-		const plan = pool.plan({
-			modelId,
-			sessionId,
-			affinity: affinity.account(),
-			served: affinity.lastServed(),
-			patienceMs: now.rotation.maxWaitMs,
-		});
-		const [soonest] = [...waits.values()].sort((a, b) => a.until - b.until);
-		const link = serving(ctx);
-		const model = footerModel(plan, now, {
-			isForeign: isForeign(),
-			source: sourceOf(sessionId),
-			waiting: soonest,
-			isAsking,
-			link,
-			hasKeys: hasColours,
-			floorsOf: pool.floors,
-			isPoolAway: sharedPool?.()?.connection.kind === "away",
-			lasts: now.footer.lasts ? forecasts.current()?.pool : undefined,
-		});
-		drawWhenOlder(model);
 		return footerLine(model, columns, (tone, text) => (hasColours ? theme.fg(tone, text) : text));
-	};
-	const drawWhenOlder = ({ active, first, now }: FooterModel) => {
-		clearTimeout(minuteEnd);
-		const resets = active?.usage ? includedOf(active.usage).map(({ resetsAt }) => resetsAt) : [];
-		const delays = [first?.readyAt, ...resets].flatMap((at) => {
-			return at !== undefined && at > now ? [((at - now) % MINUTE_MS) + 1] : [];
-		});
-		if (delays.length === 0) return;
-		// A clock that stands still must not keep this busy.
-		minuteEnd = setTimeout(draw, Math.max(COUNTDOWN_MS, Math.min(...delays)));
-		minuteEnd.unref();
 	};
 	const draw = () => {
 		if (!context) return;
@@ -133,29 +82,12 @@ export function createFooter(deps: Deps): Footer {
 			tellDefect(error, "footer", pool.emit);
 		}
 	};
-	/** Several events at one moment cause one drawing. */
-	const drawSoon = () => {
-		if (isDrawQueued) return;
-		isDrawQueued = true;
-		setImmediate(() => {
-			isDrawQueued = false;
-			draw();
-		});
-	};
-	const countDown = () => {
-		if (waits.size > 0 && context) {
-			seconds ??= setInterval(draw, COUNTDOWN_MS).unref();
-			return;
-		}
-		clearInterval(seconds);
-		seconds = undefined;
-	};
+	const redraws = createRedraws(draw);
+	const countDown = () => redraws.countDown(waits.size > 0 && context !== undefined);
 	const stop = () => {
 		context = undefined;
-		clearInterval(minutes);
-		clearTimeout(minuteEnd);
-		countDown();
-		process.stdout.off("resize", drawSoon);
+		redraws.stop();
+		process.stdout.off("resize", redraws.soon);
 		unfollow?.();
 		unfollow = undefined;
 	};
@@ -168,10 +100,10 @@ export function createFooter(deps: Deps): Footer {
 			countDown();
 		}
 		if (event.type === "asking") isAsking = event.isOpen;
-		drawSoon();
+		redraws.soon();
 	});
 
-	forecasts.subscribe(drawSoon);
+	forecasts.subscribe(redraws.soon);
 
 	return {
 		start: (ctx) => {
@@ -179,17 +111,46 @@ export function createFooter(deps: Deps): Footer {
 			if (!ctx.hasUI) return;
 			context = ctx;
 			shown = undefined;
-			minutes = setInterval(() => {
-				guarded(onTick, "footer", pool.emit);
-				draw();
-			}, REDRAW_MS);
-			minutes.unref();
+			redraws.start(() => guarded(onTick, "footer", pool.emit));
 			countDown();
-			process.stdout.on("resize", drawSoon);
+			process.stdout.on("resize", redraws.soon);
 			unfollow = followStores(() => pool.emit({ type: "changed" }));
 			draw();
 		},
-		draw: drawSoon,
+		draw: redraws.soon,
 		stop,
 	};
+}
+
+/** Returns what the line shows of a session now. */
+function modelFor(
+	ctx: ExtensionContext,
+	deps: Deps,
+	session: Pick<Surroundings, "waiting" | "isAsking" | "hasKeys">,
+): FooterModel {
+	const { pool, affinity, forecasts } = deps;
+	const settings = deps.settings();
+	const sessionId = sessionIdOf(ctx);
+	const plan = pool.plan({
+		modelId: deps.codexId(ctx),
+		sessionId,
+		affinity: affinity.account(),
+		served: affinity.lastServed(),
+		patienceMs: settings.rotation.maxWaitMs,
+	});
+	return footerModel(plan, settings, {
+		...session,
+		isForeign: deps.isForeign(),
+		source: deps.sourceOf(sessionId),
+		link: deps.serving(ctx),
+		floorsOf: pool.floors,
+		isPoolAway: deps.sharedPool?.()?.connection.kind === "away",
+		lasts: settings.footer.lasts ? forecasts.current()?.pool : undefined,
+	});
+}
+
+/** Returns the times that the line counts down to. */
+function timesIn({ active, first }: FooterModel): readonly (number | undefined)[] {
+	const resets = active?.usage ? includedOf(active.usage).map(({ resetsAt }) => resetsAt) : [];
+	return [first?.readyAt, ...resets];
 }

@@ -84,7 +84,7 @@ function labelled(first: FirstBack | undefined): FooterModel["first"] {
 }
 
 /** What the plan does not contain. */
-interface Surroundings extends Pick<FooterModel, "isForeign" | "lasts"> {
+export interface Surroundings extends Pick<FooterModel, "isForeign" | "lasts"> {
 	/** What the session was last served from. */
 	readonly source?: Source | undefined;
 	/** The waiting request that ends first. */
