@@ -2,36 +2,26 @@ import type { Account } from "../../core/account.ts";
 import { tellDefect } from "../../core/defect-reports.ts";
 import type { PoolEvent } from "../../core/events.ts";
 import type { AccountId } from "../../core/ids.ts";
-import type { Ledger, LedgerRow } from "../../core/ledger/ledger.ts";
-import { usedToday } from "../../core/ledger/ledger-report.ts";
 import type { Pool } from "../../core/pool/pool.ts";
 import type { UsageMonitor } from "../../core/pool/usage-monitor.ts";
-import type { Clock, EventLog, ForecastSource } from "../../core/ports.ts";
-import type { ResetCreditList } from "../../core/reset-credits/reset-credit-list.ts";
+import type { ForecastSource } from "../../core/ports.ts";
 import type { CommandContext, Ended, Given, NoArgs, Subcommand } from "../../pi/command.ts";
 import { discardingTypeahead } from "../../pi/discard-typeahead.ts";
-import { followReads } from "../../pi/follow-reads.ts";
 import { modeOf, writeFailure } from "../../pi/output.ts";
 import { openPanel } from "../../pi/panel.ts";
 import { baseUrlOf } from "../../pi/provider.ts";
 import type { SessionView } from "../../pi/session-view.ts";
 import { createListCursor } from "../../ui-kit/list-cursor.ts";
+import { type BackgroundPorts, createBackground } from "./background.ts";
 import { createDashboard } from "./dashboard.ts";
 import type { DashboardAction } from "./keys.ts";
-import { followMoves, type Moves } from "./moves.ts";
 import { type LastRotation, menuTitle } from "./texts.ts";
 
-interface Ports {
+interface Ports extends BackgroundPorts {
 	readonly pool: Pool;
 	readonly usage: Pick<UsageMonitor, "refreshStale" | "setBaseUrl" | "isAsking">;
-	readonly resetCredits: Pick<ResetCreditList, "refreshStale">;
-	readonly eventLog: Pick<EventLog, "read">;
-	/** Calls `listener` after each write of the event log, until the returned function is called. */
-	readonly followLog: (listener: () => void) => () => void;
-	readonly ledger: Pick<Ledger, "read" | "follow">;
 	readonly session: SessionView;
 	readonly forecasts: Pick<ForecastSource, "subscribe">;
-	readonly clock: Clock;
 }
 
 /**
@@ -88,9 +78,6 @@ const KEY_COMMANDS: Readonly<Record<Exclude<DashboardAction, "close">, KeyComman
 	undo: { command: "add", hasDialog: true },
 };
 
-/** How often the open dashboard fetches due usage. The monitor decides what is due. */
-const LOOK_MS = 60_000;
-
 interface Wish {
 	readonly action: DashboardAction;
 	readonly id: AccountId | undefined;
@@ -108,7 +95,7 @@ async function onScreen(
 	ports: Ports,
 	lastRotation: () => LastRotation | undefined,
 ): Promise<boolean> {
-	const { pool, usage, resetCredits, session, eventLog, followLog, ledger, forecasts, clock } = ports;
+	const { pool, usage, session, forecasts } = ports;
 	const view = () => session.pool(ctx.host);
 	const { active, pinned } = view();
 	const cursor = createListCursor(active ?? pinned);
@@ -118,49 +105,18 @@ async function onScreen(
 	let wish: Wish | undefined;
 	do {
 		wish = await openPanel<Wish>(ctx, { ended: { action: "close", id: undefined } }, (host) => {
-			const isClosed = new AbortController();
-			/** The usage says which lists exist. */
-			const look = async () => {
-				await usage.refreshStale();
-				if (!isClosed.signal.aborted) await resetCredits.refreshStale(isClosed.signal);
-			};
-			const looking = setInterval(() => void look(), LOOK_MS);
-			let moves: Moves | undefined;
-			let rows: readonly LedgerRow[] = [];
-			let ledgerReads: { readonly stop: () => void } | undefined;
+			const background = createBackground(ports, host.repaint);
 			let isPainted = false;
-			let isOver = false;
 			host.onClose(pool.subscribe(() => host.repaint()));
 			host.onClose(forecasts.subscribe(() => host.repaint()));
-			host.onClose(() => {
-				isOver = true;
-				isClosed.abort();
-				clearInterval(looking);
-				moves?.stop();
-				ledgerReads?.stop();
-			});
-			const beginBehind = () => {
-				if (isOver) return;
-				void look();
-				const onFailure = (error: unknown) => tellDefect(error, "command", pool.emit);
-				moves = followMoves({ read: eventLog.read, follow: followLog, onNews: host.repaint, onFailure });
-				ledgerReads = followReads({
-					...ledger,
-					onRead: (read) => {
-						rows = read;
-						host.repaint();
-					},
-					onFailure,
-				});
-				host.repaint();
-			};
+			host.onClose(background.end);
 			const panel = createDashboard({
 				...host,
 				view,
 				cursor,
 				isAsking: usage.isAsking,
-				moves: () => moves?.list() ?? [],
-				usedToday: (id) => usedToday(rows, id, clock.now()),
+				moves: background.moves,
+				usedToday: background.usedToday,
 				lastRotation,
 				undoable: () => removed?.label,
 				onAction: (action, account) => {
@@ -181,7 +137,7 @@ async function onScreen(
 			return Object.assign(panel, {
 				render: (width: number) => {
 					// What is known is on the screen before anything is fetched.
-					if (!isPainted) setImmediate(beginBehind);
+					if (!isPainted) setImmediate(background.begin);
 					isPainted = true;
 					return render(width);
 				},

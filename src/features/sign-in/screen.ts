@@ -1,7 +1,7 @@
-import { type Component, type Focusable, Input, Key, matchesKey, wrapTextWithAnsi } from "@mariozechner/pi-tui";
+import { type Component, type Focusable, Input, Key, matchesKey } from "@mariozechner/pi-tui";
 import { printable } from "../../core/account.ts";
-import { formatCountdown } from "../../ui-kit/format.ts";
-import { clampWidth, type Paint, wrapParts } from "../../ui-kit/panel.ts";
+import type { Paint } from "../../ui-kit/panel.ts";
+import { drawSignIn, type SignInPlace, type SignInScene } from "./drawing.ts";
 
 /** Dependencies of the screen. */
 export interface SignInScreenDeps {
@@ -37,24 +37,12 @@ export interface SignInScreen extends Component, Focusable {
 	received(): void;
 }
 
-type Shown =
-	| { readonly kind: "nothing" }
-	| { readonly kind: "url"; readonly url: string; readonly comesBack: boolean }
-	| { readonly kind: "code"; readonly userCode: string; readonly url: string; readonly expiresAt: number };
-
-const NO_BROWSER = "No browser could be opened here.";
-const PASTE_HERE = "Signed in elsewhere, or nothing happens? Paste the address the browser ended on, or the code:";
-/** The same two texts on a low terminal. */
-const OPEN_IT = "Sign in with the ChatGPT account you want:";
-const OR_PASTE = "If nothing happens, paste the address it ended on:";
-
 /** Creates the screen. It draws what it is given and does nothing by itself. */
 export function createSignInScreen(deps: SignInScreenDeps): SignInScreen {
-	const { paint } = deps;
 	const input = new Input();
-	let shown: Shown = { kind: "nothing" };
-	let browser: "opening" | "open" | "missing" = "opening";
-	let note: { readonly tone: "dim" | "error"; readonly text: string } | undefined;
+	let place: SignInPlace = { kind: "nothing" };
+	let browser: SignInScene["browser"] = "opening";
+	let note: SignInScene["note"];
 	let give: ((text: string) => void) | undefined;
 
 	input.onSubmit = (text) => {
@@ -72,47 +60,6 @@ export function createSignInScreen(deps: SignInScreenDeps): SignInScreen {
 		deps.repaint();
 	};
 
-	const wayOf = (isBack: boolean): string => {
-		const elsewhere = "Open this address on any machine, and sign in with the ChatGPT account you want:";
-		const taken = "The browser cannot come back here by itself, because other programs use ports 1455 and 1457.";
-		if (browser === "missing") return isBack ? `${NO_BROWSER} ${elsewhere}` : `${NO_BROWSER} ${taken} ${elsewhere}`;
-		const opened = browser === "open" ? "Your browser is open." : "A browser window should open.";
-		return isBack
-			? `${opened} Sign in there with the ChatGPT account you want. The address, if you need it:`
-			: `${opened} ${taken} The address, if you need it:`;
-	};
-
-	const words = (tone: Parameters<Paint>[0], text: string, width: number) =>
-		wrapTextWithAnsi(paint(tone, printable(text)), Math.max(1, width - 2)).map((line) => ` ${line}`);
-
-	/** `isLow`: in few words. `most`: maximum lines for the address. */
-	const body = (width: number, isLow: boolean, most: number): string[] => {
-		if (shown.kind === "nothing") return words("dim", "Asking the sign-in service…", width);
-		const address = linkLines(shown.url, width, most).map((line) => paint("accent", line));
-		if (shown.kind === "code") {
-			const left = formatCountdown(shown.expiresAt - deps.now());
-			return [
-				...words("text", "On any device, open this address:", width),
-				"",
-				...address,
-				"",
-				...words("text", "and type this code there:", width),
-				"",
-				...words("accent", shown.userCode, width),
-				"",
-				...words("dim", `Waiting until you have. The code is good for another ${left}.`, width),
-			];
-		}
-		return [
-			...words("text", isLow ? OPEN_IT : wayOf(shown.comesBack), width),
-			"",
-			...address,
-			"",
-			...words("dim", isLow ? OR_PASTE : PASTE_HERE, width),
-			...input.render(width),
-		];
-	};
-
 	return {
 		get focused() {
 			return input.focused;
@@ -122,7 +69,7 @@ export function createSignInScreen(deps: SignInScreenDeps): SignInScreen {
 			input.focused = isFocused;
 		},
 		showUrl: (url, { comesBack }) => {
-			shown = { kind: "url", url, comesBack };
+			place = { kind: "url", url, comesBack };
 			deps.repaint();
 		},
 		showBrowser: (isOpen) => {
@@ -130,7 +77,7 @@ export function createSignInScreen(deps: SignInScreenDeps): SignInScreen {
 			deps.repaint();
 		},
 		showCode: ({ userCode, verificationUri, expiresAt }) => {
-			shown = { kind: "code", userCode, url: verificationUri, expiresAt };
+			place = { kind: "code", userCode, url: verificationUri, expiresAt };
 			deps.repaint();
 		},
 		pasted: (problem) => {
@@ -145,25 +92,14 @@ export function createSignInScreen(deps: SignInScreenDeps): SignInScreen {
 			deps.repaint();
 		},
 		render: (width) => {
-			const rule = paint("dim", "─".repeat(width));
-			const notes = note ? ["", ...words(note.tone, note.text, width)] : [];
-			const keys = [
-				...(shown.kind === "url" ? ["enter submit"] : []),
-				...(shown.kind === "nothing" ? [] : ["ctrl+y copy address"]),
-				"esc cancel",
-			];
-			const hints = wrapParts(keys, " · ", width - 2).map((line) => ` ${paint("dim", line)}`);
-			const title = words("text", deps.title, width);
-			const linesOf = (main: readonly string[]) => [rule, ...title, "", ...main, ...notes, "", ...hints, rule];
-			const whole = linesOf(body(width, false, Number.POSITIVE_INFINITY));
-			if (whole.length <= deps.room()) return clampWidth(whole, width);
-			const lowLines = (most: number) => linesOf(body(width, true, most)).filter((line) => line !== "");
-			return clampWidth(lowLines(Math.max(1, deps.room() - lowLines(0).length)), width);
+			const { title, paint } = deps;
+			const field = (columns: number) => input.render(columns);
+			return drawSignIn({ title, place, browser, note, field, now: deps.now(), room: deps.room(), paint }, width);
 		},
 		handleInput: (typed) => {
 			if (deps.isCancelKey(typed)) deps.onCancel();
-			else if (matchesKey(typed, Key.ctrl("y")) && shown.kind !== "nothing") void copyAddress(shown.url);
-			else if (shown.kind === "url") {
+			else if (matchesKey(typed, Key.ctrl("y")) && place.kind !== "nothing") void copyAddress(place.url);
+			else if (place.kind === "url") {
 				input.handleInput(typed);
 				const pasted = printable(input.getValue());
 				if (pasted !== input.getValue()) input.setValue(pasted);
@@ -171,18 +107,4 @@ export function createSignInScreen(deps: SignInScreenDeps): SignInScreen {
 		},
 		invalidate: () => input.invalidate(),
 	};
-}
-
-/**
- * Shows the address over as many lines as needed, from the very edge so that it can be selected, each line a link to
- * the whole. Lines beyond `most` are left out: the link and the copied text contain everything.
- */
-function linkLines(url: string, width: number, most: number): string[] {
-	const step = Math.max(1, width);
-	const shown = url.length > step * most ? `${url.slice(0, Math.max(0, step * most - 1))}…` : url;
-	const lines: string[] = [];
-	for (let at = 0; at < shown.length && lines.length < most; at += step) {
-		lines.push(`\x1b]8;;${url}\x07${shown.slice(at, at + step)}\x1b]8;;\x07`);
-	}
-	return lines;
 }
