@@ -73,7 +73,11 @@ const indexWith = (name: string, change: (text: string) => string) => {
 
 it.each([
 	["has no bundle", "no-bundle", (text: string) => text],
-	["cannot import pi's packages", "no-import", (text: string) => text.replace("require.import", "undefined")],
+	[
+		"cannot import pi's packages",
+		"no-import",
+		(text: string) => text.replace("require.import", "() => Promise.reject(new Error())"),
+	],
 ])("is a pi without us and one line where a package %s", async (_what, name, change) => {
 	const index = indexWith(name, change);
 	if (name === "no-import") cpSync(dist, join(folder, name, "dist"), { recursive: true });
