@@ -112,6 +112,38 @@ export function accountWith(accounts: readonly Account[], id: AccountId): Accoun
 	return accounts.find((account) => account.id === id) ?? accounts.find(({ formerIds }) => formerIds?.includes(id));
 }
 
+/** A sign-in as it is stored. */
+export type SignIn = Pick<Account, "id" | "label" | "credential" | "source" | "linked">;
+
+/**
+ * Returns the account of a sign-in at `now`, epoch ms. `known` keeps its label, its former ids and the time at which it
+ * was added, and stays enabled or disabled.
+ */
+export function signedInto(
+	known: Account | undefined,
+	{ workspaceId, userId, email, plan, claims }: Pick<Account, "workspaceId" | "userId" | "email" | "plan" | "claims">,
+	{ id, label, credential, source, linked }: SignIn,
+	now: number,
+): Account {
+	return {
+		id,
+		workspaceId,
+		userId,
+		email,
+		plan,
+		claims,
+		formerIds: known?.formerIds,
+		label: known?.label ?? label,
+		credential,
+		source,
+		linked,
+		enabled: known?.enabled ?? true,
+		disabledReason: known?.disabledReason,
+		needsLogin: undefined,
+		addedAt: known?.addedAt ?? now,
+	};
+}
+
 /** Returns `id`, or the next id that no account has or had. Two users may have the same value in different claims. */
 export function unusedId(id: AccountId, accounts: readonly Account[]): AccountId {
 	let free = id;

@@ -1,7 +1,7 @@
 import type { Account, Credential } from "../account.ts";
 import { withoutRefusal } from "../cooldown.ts";
 import type { MembershipChange } from "../events.ts";
-import { accountOf, accountWith, tellsMore, unusedId } from "../identity.ts";
+import { accountOf, accountWith, signedInto, tellsMore, unusedId } from "../identity.ts";
 import type { AccountId } from "../ids.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { AccountStore, Busy, Clock, Identity, PiAuth, StateStore, TokenReader } from "../ports.ts";
@@ -105,23 +105,8 @@ export function createMembership({ accounts, state, piAuth, pool, tokens, clock,
 			if (sharing?.linked || sharing?.linkedElsewhere) return sharing;
 			const known = owner.account ?? sharing;
 			const id = known?.id ?? identity.id;
-			const joined: Account = {
-				id,
-				workspaceId: identity.workspaceId,
-				userId: identity.userId,
-				email: identity.email,
-				plan: identity.plan,
-				claims: identity.claims,
-				formerIds: known?.formerIds,
-				label: known?.label ?? label ?? labelFor(identity.email, identity.id),
-				credential,
-				source,
-				linked: false,
-				enabled: known?.enabled ?? true,
-				disabledReason: known?.disabledReason,
-				needsLogin: undefined,
-				addedAt: known?.addedAt ?? clock.now(),
-			};
+			const signIn = { id, label: label ?? labelFor(identity.email, identity.id), credential, source, linked: false };
+			const joined = signedInto(known, identity, signIn, clock.now());
 			// A new sign-in ends the cooldown of the refused one.
 			await state.update(id, (status) => ({ ...status, cooldowns: withoutRefusal(status.cooldowns) }));
 			await accounts.put(joined);

@@ -1,6 +1,6 @@
 import type { Account, Credential } from "../account.ts";
 import type { PoolListener } from "../events.ts";
-import { accountOf, isOfAnother, unusedId } from "../identity.ts";
+import { accountOf, isOfAnother, signedInto, unusedId } from "../identity.ts";
 import type { AccountId } from "../ids.ts";
 import type { AccountStore, Clock, TokenReader } from "../ports.ts";
 
@@ -42,23 +42,9 @@ export function createOtherAccounts({ accounts, tokens, clock, labelFor, tell }:
 			const id = known?.id ?? unusedId(told.id, accounts.list());
 			const from = known ?? former;
 			const ours = from.source === "pi" ? "login" : from.source;
-			const account: Account = {
-				id,
-				workspaceId: told.workspaceId,
-				userId: told.userId,
-				email: told.email,
-				plan: told.plan,
-				claims: told.claims,
-				formerIds: known?.formerIds,
-				label: known?.label ?? labelFor(told.email, id),
-				credential: next,
-				source: isPis ? "pi" : ours,
-				linked: isPis,
-				enabled: known?.enabled ?? true,
-				disabledReason: known?.disabledReason,
-				needsLogin: undefined,
-				addedAt: known?.addedAt ?? clock.now(),
-			};
+			const source = isPis ? "pi" : ours;
+			const signIn = { id, label: labelFor(told.email, id), credential: next, source, linked: isPis };
+			const account = signedInto(known, told, signIn, clock.now());
 			await accounts.put(account);
 			tell?.({
 				type: "membership",

@@ -1,7 +1,7 @@
 import { raceAbort } from "../abort.ts";
 import type { Account, Credential } from "../account.ts";
 import type { PoolListener } from "../events.ts";
-import { accountOf, accountWith, speakForOne, tellsMore, unusedId } from "../identity.ts";
+import { accountOf, accountWith, signedInto, speakForOne, tellsMore, unusedId } from "../identity.ts";
 import type { AccountId } from "../ids.ts";
 import type { AccountStore, Busy, Clock, Identity, PiAuth, PiLogin, StateStore, TokenReader } from "../ports.ts";
 import { whySpent } from "./spent-tokens.ts";
@@ -148,22 +148,8 @@ function createLinks({ accounts, state, tokens, clock, labelFor, tell }: Deps): 
 		const former = knownAs(identity, credential);
 		if (!former) {
 			const id = unusedId(identity.id, accounts.list());
-			const added: Account = {
-				id,
-				workspaceId: identity.workspaceId,
-				userId: identity.userId,
-				email: identity.email,
-				plan: identity.plan,
-				claims: identity.claims,
-				label: labelFor(identity.email, id),
-				credential,
-				source: "pi",
-				linked: true,
-				enabled: true,
-				disabledReason: undefined,
-				needsLogin: undefined,
-				addedAt: clock.now(),
-			};
+			const signIn = { id, label: labelFor(identity.email, id), credential, source: "pi", linked: true };
+			const added = signedInto(undefined, identity, signIn, clock.now());
 			await accounts.put(added);
 			tell({ type: "membership", change: "added", account: added.id, source: added.source });
 			return;
