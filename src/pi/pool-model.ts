@@ -5,32 +5,23 @@ import type { Beyond } from "../core/beyond/beyond.ts";
 import { modelName } from "../core/beyond/chain.ts";
 import { createLinkFailures, failureIn } from "../core/beyond/link-failures.ts";
 import type { PiLoginSync } from "../core/credentials/pi-login-sync.ts";
-import { tellDefect } from "../core/defect-reports.ts";
-import type { RequestInfo } from "../core/events.ts";
 import { POOL_MODEL_ID, PROVIDER } from "../core/ids.ts";
 import type { Pool } from "../core/pool/pool.ts";
 import type { ChainRoute, Clock } from "../core/ports.ts";
 import type { Affinity } from "../core/request/affinity.ts";
 import type { Plan } from "../core/request/plan.ts";
-import { chainByHand, chainTakesOver, linkFailed } from "../core/request/turn-texts.ts";
+import { linkFailed } from "../core/request/turn-texts.ts";
 import type { Settings } from "../core/settings.ts";
 import { createChainLinks, isAskable, type ShownLink } from "./chain-links.ts";
+import { createChainRoute } from "./chain-route.ts";
 import { createPoolOrChain } from "./pool-or-chain.ts";
 import { createPoolRegistration } from "./pool-registration.ts";
 import { createPoolRoute } from "./pool-route.ts";
 import { latestState } from "./route-state.ts";
-import { isVirtual } from "./virtual-models.ts";
-
-/** Its full name. */
-export const POOL_MODEL = `${PROVIDER}/${POOL_MODEL_ID}`;
+import { isPoolModel } from "./virtual-models.ts";
 
 /** Levels offered for selection. The host clamps the level to the model that it routes to. */
 const THINKING_LEVELS = ["off", "minimal", "low", "medium", "high", "xhigh", "max"] as const;
-
-/** True if the session has selected our virtual model. */
-export function isPoolModel(model: ExtensionContext["model"]): boolean {
-	return isVirtual(model) && model?.provider === PROVIDER && model.id === POOL_MODEL_ID;
-}
 
 /** The virtual model `openai-codex/pool`: the pool first, and the links of the chain while no account can serve. */
 export interface PoolModel extends ChainRoute {
@@ -148,22 +139,19 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 	});
 	void registration.keep(undefined);
 
-	/** Returns the session of this process if the request belongs to it. The context of a replaced session throws. */
-	const sessionOf = (asked: RequestInfo | undefined): ExtensionContext | undefined => {
-		if (!settings().enabled || chain().length === 0 || (asked && !affinity.isOwn(asked.sessionId))) return undefined;
-		try {
-			return session?.model ? session : undefined;
-		} catch {
-			// Its last request ends as it would without a chain.
-			return undefined;
-		}
-	};
-	const askable = (asked: RequestInfo | undefined, ctx: ExtensionContext) => {
-		const own = asked && modelName({ provider: PROVIDER, id: asked.modelId });
-		return shown(ctx).filter((each) => isAskable(each) && each.name !== own);
-	};
+	const chainRoute = createChainRoute(pi, {
+		session: () => session,
+		affinity,
+		settings,
+		shown,
+		registration,
+		routes,
+		isRepeatedByHost,
+		emit: pool.emit,
+	});
 
 	return {
+		...chainRoute,
 		isAvailable: registration.isAvailable,
 		keep: registration.keep,
 		begin: (ctx) => {
@@ -184,30 +172,6 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 			if (!codex) return undefined;
 			const now = ctx.isIdle() ? undefined : latestState(ctx.sessionManager.getBranch())?.link;
 			return now ?? nextLink(codex, ctx);
-		},
-		links: (asked) => {
-			const ctx = sessionOf(asked);
-			if (!ctx || !registration.isRegistered()) return [];
-			const needsYes = !isPoolModel(ctx.model);
-			return askable(asked, ctx).map(({ name, isPaid }) => ({ kind: "chain", model: name, isPaid, needsYes }));
-		},
-		wayOn: (asked) => {
-			const ctx = sessionOf(asked);
-			const link = ctx && !isPoolModel(ctx.model) ? askable(asked, ctx)[0]?.name : undefined;
-			// An old host repeats a turn because of a number anywhere in its error.
-			if (link === undefined || isRepeatedByHost(link)) return undefined;
-			return { model: registration.isRegistered() ? POOL_MODEL : link, link };
-		},
-		handOver: async ({ model }) => {
-			routes.handOver(model);
-			const virtual = session && !isPoolModel(session.model) && session.modelRegistry.find(PROVIDER, POOL_MODEL_ID);
-			try {
-				if (virtual && !(await pi.setModel(virtual))) return chainByHand(POOL_MODEL, model);
-			} catch (error) {
-				tellDefect(error, "request", pool.emit);
-				return chainByHand(POOL_MODEL, model);
-			}
-			return chainTakesOver(model);
 		},
 	};
 }

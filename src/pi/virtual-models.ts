@@ -1,6 +1,10 @@
 import type { Api, Model } from "@mariozechner/pi-ai";
 import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
 import type { RouteReason } from "../core/beyond/chain.ts";
+import { POOL_MODEL_ID, PROVIDER } from "../core/ids.ts";
+
+/** The full name of our own virtual model. */
+export const POOL_MODEL = `${PROVIDER}/${POOL_MODEL_ID}`;
 
 /** The api of every virtual model. Its requests never reach a provider. */
 const VIRTUAL_API = "pi-virtual";
@@ -55,4 +59,9 @@ export function hasVirtualModels(pi: object): pi is VirtualModels {
 /** True if this model routes to others. */
 export function isVirtual(model: { readonly api?: string } | undefined): boolean {
 	return model?.api === VIRTUAL_API;
+}
+
+/** True if the session has selected our own virtual model. */
+export function isPoolModel(model: ExtensionContext["model"]): boolean {
+	return isVirtual(model) && model?.provider === PROVIDER && model.id === POOL_MODEL_ID;
 }

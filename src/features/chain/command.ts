@@ -12,8 +12,8 @@ import {
 	usageError,
 } from "../../pi/command.ts";
 import { columnsNow, modeOf } from "../../pi/output.ts";
-import { isPoolModel, type PoolModel } from "../../pi/pool-model.ts";
-import { isVirtual } from "../../pi/virtual-models.ts";
+import type { PoolModel } from "../../pi/pool-model.ts";
+import { isPoolModel, isVirtual } from "../../pi/virtual-models.ts";
 import { nearest } from "../../ui-kit/nearest.ts";
 import { editOnScreen } from "./edit-on-screen.ts";
 import { addTo, type Catalogue, type Changed, forEach, modelsLike, moveIn, removeFrom } from "./rules.ts";

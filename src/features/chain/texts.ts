@@ -1,6 +1,6 @@
 import { printable } from "../../core/account.ts";
 import type { LinkObstacle } from "../../core/beyond/chain.ts";
-import { POOL_MODEL } from "../../pi/pool-model.ts";
+import { POOL_MODEL } from "../../pi/virtual-models.ts";
 import { didYouMean } from "../../ui-kit/nearest.ts";
 
 /** Shown while the chain has no link. */

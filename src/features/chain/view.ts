@@ -2,7 +2,7 @@ import { printable } from "../../core/account.ts";
 import { iso } from "../../core/iso-time.ts";
 import type { ShownLink } from "../../pi/chain-links.ts";
 import type { ChainDocument } from "../../pi/json-schemas.ts";
-import { POOL_MODEL } from "../../pi/pool-model.ts";
+import { POOL_MODEL } from "../../pi/virtual-models.ts";
 import { alignColumns, formatClock, hanging } from "../../ui-kit/format.ts";
 import { EMPTY, heading, linkState } from "./texts.ts";
 
