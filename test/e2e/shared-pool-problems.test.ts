@@ -2,10 +2,11 @@ import { execFileSync } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { type PoolDatabase, PoolProblem } from "../../src/platform/shared-pool/types.ts";
-import { aRow, NOTHING, startPool, type TestPool } from "../support/pool-database.ts";
+import { aRow, KEYS, NOTHING, POOL_ID, startPool, type TestPool } from "../support/pool-database.ts";
 import { POSTGRES_PASSWORD, startPostgres, type TestPostgres } from "../support/postgres.ts";
+import { wide } from "../support/tiers.ts";
 
 let server: TestPostgres;
 let pool: TestPool;
@@ -172,6 +173,42 @@ describe("a database that refuses", () => {
 		rmSync(signal);
 		await server.restart();
 		expect(await pool.database.claim("a1", "hash-1", "p")).toEqual({ kind: "ours" });
+	});
+
+	wide("goes on at the other server of its URL where the first one is a replica now, or is starting", async () => {
+		const former = await startPostgres();
+		onTestFinished(() => former.close());
+		const name = new URL(pool.url).pathname.slice(1);
+		const any = await former.database();
+		await former.query(any, `create database ${name}`);
+		const formerUrl = any.replace(/\/\w+\?/, `/${name}?`);
+		// A replica that lags behind: it has no row.
+		const lagging = pool.open({ url: formerUrl });
+		await lagging.migrate();
+		await lagging.create({ id: POOL_ID, name: "mine", keeperKeyId: KEYS.keeper, runnerKeyId: KEYS.runner });
+		const signal = join(former.folder, "standby.signal");
+		writeFileSync(signal, "");
+		former.hand(signal);
+		await former.restart();
+
+		await pool.database.change(aRow(), "me");
+		const both = pool.url.replace("@127.0.0.1:", `@127.0.0.1:${former.port},127.0.0.1:`);
+		const news = vi.fn();
+		const listener = pool.open({ url: both });
+		const stop = await listener.listen("me", news);
+		expect(stop).toBeDefined();
+		const database = pool.open({ url: both });
+		expect((await database.look(NOTHING)).rows).toEqual([]);
+		const claims = ["p1", "p2", "p3"].map((holder) => database.claim("a1", "hash-1", holder));
+		expect((await Promise.all(claims)).map(({ kind }) => kind).sort()).toEqual(["ours", "taken", "taken"]);
+		expect((await database.look(NOTHING)).rows).toHaveLength(1);
+		expect(await database.change(aRow({ replaces: 1, enabled: false }), "you")).toBe(2);
+		await vi.waitFor(() => expect(news).toHaveBeenCalled(), 3000);
+		await stop?.();
+
+		// Where neither takes changes, that is said, and not tried without end.
+		const alone = pool.open({ url: formerUrl.replace("@127.0.0.1:", `@127.0.0.1:${former.port},127.0.0.1:`) });
+		expect(await problemOf(alone.claim("a1", "hash-1", "p"))).toEqual(like("read-only", "use the URL of the primary"));
 	});
 
 	it("differs in its sentence by whether it is of something else, of a newer version, or of another pool", async () => {

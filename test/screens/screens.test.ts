@@ -1,3 +1,4 @@
+import { writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -36,6 +37,8 @@ async function storePicture(name: keyof typeof PICTURES, terminal: Terminal): Pr
 	taken.add(name);
 	await expect(pictureOf(PICTURES[name], terminal.cells(), GROUNDS.dark)).toMatchFileSnapshot(`pictures/${name}.svg`);
 }
+
+type Scene = Awaited<ReturnType<typeof startScene>>;
 
 /** A scene in which a command was typed, once `sign` is on the screen. */
 async function sceneAfter(command: string, sign: string | RegExp, options: SceneOptions = {}) {
@@ -853,16 +856,31 @@ async function furnishPool({ dir, codex, id }: Bench, port: number): Promise<voi
 	await mirror.flush();
 }
 
+/** The port of a database that accepts, and never answers: what is on the screen is what was known before. */
+async function silentPort(): Promise<number> {
+	const silent = createServer();
+	await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+	onTestFinished(() => void silent.close());
+	const address = silent.address();
+	return typeof address === "object" && address ? address.port : 0;
+}
+
+/** Waits for a database that never answers, as long as the terminal shows that. */
+async function storeWait({ bench, terminal }: Scene, columns: number): Promise<void> {
+	const code = newKeeperCode(`postgres://pool:secret@127.0.0.1:${await silentPort()}/pi`);
+	writeFileSync(join(bench.dir.cwd, "code.txt"), printJoinCode(code), { mode: 0o600 });
+	await terminal.submit("/multicodex join @code.txt");
+	await terminal.waitForText("esc stop waiting", PATIENCE_MS);
+	await store(`share-wait-${columns}`, terminal);
+	await terminal.press("escape");
+	await terminal.waitForText(/Stopped before the\s+database/, PATIENCE_MS);
+}
+
 const IN_POOL = { "pi-multicodex": { pool: "pi" } };
 
 describe("a pool that several machines share", () => {
 	it("marks its accounts, names its machines, and asks before anything is given up", async () => {
-		// It accepts, and never answers: what is on the screen is what was known before.
-		const silent = createServer();
-		await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
-		onTestFinished(() => void silent.close());
-		const address = silent.address();
-		const port = typeof address === "object" && address ? address.port : 0;
+		const port = await silentPort();
 		const furnish = (bench: Bench) => furnishPool(bench, port);
 		const options = { settings: IN_POOL, columns: 120, furnish };
 		const { terminal } = await sceneAfter("/multicodex", "esc close", options);
@@ -893,7 +911,8 @@ describe("a pool that several machines share", () => {
 	});
 
 	it("asks which accounts to move in, and for a code that it does not show", async () => {
-		const { terminal } = await startScene({ columns: 120 });
+		const scene = await startScene({ columns: 120 });
+		const { terminal } = scene;
 		await terminal.submit("/multicodex share postgres://pool:secret@127.0.0.1:1/pi");
 		await terminal.waitForText("Make the shared pool pi?", PATIENCE_MS);
 		await storeWidths("share-choice", terminal);
@@ -904,5 +923,12 @@ describe("a pool that several machines share", () => {
 		await terminal.type(`\x1b[200~pi-pool-keeper-${"x".repeat(300)}\x1b[201~`);
 		await terminal.waitForText("315 characters, not shown", PATIENCE_MS);
 		await storeWidths("join-field", terminal);
+		await terminal.press("escape");
+		await terminal.waitForText("No pool was joined", PATIENCE_MS);
+		await storeWait(scene, 120);
+	});
+
+	wide.each([80, 40, 30])("waits for its database as stored, %s columns wide, until Esc", async (columns) => {
+		await storeWait(await startScene({ columns }), columns);
 	});
 });

@@ -1,7 +1,7 @@
 import { raceAbort } from "../../core/abort.ts";
 import { codeOf } from "../files/errors.ts";
 import { type ClientTimes, type DriverConnection, openConnection, type Sql } from "./driver.ts";
-import type { PoolUrl } from "./pool-url.ts";
+import { nextServer, type PoolUrl } from "./pool-url.ts";
 import { toPoolProblem } from "./problems.ts";
 import { PoolProblem } from "./types.ts";
 
@@ -12,6 +12,8 @@ export interface Client {
 	 * `signal` as soon as that fires. The statement may have been executed all the same.
 	 */
 	run<T>(act: (sql: Sql) => Promise<T>, signal?: AbortSignal): Promise<T>;
+	/** Returns the URL, with the server in the first place that takes changes, as far as that is known. */
+	url(): PoolUrl;
 	/** Closes the connection at once. A later {@link run} rejects. */
 	end(): Promise<void>;
 }
@@ -21,6 +23,11 @@ const TRIES = 4;
 /** Serialization failure and deadlock. Nothing was done. */
 const GIVEN_UP = new Set(["40001", "40P01"]);
 /**
+ * Read-only, or not ready: the server of a pair that is not in charge, as after a failover. Nothing was done, and
+ * another server of the URL may do it.
+ */
+const ELSEWHERE = new Set(["25006", "57P03"]);
+/**
  * Codes with which the driver rejects what waits for a connection that could not be made. The real reason is known
  * elsewhere.
  */
@@ -28,6 +35,7 @@ const LEFT_BEHIND = new Set(["CONNECTION_DESTROYED", "CONNECTION_ENDED"]);
 
 export function createClient(url: PoolUrl, times: ClientTimes): Client {
 	let connection: DriverConnection | undefined;
+	let ordered = url;
 	let isEnded = false;
 	/** Number of statements without an answer, by connection. */
 	const running = new Map<DriverConnection, number>();
@@ -51,8 +59,8 @@ export function createClient(url: PoolUrl, times: ClientTimes): Client {
 	};
 	const once = async <T>(act: (sql: Sql) => Promise<T>, signal: AbortSignal | undefined): Promise<T> => {
 		signal?.throwIfAborted();
-		if (!connection || connection.isOver()) connection = openConnection(url, times);
-		const mine = connection;
+		if (!connection || connection.isOver()) connection = openConnection(ordered, times);
+		const [mine, tried] = [connection, ordered];
 		begun(mine);
 		let timer: NodeJS.Timeout | undefined;
 		const late = new Promise<never>((_, reject) => {
@@ -66,6 +74,11 @@ export function createClient(url: PoolUrl, times: ClientTimes): Client {
 				leave(mine);
 				throw signal.reason;
 			}
+			if (ELSEWHERE.has(codeOf(error) ?? "") && url.hosts.length > 1) {
+				// Another statement may have found that out already.
+				if (ordered === tried) ordered = nextServer(tried);
+				leave(mine);
+			}
 			if (isAnswer(error)) throw error;
 			await mine.close();
 			throw (LEFT_BEHIND.has(codeOf(error) ?? "") && mine.failure()) || error;
@@ -76,16 +89,22 @@ export function createClient(url: PoolUrl, times: ClientTimes): Client {
 	};
 	return {
 		run: async (act, signal) => {
+			let servers = 1;
 			for (let attempt = 1; ; attempt += 1) {
 				if (isEnded) throw toPoolProblem(Object.assign(new Error("ended"), { code: "CONNECTION_ENDED" }), url.place);
 				try {
 					return await once(act, signal);
 				} catch (error) {
 					if (signal?.aborted) throw signal.reason;
-					if (attempt === TRIES || !GIVEN_UP.has(codeOf(error) ?? "")) throw toPoolProblem(error, url.place);
+					if (ELSEWHERE.has(codeOf(error) ?? "") && servers < url.hosts.length) {
+						servers += 1;
+						continue;
+					}
+					if (attempt >= TRIES || !GIVEN_UP.has(codeOf(error) ?? "")) throw toPoolProblem(error, url.place);
 				}
 			}
 		},
+		url: () => ordered,
 		end: async () => {
 			isEnded = true;
 			clearTimeout(idle);

@@ -57,7 +57,7 @@ export function createPoolDatabase(
 		...createAllStatements(client),
 		until: (signal) => ({ ...database, ...createAllStatements({ run: (act) => client.run(act, signal) }) }),
 		listen: async (own, onNews) => {
-			const listening = await listen({ client, url, times: allTimes }, own, onNews);
+			const listening = await listen({ client, times: allTimes }, own, onNews);
 			if (!listening) return undefined;
 			listeners.add(listening);
 			return async () => {

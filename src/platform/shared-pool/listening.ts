@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Client } from "./client.ts";
 import { type ClientTimes, type DriverConnection, openConnection } from "./driver.ts";
-import type { PoolUrl } from "./pool-url.ts";
 import { toPoolProblem } from "./problems.ts";
 import { CHANNEL } from "./schema.ts";
 import { tellOf } from "./statements.ts";
@@ -23,7 +22,7 @@ export interface Listening {
  * Resolves to undefined if they do not.
  */
 export async function listen(
-	{ client, url, times }: { readonly client: Client; readonly url: PoolUrl; readonly times: ClientTimes },
+	{ client, times }: { readonly client: Client; readonly times: ClientTimes },
 	own: string,
 	onNews: () => void,
 ): Promise<Listening | undefined> {
@@ -32,14 +31,16 @@ export async function listen(
 	const arrived = new Promise<boolean>((resolve) => {
 		onProbe = () => resolve(true);
 	});
-	const listening = createListening({ url, times }, (payload) => {
+	const listening = createListening({ client, times }, (payload) => {
 		if (payload === undefined) onNews();
 		else if (payload === probe) onProbe();
 		else if (payload !== own && !payload.startsWith(PROBE)) onNews();
 	});
 	try {
+		// Only a server that takes changes can be listened to. The first notification finds it.
+		if (client.url().hosts.length > 1) await notify(client, probe);
 		await listening.begin();
-		await client.run((sql) => sql`select ${tellOf(sql, probe)}`);
+		await notify(client, probe);
 		if (await inTime(arrived)) return listening;
 	} catch (error) {
 		await listening.end();
@@ -51,7 +52,7 @@ export async function listen(
 
 /** Creates the subscription. Calls `onNotification` without a payload if notifications may have been missed. */
 function createListening(
-	{ url, times }: { readonly url: PoolUrl; readonly times: ClientTimes },
+	{ client, times }: { readonly client: Client; readonly times: ClientTimes },
 	onNotification: (payload: string | undefined) => void,
 ): Listening & { begin(): Promise<void> } {
 	let connection: DriverConnection | undefined;
@@ -59,6 +60,7 @@ function createListening(
 	let isEnded = false;
 
 	const begin = async (): Promise<void> => {
+		const url = client.url();
 		const mine = openConnection(url, times);
 		connection = mine;
 		const late = setTimeout(() => void mine.close(), times.statementMs);
@@ -90,6 +92,10 @@ function createListening(
 			await connection?.close();
 		},
 	};
+}
+
+async function notify(client: Client, payload: string): Promise<void> {
+	await client.run((sql) => sql`select ${tellOf(sql, payload)}`);
 }
 
 async function inTime(arrived: Promise<boolean>): Promise<boolean> {

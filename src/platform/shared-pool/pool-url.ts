@@ -17,7 +17,7 @@ export interface PoolHost {
 
 /** A parsed Postgres URL. Contains the password. */
 export interface PoolUrl {
-	/** Tried in this order. */
+	/** Tried in this order, until one can be written to. */
 	readonly hosts: readonly PoolHost[];
 	readonly user: string;
 	readonly password: string;
@@ -83,6 +83,12 @@ export function parsePoolUrl(text: string): PoolUrl {
 		},
 		place: `${hosts.map(({ host, port }) => `${host}:${port}`).join(",")}/${database}`,
 	};
+}
+
+/** Returns the URL with the next server in the first place. */
+export function nextServer(url: PoolUrl): PoolUrl {
+	const [first, ...rest] = url.hosts;
+	return first ? { ...url, hosts: [...rest, first] } : url;
 }
 
 /** Options that are understood, or that ask for something that is so anyway. */

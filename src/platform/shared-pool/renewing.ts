@@ -1,4 +1,4 @@
-import type { Account } from "../../core/account.ts";
+import type { Account, Credential } from "../../core/account.ts";
 import type { AccountStore, SharedTokens, TokenReader } from "../../core/ports.ts";
 import type { Journal } from "./journal.ts";
 import { isGood, later, type Renewed, ready } from "./renewed.ts";
@@ -28,6 +28,16 @@ const RUNNERS_RETRY_MS = 30_000;
 export function createRenewing(deps: RenewingDeps): SharedTokens {
 	const { role, mirror, rows, connection, journal, replay, look, alone, tokens, clock, tell } = deps;
 	const exchange = createSharedExchange(deps);
+
+	/**
+	 * Returns the time by this machine's clock or by that of the database, whichever is behind. A clock that is days ahead
+	 * would have every token renewed again and again.
+	 */
+	const earliestNow = () => clock.now() - Math.max(mirror.lastLook()?.aheadMs ?? 0, 0);
+	const isEnding = ({ access, expiresAt }: Credential): boolean => {
+		const lifeMs = expiresAt - (tokens.issuedAt(access) ?? expiresAt);
+		return expiresAt - earliestNow() <= Math.max(lifeMs * EARLY, REFRESH_AHEAD_MS);
+	};
 
 	const renewAsRunner = async ({ id }: Account, refused: string | undefined): Promise<Renewed> => {
 		await look();
@@ -66,6 +76,7 @@ export function createRenewing(deps: RenewingDeps): SharedTokens {
 				tell({ type: "renewed-elsewhere", account: id });
 				return ready(open.account.credential);
 			}
+			if (refused === undefined && !isEnding(open.account.credential)) return ready(open.account.credential);
 			if (open.account.needsLogin) return later("its sign-in is over", clock.now());
 			if (isPutBack(open)) {
 				return later("its database was put back to an older state; sign in to it again", clock.now());
@@ -87,9 +98,7 @@ export function createRenewing(deps: RenewingDeps): SharedTokens {
 		},
 		isDue: ({ credential, needsLogin, enabled }) => {
 			if (role === "runner" || needsLogin || !enabled || connection.away()) return false;
-			const { access, expiresAt } = credential;
-			const lifeMs = expiresAt - (tokens.issuedAt(access) ?? expiresAt);
-			return expiresAt - clock.now() <= Math.max(lifeMs * EARLY, REFRESH_AHEAD_MS);
+			return isEnding(credential);
 		},
 	};
 }

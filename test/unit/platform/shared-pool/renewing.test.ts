@@ -63,6 +63,34 @@ describe("the renewal of a shared account", () => {
 		expect([...keeper.pool.claims]).toEqual([]);
 	});
 
+	describe("on a machine whose clock is off by eleven days", () => {
+		/** As a look has measured it. */
+		const isAhead = (days: number) => {
+			keeper.clock.at += days * DAY_MS;
+			keeper.mirror.noteLook({ at: keeper.clock.now(), aheadMs: days * DAY_MS, listens: true, presences: [] }, "team");
+		};
+		const known = () => keeper.mirror.rows().get("a")?.account ?? account(1);
+
+		it("sends nothing while a token is good by the database's clock, and one token where it was refused", async () => {
+			isAhead(11);
+			expect(keeper.tokens.isDue(known())).toBe(false);
+			expect(await keeper.tokens.renew(known(), undefined)).toEqual({ kind: "ready", access: signIn(1).access });
+			expect([...keeper.pool.claims]).toEqual([]);
+			expect(await renew()).toEqual({ kind: "ready", access: signIn(2).access });
+			expect(await keeper.tokens.renew(known(), undefined)).toEqual({ kind: "ready", access: signIn(2).access });
+			expect(keeper.sent).toEqual(["refresh-1"]);
+		});
+
+		it("renews a token once by its own clock where the database's is ahead", async () => {
+			isAhead(-11);
+			expect(keeper.tokens.isDue(known())).toBe(false);
+			keeper.clock.at = signIn(1).expiresAt - DAY_MS;
+			expect(keeper.tokens.isDue(known())).toBe(true);
+			expect(await keeper.tokens.renew(known(), undefined)).toEqual({ kind: "ready", access: signIn(2).access });
+			expect(keeper.sent).toEqual(["refresh-1"]);
+		});
+	});
+
 	it("keeps what came in the journal until the database has it", async () => {
 		keeper.pool.once("storeExchanged", () => {
 			throw away();
