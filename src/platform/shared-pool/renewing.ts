@@ -30,8 +30,8 @@ export function createRenewing(deps: RenewingDeps): SharedTokens {
 	const exchange = createSharedExchange(deps);
 
 	/**
-	 * Returns the time by this machine's clock or by that of the database, whichever is behind. A clock that is days ahead
-	 * would have every token renewed again and again.
+	 * Returns the time by this machine's clock or by that of the database, whichever is behind. A clock that is days
+	 * ahead would have every token renewed again and again.
 	 */
 	const earliestNow = () => clock.now() - Math.max(mirror.lastLook()?.aheadMs ?? 0, 0);
 	const isEnding = ({ access, expiresAt }: Credential): boolean => {

@@ -50,6 +50,9 @@ const PASSING: ReadonlySet<PoolProblemKind> = new Set([
 	"no-rights",
 	"read-only",
 	"full",
+	// It is stored once this machine has joined with the new code, or was updated.
+	"revoked",
+	"newer",
 ]);
 /** More changes than accounts can be flagged, renamed or disabled while the database is unreachable. */
 const MOST_PENDING = 200;

@@ -101,7 +101,7 @@ describe("a sign-in that a person makes while the database cannot take it", () =
 		expect(keeper.journal).toEqual([]);
 	};
 
-	it.each(["away", "full", "read-only", "no-rights", "refused", "untrusted"] as const)(
+	it.each(["away", "full", "read-only", "no-rights", "refused", "untrusted", "revoked", "newer"] as const)(
 		"is used here at once, kept, and in the pool later: %s",
 		async (kind) => {
 			keeper.pool.put({ ...account, needsLogin: { reason: "refused", at: NOW } });
@@ -144,8 +144,8 @@ describe("a sign-in that a person makes while the database cannot take it", () =
 	});
 
 	it("is refused where it could be kept nowhere, or where the pool is no longer this machine's", async () => {
-		isAway(new PoolProblem("revoked", "The keys were replaced."));
-		await expect(keeper.accounts.put(signIn("signed-in", 1))).rejects.toThrow("replaced");
+		isAway(new PoolProblem("other-pool", "It has another pool."));
+		await expect(keeper.accounts.put(signIn("signed-in", 1))).rejects.toThrow("another pool");
 		isAway();
 		keeper.journalProblem = new Error("the disk is full");
 		await expect(keeper.accounts.put(signIn("signed-in", 1))).rejects.toThrow("away");
