@@ -587,3 +587,33 @@ it("new keys end the codes that were printed before, and keep every account", as
 	expect(await tokenOf(two, id, old)).not.toBe(old);
 	expectOnce();
 });
+
+wide(
+	"new keys that come in mid-exchange lose nothing: not before a minute, and then it is stored after a join",
+	async () => {
+		const { one, ids, codes } = await shared("a");
+		const two = await joined(codes.keeper, "two");
+		const [id = ""] = ids;
+		const old = find(one, id)?.credential.access;
+		let next = codes;
+		issuer.onExchanged = async () => {
+			issuer.onExchanged = async () => undefined;
+			await expect(one.pools.rotate(undefined, undefined)).rejects.toThrow("No key was changed");
+			await server.query(url, "update pi_multicodex.claim set claimed_at = claimed_at - interval '61 seconds'");
+			next = await one.pools.rotate(undefined, undefined);
+		};
+		const token = await tokenOf(two, id, old);
+		expect(token).not.toBe(old);
+		await two.credentials.idle();
+		expect(two.pools.status()?.connection).toMatchObject({ kind: "away", problem: "revoked" });
+		expect(await tokenOf(two, id)).toBe(token);
+		// The machine that has made the keys does not send what was claimed.
+		expect(await tokenOf(one, id, old)).toContain("another machine is renewing it");
+
+		await two.pools.join(next.keeper, undefined, undefined);
+		await one.pools.look(undefined);
+		expect(find(one, id)?.credential.access).toBe(token);
+		expect(two.scratch.names("codex-pool-").filter((name) => name.endsWith(".journal"))).toEqual([]);
+		expect(issuer.sent).toHaveLength(1);
+	},
+);
