@@ -50,6 +50,8 @@ export function ours(policy: PolicyName, { isSure = false, maxWaitMs = NIGHT_MS 
 			const own = isCached || waitsSince !== undefined ? last?.meter : undefined;
 			// The plan begins with it, which the tests of the selection show; the tests of the simulator run with `isSure`.
 			if (!isSure && own && isReady(own, now)) return own;
+			// No plan has an account then. Sessions that wait ask every minute, which would take most of the time.
+			if (!isSure && meters.every(({ cooldowns }) => cooldowns.some(({ until }) => until > now))) return undefined;
 			const patienceMs = (waitsSince ?? now) + maxWaitMs - now;
 			const { order, lastResort, waitUntil } = plan(
 				{

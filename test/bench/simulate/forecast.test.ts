@@ -43,16 +43,31 @@ describe("the scores of a forecast", () => {
 			anHour(10, 7, [8, 14]),
 			anHour(10, undefined, [8, 14]),
 		];
-		expect(scoresOf(hours)[0]?.coverage).toBe(25);
+		expect(scoresOf(hours)[0]?.coverage).toMatchObject({ percent: 25, hours: 4 });
 	});
 
-	it("the scores of a forecast tell by the seeds how exact that is", () => {
-		const hours = [1, 2].flatMap((seed) => [
-			anHour(10, 12, [8, 14], seed),
-			anHour(10, seed === 1 ? 12 : 20, [8, 14], seed),
-		]);
-		expect(scoresOf(hours)[0]?.coverage).toBe(75);
-		expect(scoresOf(hours)[0]?.coverageError).toBeCloseTo((100 * Math.sqrt(0.5)) / 4);
+	it("the scores of a forecast tell by the seeds how exact that is, and nothing by a single seed", () => {
+		const seed = (number: number, inside: number) =>
+			Array.from({ length: 10 }, (_, index) => anHour(10, index < inside ? 12 : 20, [8, 14], number));
+		const ofOne = scoresOf(seed(1, 5))[0]?.coverage;
+		expect(ofOne).toMatchObject({ percent: 50, least: 0, most: 100 });
+		const alike = scoresOf([1, 2, 3, 4, 5].flatMap((number) => seed(number, 8)))[0]?.coverage;
+		expect(alike).toMatchObject({ percent: 80, least: 80, most: 80, worth: 50 });
+		// The mean of 10, 10, 10, 5 and 5 of 10 is 80 %, with a standard error of 12.25 %: t(4) = 2.776.
+		const apart = scoresOf([10, 10, 10, 5, 5].flatMap((inside, index) => seed(index, inside)))[0]?.coverage;
+		expect(apart?.percent).toBe(80);
+		expect(apart?.least).toBeCloseTo(80 - 2.776 * 12.25, 0);
+		expect(apart?.most).toBe(100);
+		expect(apart?.worth).toBeCloseTo(0.16 / 0.1225 ** 2, 1);
+	});
+
+	it("the scores of a forecast count intervals without an end apart", () => {
+		const open = [anHour(10, 5), anHour(10, undefined)].map((each) => ({
+			...each,
+			ours: { dryAt: START + 10 * HOUR_MS, from: START + 8 * HOUR_MS, to: undefined },
+		}));
+		const [own] = scoresOf([...open, anHour(10, 12, [8, 14])]);
+		expect(own).toMatchObject({ withEnd: { percent: 100, hours: 1 }, withoutEnd: { percent: 50, hours: 2 } });
 	});
 
 	it("the scores of a forecast tell by draws of the seeds how sure it is that one rule errs less", () => {
@@ -76,8 +91,21 @@ describe("the scores of a forecast", () => {
 	it("miss a goal where a naive rule is as good", () => {
 		const table = forecastTable(W1, [anHour(10, 10, [9, 11]), anHour(20, 10, [15, 25])], 1);
 		expect(table).toContain("better than linear pace: MISSED");
-		expect(table).toContain("coverage 75 to 85: MISSED");
-		expect(table.split("\n")).toHaveLength(2 + 4 + 1);
+		expect(table).toContain("coverage 75 to 85: within chance of it");
+		expect(table.split("\n")).toHaveLength(2 + 4 + 2);
+	});
+
+	it("miss the goal of the interval only where chance does not explain it", () => {
+		const table = (...inside: readonly number[]) => {
+			const hours = inside.flatMap((count, seed) =>
+				Array.from({ length: 10 }, (_, index) => anHour(60, index < count ? 60 : 80, [50, 70], seed)),
+			);
+			return forecastTable(W1, hours, inside.length);
+		};
+		expect(table(8, 8, 7, 9, 8)).toContain("coverage 75 to 85: reached");
+		expect(table(7, 8, 4, 9, 6)).toContain("coverage 75 to 85: within chance of it");
+		expect(table(5, 6, 5, 4, 5)).toContain("coverage 75 to 85: MISSED");
+		expect(table(9, 10, 10, 9, 10)).toContain("coverage 75 to 85: MISSED");
 	});
 });
 

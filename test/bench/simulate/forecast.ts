@@ -107,26 +107,55 @@ const REQUEST = { modelId: "simulated", patienceMs: PATIENCE_MS };
 
 /** Weeks of other users of the same kind, made as heavy as this one's: the law by which the demand is made. */
 function lawOf(family: Family, scenario: Scenario, model: Model): (now: number) => Float64Array[] {
-	const weight = ({ load, accounts }: Scenario) =>
-		load * accounts.reduce((sum, { longWork, longMs }) => sum + longWork / longMs, 0);
 	// Other programs use the accounts as well.
 	const withOutside = 1 + family.outsideShare / scenario.load;
-	const users = Array.from({ length: LAW_USERS }, (_, index) => {
-		const other = createScenario(family, LAW_FIRST_SEED + index, LAW_WEEKS, model);
-		const hours = new Float64Array(LAW_WEEKS * WEEK_HOURS);
-		const scale = (weight(scenario) / weight(other) / model.windowWork) * 100 * withOutside;
-		for (const { turns } of other.sessions) {
-			for (const { plannedAt, work } of turns) {
-				const hour = Math.floor((plannedAt - START) / HOUR_MS);
-				hours[hour] = (hours[hour] ?? 0) + work * scale;
-			}
-		}
-		return hours;
+	const others = othersOf(family, model);
+	const users = others.map((other) => {
+		const scale = (weightOf(scenario) / other.weight / model.windowWork) * 100 * withOutside;
+		return other.workByHour.map((work) => work * scale);
 	});
 	return (now) => {
 		const phase = Math.floor((now - START) / HOUR_MS) % WEEK_HOURS;
 		return users.map((hours) => hours.subarray(phase, phase + WEEK_HOURS));
 	};
+}
+
+/** A user of the same kind. */
+interface Other {
+	readonly weight: number;
+	readonly workByHour: Float64Array;
+}
+
+/** They are the same for every seed, and to make them takes longer than to forecast. */
+const othersMade = new WeakMap<Model, Map<string, readonly Other[]>>();
+
+function othersOf(family: Family, model: Model): readonly Other[] {
+	const made = othersMade.get(model) ?? new Map<string, readonly Other[]>();
+	othersMade.set(model, made);
+	const known = made.get(family.name);
+	if (known) return known;
+	const others = Array.from({ length: LAW_USERS }, (_, index): Other => {
+		const scenario = createScenario(family, LAW_FIRST_SEED + index, LAW_WEEKS, model);
+		return { weight: weightOf(scenario), workByHour: workByHour(scenario) };
+	});
+	made.set(family.name, others);
+	return others;
+}
+
+/** What it demands in a millisecond. */
+function weightOf({ load, accounts }: Scenario): number {
+	return load * accounts.reduce((sum, { longWork, longMs }) => sum + longWork / longMs, 0);
+}
+
+function workByHour({ sessions }: Scenario): Float64Array {
+	const hours = new Float64Array(LAW_WEEKS * WEEK_HOURS);
+	for (const { turns } of sessions) {
+		for (const { plannedAt, work } of turns) {
+			const hour = Math.floor((plannedAt - START) / HOUR_MS);
+			hours[hour] = (hours[hour] ?? 0) + work;
+		}
+	}
+	return hours;
 }
 
 const WEEK_HOURS = WEEK_MS / HOUR_MS;
@@ -189,6 +218,18 @@ function createHistory() {
 	};
 }
 
+/** How often an interval contained the truth. Percents. */
+export interface Coverage {
+	readonly percent: number;
+	/** 95 % interval of it, from whole seeds: hours of one seed have much in common, seeds nothing. */
+	readonly least: number;
+	readonly most: number;
+	/** Hours at which there was an interval. */
+	readonly hours: number;
+	/** How many hours with nothing in common would tell as much. */
+	readonly worth: number;
+}
+
 /** How well one rule did. Percents. */
 export interface Score {
 	readonly name: string;
@@ -201,9 +242,10 @@ export interface Score {
 	/** Of times at which it said that the pool runs out within a day, how often that did not happen within two. */
 	readonly falseAlarms: number;
 	/** How often what it said was between the two ends of its interval; undefined for a rule without one. */
-	readonly coverage: number | undefined;
-	/** Standard error of it: hours of one seed have much in common, seeds nothing. */
-	readonly coverageError: number;
+	readonly coverage: Coverage | undefined;
+	/** The same for the hours at which the interval had an end, and for those at which it had none. */
+	readonly withEnd: Coverage | undefined;
+	readonly withoutEnd: Coverage | undefined;
 	/** Hours on which each is based. */
 	readonly hours: number;
 	readonly alarms: number;
@@ -222,7 +264,12 @@ export function scoresOf(judged: readonly Judged[]): Score[] {
 		["same hour last week", ({ lastWeek }) => lastWeek],
 		[ALL_KNOWN, ({ allKnown }) => allKnown],
 	];
-	const covered = coverageOf(judged);
+	const isOpen = ({ ours: own }: Judged) => own !== undefined && own.to === undefined;
+	const covered = {
+		coverage: coverageOf(judged),
+		withEnd: coverageOf(judged.filter((each) => !isOpen(each))),
+		withoutEnd: coverageOf(judged.filter(isOpen)),
+	};
 	const errorsOf = (said: (typeof rules)[number][1]) => {
 		const bySeed = new Map<number, number[]>();
 		for (const each of judged) {
@@ -251,16 +298,15 @@ export function scoresOf(judged: readonly Judged[]): Score[] {
 			likelyError: [quantile(medians, 1 / 6), quantile(medians, 5 / 6)],
 			behindForecast: index === 0 ? Number.NaN : (medians.filter(isBehind).length / medians.length) * 100,
 			falseAlarms: (alarms.filter(isFalse).length / Math.max(1, alarms.length)) * 100,
-			coverage: index === 0 ? covered.share * 100 : undefined,
-			coverageError: covered.error * 100,
+			...(index === 0 ? covered : { coverage: undefined, withEnd: undefined, withoutEnd: undefined }),
 			hours: errors.length,
 			alarms: alarms.length,
 		};
 	});
 }
 
-/** How often the truth was inside the interval, and the standard error of that, by seeds. */
-function coverageOf(judged: readonly Judged[]): { readonly share: number; readonly error: number } {
+/** How often the truth was inside the interval, and how sure that is by the seeds; undefined without any interval. */
+function coverageOf(judged: readonly Judged[]): Coverage | undefined {
 	const bySeed = new Map<number, { told: number; inside: number }>();
 	for (const { seed, ours: own, truth = Infinity } of judged) {
 		if (!own) continue;
@@ -271,13 +317,25 @@ function coverageOf(judged: readonly Judged[]): { readonly share: number; readon
 		if (truth >= from && truth <= to) counted.inside += 1;
 	}
 	const all = [...bySeed.values()];
-	const told = Math.max(
-		1,
-		all.reduce((sum, each) => sum + each.told, 0),
-	);
-	const share = all.reduce((sum, each) => sum + each.inside, 0) / told;
+	const hours = all.reduce((sum, each) => sum + each.told, 0);
+	if (hours === 0) return undefined;
+	const share = all.reduce((sum, each) => sum + each.inside, 0) / hours;
 	const squares = all.reduce((sum, each) => sum + (each.inside - each.told * share) ** 2, 0);
-	return { share, error: Math.sqrt(squares) / told };
+	const others = all.length - 1;
+	const error = others > 0 ? Math.sqrt((squares * all.length) / others) / hours : Infinity;
+	const reach = others > 0 ? studentsT(others) * error : Infinity;
+	return {
+		percent: share * 100,
+		least: Math.max(0, share - reach) * 100,
+		most: Math.min(1, share + reach) * 100,
+		hours,
+		worth: error > 0 ? (share * (1 - share)) / error ** 2 : hours,
+	};
+}
+
+/** 97.5 % of Student's t distribution, by its expansion around the normal distribution: to 1 % from 4 degrees on. */
+function studentsT(degrees: number): number {
+	return 1.96 + 2.372 / degrees + 2.823 / degrees ** 2 + 2.556 / degrees ** 3;
 }
 
 function median(values: readonly number[]): number {
@@ -307,48 +365,54 @@ function figure(error: number): string {
 	return error === Infinity ? "none said" : error.toFixed(1);
 }
 
+function asText({ percent, least, most }: Coverage): string {
+	return `${percent.toFixed(0)} (${least.toFixed(0)} to ${most.toFixed(0)})`;
+}
+
+/** Whether the goal is reached: it is missed only where chance does not explain it. */
+function judgedBy({ percent, least, most }: Coverage): string {
+	const [low, high] = COVERAGE;
+	if (percent >= low && percent <= high) return "reached";
+	return most < low || least > high ? "MISSED" : "within chance of it";
+}
+
 /** The scores of a family as a table, and whether each goal is reached. */
 export function forecastTable({ name, title }: Family, judged: readonly Judged[], seeds: number): string {
 	const scores = scoresOf(judged);
 	const [own, linear, lastWeek] = scores;
 	const soonDry = own?.hours ?? 0;
 	const rows = scores.map((score) => {
-		const {
-			name: rule,
-			medianError,
-			likelyError,
-			behindForecast,
-			coverage,
-			coverageError,
-			falseAlarms,
-			alarms,
-		} = score;
+		const { name: rule, medianError, likelyError, behindForecast, coverage, falseAlarms, alarms } = score;
 		return [
 			rule.padEnd(28),
 			figure(medianError).padStart(10),
 			likelyError.map(figure).join(" to ").padStart(26),
 			(Number.isNaN(behindForecast) ? "" : behindForecast.toFixed(0)).padStart(10),
-			(coverage === undefined ? "" : `${coverage.toFixed(0)} ± ${coverageError.toFixed(0)}`).padStart(10),
+			(coverage ? asText(coverage) : "").padStart(16),
 			(alarms === 0 ? "-" : falseAlarms.toFixed(0)).padStart(8),
 			String(alarms).padStart(8),
 		].join("");
 	});
 	const error = own?.medianError ?? Number.NaN;
-	const [least, most] = COVERAGE;
 	const told = (goal: string, isReached: boolean) => `${goal}: ${isReached ? "reached" : "MISSED"}`;
 	const goals = [
 		...(Number.isNaN(error) ? [] : [told(`error <= ${MOST_ERROR}`, error <= MOST_ERROR)]),
-		told(`coverage ${least} to ${most}`, (own?.coverage ?? 0) >= least && (own?.coverage ?? 0) <= most),
+		...(own?.coverage ? [`coverage ${COVERAGE.join(" to ")}: ${judgedBy(own.coverage)}`] : []),
 		...(Number.isNaN(error) ? [] : [told("better than linear pace", error < (linear?.medianError ?? 0))]),
 		...(Number.isNaN(error) ? [] : [told("better than last week", error < (lastWeek?.medianError ?? 0))]),
 	];
-	const intervals = judged.filter(({ ours: given }) => given).length;
+	const intervals = own?.coverage?.hours ?? 0;
+	const parts = [
+		["an end", own?.withEnd],
+		["no end", own?.withoutEnd],
+	].flatMap(([what, part]) => (typeof part === "object" ? `${part.hours} with ${what}: ${asText(part)}` : []));
 	const dry = new Set(judged.flatMap(({ at, truth = Infinity, seed }) => (truth - at <= SOON_MS ? seed : []))).size;
 	return [
 		`${name} ${title}: ${seeds} seeds, ${dry} of which run dry, ${judged.length} hours, ` +
 			`${soonDry} of them within two days of a dry pool, ${intervals} with a forecast`,
-		`${"".padEnd(28)}   error %     of other seeds (2/3)   worse, % coverage % false % of alarms`,
+		`${"".padEnd(28)}   error %     of other seeds (2/3)   worse, %  coverage % (95)  false % of alarms`,
 		...rows,
+		`${intervals} intervals, worth ${(own?.coverage?.worth ?? 0).toFixed(0)} independent ones; ${parts.join(", ")}`,
 		goals.join(" · "),
 	].join("\n");
 }

@@ -5,7 +5,7 @@ import { fluidBound } from "./bound.ts";
 import { codexPoolScore, lowestMaximumPerRequest, ours, randomPerRequest, roundRobinPerRequest } from "./choosers.ts";
 import { hold, OURS, REFERENCES } from "./contest.ts";
 import { createScenario, FAMILIES, type Family, workIn } from "./demand.ts";
-import { MODEL, WEEK_MS } from "./model.ts";
+import { MINUTE_MS, MODEL, WEEK_MS } from "./model.ts";
 import { createDice } from "./random.ts";
 import { goalsAsText, goalsOf, tableOf, targetsOf } from "./report.ts";
 import { play } from "./run.ts";
@@ -78,6 +78,16 @@ it("our policies are the product's own rank: asking it for every request changes
 		expect(play(scenario, ours(name as PolicyName, { isSure: true }), MODEL)).toEqual(short);
 		expect(short.switches).toBeGreaterThan(0);
 	}
+});
+
+wide("our policies are the product's own rank also while every account is out of quota", { timeout: 60_000 }, () => {
+	const family = FAMILIES.find(({ name }) => name === "W3");
+	if (!family) throw new Error("W3 is gone");
+	const isDryForDays = createScenario(family, 701, 4, MODEL);
+	const outcome = (isSure: boolean) =>
+		play(isDryForDays, ours("soonest-reset", { isSure, maxWaitMs: MINUTE_MS }), MODEL);
+	expect(outcome(false)).toEqual(outcome(true));
+	expect(outcome(false).blockedTurns).toBeGreaterThan(100);
 });
 
 describe("the report", () => {
