@@ -1,12 +1,11 @@
-import { raceAbort } from "../../core/abort.ts";
 import type { Clock } from "../../core/ports.ts";
 import type { PoolConnection } from "../../core/shared-pool.ts";
 import { withLockUnlessBusy } from "../files/lock.ts";
 import type { Connection } from "./connection.ts";
-import { steadyAhead } from "./database-clock.ts";
-import { type LastLook, type Mirror, seenBy } from "./mirror.ts";
-import { type Keys, openRow } from "./sealed-account.ts";
-import { doesNotOpen, mirroredOf } from "./shared-rows.ts";
+import { createJointLook } from "./joint-look.ts";
+import type { Mirror } from "./mirror.ts";
+import { createMirroring } from "./mirroring.ts";
+import type { Keys } from "./sealed-account.ts";
 import type { Asker, Known, Look } from "./types.ts";
 
 /** Keeps the mirror in step with the database. One process of this machine does so. */
@@ -35,13 +34,6 @@ export interface Looker {
 	readonly onLook: (look: Look) => unknown;
 }
 
-/** A look, and the number of callers that wait for it. */
-interface NextLook {
-	readonly done: Promise<void>;
-	waiting: number;
-	readonly abandon: () => void;
-}
-
 interface Deps {
 	readonly connection: Connection;
 	readonly mirror: Mirror;
@@ -66,8 +58,6 @@ const LISTEN_AGAIN_MS = 5 * 60_000;
 const SETTLE_MS = 20;
 /** How often a process that follows another one tries to take its place. */
 const ELECTION_EACH_MS = 10_000;
-/** Minimum time between two records of a look that brought nothing. */
-const NOTE_EACH_MS = 50_000;
 /** A client closes its connection after this long without use. */
 const RESTS_AFTER_MS = 20_000;
 
@@ -76,8 +66,6 @@ export function createFollow(deps: Deps): Follow {
 	const { connection, mirror, keys, own, lockPath, lookers, clock, onNews, onWarning, onFailure } = deps;
 	const ending = new AbortController();
 	const { signal } = ending;
-	let last: Promise<void> = Promise.resolve();
-	let next: NextLook | undefined;
 	let hasBegun = false;
 	let isLeading = false;
 	/** Whether notifications arrive; undefined until that was tried. */
@@ -85,67 +73,17 @@ export function createFollow(deps: Deps): Follow {
 	let stopListening: (() => Promise<void>) | undefined;
 	let lookedAt: number | undefined;
 	let timer: NodeJS.Timeout | undefined;
-	const unreadable = new Set<string>();
-
-	const take = async (look: Look) => {
-		const rows = look.rows.flatMap((row) => {
-			const opened = openRow(row, keys);
-			if (opened.kind === "ok") return [mirroredOf({ row, account: opened.account })];
-			const { message } = doesNotOpen(opened.kind);
-			if (!unreadable.has(message)) onWarning(message);
-			unreadable.add(message);
-			return [];
-		});
-		await mirror.take(rows, look.gone);
-		const before = mirror.lastLook();
-		const isNews = rows.length + look.gone.length > 0;
-		const aheadMs = steadyAhead(before?.aheadMs, look.localNow - look.now);
-		const presences = seenBy(look.presences, aheadMs);
-		const isHeard = listens ?? before?.listens ?? false;
-		const isAsBefore =
-			before !== undefined &&
-			before.aheadMs === aheadMs &&
-			before.listens === isHeard &&
-			atWork(before.presences) === atWork(presences) &&
-			Math.abs(clock.now() - before.at) < NOTE_EACH_MS;
-		if (isNews || !isAsBefore)
-			mirror.noteLook({ at: clock.now(), aheadMs, listens: isHeard, presences }, look.head.name);
-		lookedAt = clock.now();
-		if (isNews) onNews();
-	};
+	const mirrorLook = createMirroring({ mirror, keys, clock, listens: () => listens, onWarning });
 	const lookOnce = async (asker: Asker | undefined) => {
 		const versions = new Map([...mirror.rows()].map(([id, { version }]) => [id, version]));
 		const statuses = new Map(lookers.flatMap((looker) => [...looker.known()]));
 		const look = await connection.use((database) => database.look({ rows: versions, statuses }), asker);
-		await take(look);
+		const isNews = await mirrorLook(look);
+		lookedAt = clock.now();
+		if (isNews) onNews();
 		for (const looker of lookers) await looker.onLook(look);
 	};
-	/** One look at a time. Of two that overlap, the older one would know less. */
-	const nextLook = (isAsking: boolean): NextLook => {
-		const abandoning = new AbortController();
-		const done = last.then(() => {
-			next = undefined;
-			const running = lookOnce(isAsking ? { signal: abandoning.signal } : undefined);
-			last = running.catch(() => undefined);
-			return running;
-		});
-		return { done, waiting: 0, abandon: () => abandoning.abort() };
-	};
-	const look: Follow["look"] = async (asker) => {
-		next ??= nextLook(asker !== undefined);
-		const mine = next;
-		const giveUp = () => {
-			mine.waiting -= 1;
-			if (mine.waiting === 0) mine.abandon();
-		};
-		mine.waiting += 1;
-		asker?.signal?.addEventListener("abort", giveUp, { once: true });
-		try {
-			await raceAbort(mine.done, asker?.signal);
-		} finally {
-			asker?.signal?.removeEventListener("abort", giveUp);
-		}
-	};
+	const look = createJointLook(lookOnce);
 	/** Looks without a caller that waits. A failure was either reported already, or is a defect. */
 	const lookBehind = () => {
 		look().catch((error: unknown) => {
@@ -228,9 +166,4 @@ export function createFollow(deps: Deps): Follow {
 			await connection.rest();
 		},
 	};
-}
-
-/** Returns which processes work on what, regardless of when that was seen. */
-function atWork(presences: LastLook["presences"]): string {
-	return JSON.stringify(presences.map(({ process, machine, sessions }) => [process, machine, sessions]).sort());
 }

@@ -9,28 +9,26 @@ import type { AccountStore, Clock, OAuthClient, SharedTokens, StateStore, TokenR
 import type { JoinCodes, SharedPoolStatus } from "../../core/shared-pool.ts";
 import type { LocalAccountStore } from "../stores/account-store.ts";
 import type { LocalStateStore } from "../stores/state-store.ts";
+import { createCatchUp } from "./catch-up.ts";
 import { composeAccounts } from "./composed-accounts.ts";
-import { composeState } from "./composed-state.ts";
 import { type Connection, createConnection } from "./connection.ts";
-import { createDatabaseClock } from "./database-clock.ts";
-import { createFollow } from "./follow.ts";
 import { codesOf } from "./join-code.ts";
 import { type Journal, openJournal } from "./journal.ts";
 import { type Mirror, mirrorInMemory, type OwnMirror } from "./mirror.ts";
 import { createMoves, type Moves } from "./moves.ts";
 import { othersIn } from "./other-machines.ts";
 import { parsePoolUrl } from "./pool-url.ts";
-import type { After } from "./push-schedule.ts";
 import { createPutBack } from "./put-back.ts";
 import { createRenewing } from "./renewing.ts";
 import { createReplay, type Replay } from "./replay.ts";
 import type { Keys } from "./sealed-account.ts";
 import { createSealing } from "./sealing.ts";
+import { createSessionFollow } from "./session-follow.ts";
 import { createSharedAccounts } from "./shared-accounts.ts";
 import { createSharedRows, type SharedRows } from "./shared-rows.ts";
-import { createStatusExchange, type StatusExchange } from "./status-exchange.ts";
+import { createSharedState } from "./shared-state.ts";
 import { createStopwatch } from "./stopwatch.ts";
-import { type Asker, type JoinCode, PATIENT, type SharedRow } from "./types.ts";
+import { type Asker, type JoinCode, PATIENT } from "./types.ts";
 import { createUnsentClaims } from "./unsent-claims.ts";
 
 /** What is needed to open a pool. */
@@ -98,10 +96,6 @@ export interface Inside {
 
 /** How long the first request waits on a machine that knows no account. */
 const FIRST_LOOK_MS = 10_000;
-/** Maximum number of tokens renewed ahead of time after one look. */
-const MOST_AHEAD = 3;
-/** The first request starts sooner than this. */
-const SOON_MS = 1000;
 /** Maximum wait for background work at the end of a process. */
 const LAST_WRITE_MS = 2000;
 
@@ -163,86 +157,45 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 		startWatch,
 	});
 
-	/** Does what was left undone while the database was unreachable, or by a process that ended. */
-	const catchUp = async (looked: readonly SharedRow[]) => {
-		if (code.role === "runner") return;
-		await unsent.catchUp();
-		await replay.all();
-		await moves.settle();
-		await shared.catchUp();
-		await putBack.note(looked);
-		const due = shared.list().filter((account) => renewing.isDue(account));
-		for (const { id } of due.slice(0, MOST_AHEAD)) deps.renewAhead(id);
-	};
-	let behind: Promise<unknown> = Promise.resolve();
-	const catchUpBehind = (looked: readonly SharedRow[]) => {
-		behind = behind
-			.then(() => catchUp(looked))
-			.catch((error: unknown) => {
-				if (!connection.away()) onFailure(error);
-			});
-	};
-
-	const isShared = (id: AccountId) => mirror.rows().has(id);
-	const sharedIds = () => [...mirror.rows().keys()];
-	const state = composeState({
-		local: local.state,
-		isShared,
-		sharedIds,
-		presences: () => mirror.lastLook()?.presences ?? [],
-		machine,
-		clock,
+	const catchUp = createCatchUp({
+		role: code.role,
+		unsent,
+		replay,
+		moves,
+		shared,
+		putBack,
+		isDue: (account) => renewing.isDue(account),
+		renewAhead: deps.renewAhead,
+		isAway: () => connection.away() !== undefined,
+		onFailure,
 	});
-	const databaseClock = createDatabaseClock({ measured: () => mirror.lastLook(), clock, monotonic });
+
 	const onNews = () => tell({ type: "changed" });
-	const newExchange = () =>
-		createStatusExchange({
-			poolId: code.poolId,
-			own,
-			machine,
-			state: local.state,
-			isShared,
-			sharedIds,
-			sessions: state.sessions,
-			databaseClock,
-			push: (push) => connection.use((database) => database.push(push)),
-			onNews,
-			onFailure,
-			clock,
-			after,
-		});
-	let hasLooked = false;
-	const newFollow = (exchange: StatusExchange) =>
-		createFollow({
-			connection,
-			mirror,
-			keys,
-			own,
-			lockPath: isKept ? join(folder, "codex-pool-watch") : undefined,
-			lookers: [
-				{ known: exchange.known, onLook: exchange.take },
-				{
-					known: () => new Map(),
-					onLook: ({ rows: looked }) => {
-						hasLooked = true;
-						catchUpBehind(looked);
-					},
-				},
-			],
-			clock,
-			onNews,
-			onWarning: (text) => tell({ type: "warning", text }),
-			onFailure,
-		});
-	/** Runs from one session to the next. */
-	const begin = () => {
-		const exchange = newExchange();
-		state.tell(exchange);
-		return { exchange, follow: newFollow(exchange) };
-	};
-	let life = begin();
-	let stays = false;
-	let beginning: NodeJS.Timeout | undefined;
+	const { state, exchange } = createSharedState({
+		poolId: code.poolId,
+		own,
+		machine,
+		local: local.state,
+		mirror,
+		connection,
+		clock,
+		monotonic,
+		onNews,
+		onFailure,
+	});
+	const following = createSessionFollow({
+		connection,
+		mirror,
+		keys,
+		own,
+		lockPath: isKept ? join(folder, "codex-pool-watch") : undefined,
+		exchange,
+		clock,
+		onLooked: catchUp.begin,
+		onNews,
+		onWarning: (text) => tell({ type: "warning", text }),
+		onFailure,
+	});
 	const renewing = createRenewing({
 		role: code.role,
 		mirror,
@@ -251,7 +204,7 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 		unsent,
 		journal,
 		replay,
-		look: () => life.follow.look(PATIENT).catch(ignoreAway),
+		look: () => following.look(PATIENT).catch(ignoreAway),
 		alone: local.accounts.whileRefreshing,
 		others: createOtherAccounts({ accounts, tokens, clock, labelFor: deps.labelFor, tell }),
 		oauth,
@@ -273,18 +226,12 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 		accounts,
 		state,
 		tokens: renewing,
-		begin: (staysNow) => {
-			stays = staysNow;
-			clearTimeout(beginning);
-			if (!stays) return;
-			beginning = setTimeout(() => life.follow.begin(true), SOON_MS);
-			beginning.unref();
-		},
-		isAwaited: () => accounts.list().length === 0 && !hasLooked,
+		begin: following.begin,
+		isAwaited: () => accounts.list().length === 0 && !following.hasLooked(),
 		ready: async (signal) => {
-			life.follow.begin(stays);
-			if (hasLooked || accounts.list().length > 0) return;
-			const looked = life.follow.look().catch(ignoreAway);
+			following.beginNow();
+			if (following.hasLooked() || accounts.list().length > 0) return;
+			const looked = following.look().catch(ignoreAway);
 			await raceAbort(
 				within(looked, FIRST_LOOK_MS, () => undefined),
 				signal,
@@ -298,39 +245,26 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 				machine: machine(),
 				place: parsePoolUrl(code.url).place,
 				joinedBy,
-				connection: life.follow.connection(),
+				connection: following.connection(),
 				others: othersIn(last?.presences ?? [], machine()),
 				clockAheadMs: last?.aheadMs,
 				journals,
 			};
 		},
 		look: async (asker) => {
-			await life.follow.look(asker);
-			await raceAbort(behind, asker.signal);
+			await following.look(asker);
+			await raceAbort(catchUp.done(), asker.signal);
 			await countJournals();
 		},
 		codes: () => (code.role === "keeper" ? codesOf(code) : undefined),
 		inside: { code, keys, connection, mirror, rows, journal, replay, moves },
 		flush: async () => {
-			await within(behind, LAST_WRITE_MS, () => undefined);
+			await within(catchUp.done(), LAST_WRITE_MS, () => undefined);
 			await mirror.flush();
 		},
-		rest: async () => {
-			clearTimeout(beginning);
-			const former = life;
-			life = begin();
-			await former.exchange.end();
-			await former.follow.end();
-		},
+		rest: following.rest,
 	};
 }
-
-/** Nothing waits for this work. */
-const after: After = (ms, run) => {
-	const timer = setTimeout(run, ms);
-	timer.unref();
-	return () => clearTimeout(timer);
-};
 
 /** The status contains the problem, and the connection has reported it. */
 function ignoreAway(): undefined {
