@@ -41,6 +41,12 @@ export function codesOf(keeper: JoinCode): JoinCodes {
 	return { keeper: printJoinCode(keeper), runner: printJoinCode(runnerCodeOf(keeper)) };
 }
 
+/** Returns the code in a stored text; undefined if there is none, or none that can be read. */
+export function joinCodeIn(text: string | undefined): JoinCode | undefined {
+	const read = text === undefined ? undefined : readJoinCode(text);
+	return read?.kind === "ok" ? read.code : undefined;
+}
+
 /** Reads a pasted code. Ignores blanks and line ends, since terminals and chats break long words. */
 export function readJoinCode(text: string): ReadJoinCode {
 	const word = text.replace(/\s+/g, "");

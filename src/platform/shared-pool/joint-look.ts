@@ -9,9 +9,9 @@ interface NextLook {
 }
 
 /**
- * Makes one look of those that are asked for at about the same time. Calls that arrive during a look share the next one.
- * The returned function rejects as `lookOnce` does, or with the reason of the asker's signal. The look continues as long
- * as another caller waits for it.
+ * Makes one look of those that are asked for at about the same time. Calls that arrive during a look share the next
+ * one. The returned function rejects as `lookOnce` does, or with the reason of the asker's signal. The look continues
+ * as long as another caller waits for it.
  */
 export function createJointLook(
 	lookOnce: (asker: Asker | undefined) => Promise<void>,

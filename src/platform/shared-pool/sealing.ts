@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from "node:crypto";
+import type { Keys } from "./sealed-account.ts";
 import type { JoinCode, Role, SealedPlace, Sealing } from "./types.ts";
 
 /** First byte of a sealed text: AES-256-GCM with a nonce of 12 bytes and a tag of 16. */
@@ -47,6 +48,11 @@ export function createSealing(code: Pick<JoinCode, "role" | "secret">): Sealing 
 			return text === undefined ? { kind: "damaged" } : { kind: "ok", text };
 		},
 	};
+}
+
+/** Returns the keys in a join code. */
+export function keysOf(code: JoinCode): Keys {
+	return { sealing: createSealing(code), poolId: code.poolId };
 }
 
 /** Returns the id of the key that a text is sealed with; undefined if it is not a sealed text. */

@@ -22,7 +22,7 @@ import { createPutBack } from "./put-back.ts";
 import { createRenewing } from "./renewing.ts";
 import { createReplay, type Replay } from "./replay.ts";
 import type { Keys } from "./sealed-account.ts";
-import { createSealing } from "./sealing.ts";
+import { keysOf } from "./sealing.ts";
 import { createSessionFollow } from "./session-follow.ts";
 import { createSharedAccounts } from "./shared-accounts.ts";
 import { createSharedRows, type SharedRows } from "./shared-rows.ts";
@@ -108,7 +108,7 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 	const machine = () => file.machine() ?? firstName;
 	const isKept = joinedBy === "settings" && code.role === "keeper";
 	const mirror = isKept ? file : mirrorInMemory("", firstName);
-	const keys: Keys = { sealing: createSealing(code), poolId: code.poolId };
+	const keys = keysOf(code);
 	const connection = createConnection({
 		open: async () => {
 			const { createPoolDatabase } = await import("./database.ts");
