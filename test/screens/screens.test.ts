@@ -217,8 +217,8 @@ describe("the dashboard", () => {
 	});
 });
 
-/** Two weeks in which the large account was used from nine to seven, more on some days than on others. */
-async function furnishHistory({ dir, id }: Bench): Promise<void> {
+/** Two weeks in which an account was used from nine to seven, more on some days than on others. */
+async function furnishHistory({ dir, id }: Bench, name = "personal"): Promise<void> {
 	const samples: number[][] = [];
 	let used = 0;
 	let resetsAt = 0;
@@ -233,7 +233,7 @@ async function furnishHistory({ dir, id }: Bench): Promise<void> {
 		used += [10, 20, 14, 18][day % 4] ?? 0;
 		samples.push([at / 60_000, used, (resetsAt - at) / 60_000]);
 	}
-	const lines = samples.map((sample) => ({ account: id("personal"), window: 300, samples: [sample] }));
+	const lines = samples.map((sample) => ({ account: id(name), window: 300, samples: [sample] }));
 	dir.write("codex-history.jsonl", lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
 }
 
@@ -436,6 +436,17 @@ describe("the question how a turn goes on", () => {
 		await terminal.type("and the tests");
 		await terminal.waitForText("Letters do not answer", PATIENCE_MS);
 		await storeWidths("question-typed", terminal, still);
+	});
+
+	wide("says how long quota lasts after the wait, as stored at every width", async () => {
+		const { terminal } = await sceneAfter("say hi", /at your pace\s+quota\s+lasts/, {
+			actors: EMPTY,
+			columns: 120,
+			active: "side",
+			settings: { transport: "sse", "pi-multicodex": { beyond: { credits: "ask" } } },
+			furnish: (bench) => furnishHistory(bench, "side"),
+		});
+		await storeWidths("question-lasts", terminal, still);
 	});
 });
 
