@@ -162,7 +162,9 @@ export function provideFromPool(pi: ExtensionAPI, deps: ProviderDeps): Provider 
 		whyNoAccount: () => {
 			const shared = sharing.current();
 			if (!shared) return undefined;
-			return shared.status().connection.kind === "away" ? poolNotReached() : poolIsEmpty();
+			// Until the first look has ended, it is not known whether the pool has accounts.
+			const { kind } = shared.status().connection;
+			return kind === "away" || kind === "unknown" ? poolNotReached() : poolIsEmpty();
 		},
 		keyForOthers: createHandout({ pool, affinity, credentials }),
 		refusalToSend: (baseUrl) => refusalToSendTokens(baseUrl, "baseUrl of openai-codex in models.json"),

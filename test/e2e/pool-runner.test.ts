@@ -21,8 +21,9 @@ import { NEWEST_HOST, prepareHost, repositoryRoot } from "../support/hosts.ts";
 import { startRpc } from "../support/pi.ts";
 import { foundPool, sharedAccountOf, type TestPool } from "../support/pool.ts";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
+import { startPostgresProxy } from "../support/postgres-proxy.ts";
 import type { Rpc } from "../support/rpc.ts";
-import { coreOf } from "../support/tiers.ts";
+import { coreOf, wide } from "../support/tiers.ts";
 
 let server: TestPostgres;
 beforeAll(async () => {
@@ -157,4 +158,26 @@ describe("a runner that has nothing but the variable", () => {
 			}
 		},
 	);
+
+	wide("says why nothing answers: its database is silent, or its pool has no account", async () => {
+		const { codex, pool } = await aPool();
+		const proxy = await startPostgresProxy(server.port);
+		onTestFinished(() => proxy.close());
+		const url = proxy.through(pool.codes.runner.url);
+		const prompt = async (code: string) => {
+			const container = await aContainer(codex, false);
+			return (await container.start(code)).prompt("say hi");
+		};
+		proxy.swallowAnswersOf("");
+		expect(await prompt(pool.code("runner", url))).toMatchObject({
+			stopReason: "error",
+			errorMessage: expect.stringMatching(/^The shared pool cannot be reached/),
+		});
+		const empty = await foundPool(await server.database(), []);
+		onTestFinished(() => empty.database.end());
+		expect(await prompt(empty.code("runner"))).toMatchObject({
+			stopReason: "error",
+			errorMessage: expect.stringMatching(/^The shared pool has no account yet/),
+		});
+	});
 });
