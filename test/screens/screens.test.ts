@@ -250,6 +250,23 @@ describe("how long quota lasts", () => {
 	});
 });
 
+/** Two accounts with little left, which the rest of an afternoon uses up. */
+const NEARLY_OUT: readonly Actor[] = [
+	{ name: "work", fiveHour: [85, 67 * 60_000], week: [98, 74 * HOUR_MS] },
+	{ name: "side", fiveHour: [60, 2 * HOUR_MS], week: [97, 33 * HOUR_MS] },
+];
+
+wide("the warning before all accounts have run out is in the chat, as stored at every width", async () => {
+	const { terminal } = await sceneAfter("say hi", /pool will be out in about[^.]*side\./, {
+		actors: NEARLY_OUT,
+		columns: 120,
+		settings: { transport: "sse" },
+		furnish: (bench) => furnishHistory(bench, "work"),
+	});
+	await terminal.waitForScreen((screen) => !screen.includes("Working"), PATIENCE_MS);
+	await storeWidths("pool-low", terminal);
+});
+
 /** A project that is bound to two of the four accounts, one of which a cap keeps. */
 const BOUND: SceneOptions = {
 	columns: 120,
