@@ -155,11 +155,11 @@ describe.concurrent("a process that was killed with locks in its hands", () => {
 		coreOf(
 			[
 				{ keeper: "pi", held: "pi's lock and that of the state", before: "open codex-state.json.tmp" },
-				{ keeper: "pi", held: "pi's lock and that of the accounts", before: "rm codex-accounts.json.tmp" },
+				{ keeper: "pi", held: "pi's lock and that of the accounts", before: "rename codex-accounts.json" },
 				{ keeper: "us", held: "the refresh lock and that of the state", before: "open codex-state.json.tmp" },
-				{ keeper: "us", held: "the refresh lock and that of the accounts", before: "rm codex-accounts.json.tmp" },
+				{ keeper: "us", held: "the refresh lock and that of the accounts", before: "rename codex-accounts.json" },
 			] as const,
-			({ keeper, before }) => keeper === "us" && before.startsWith("rm"),
+			({ keeper, before }) => keeper === "us" && before === "rename codex-accounts.json",
 		),
 	)(
 		"keeps the next one waiting for a while and no longer: kept by $keeper, $held",
