@@ -61,10 +61,10 @@ export const HORIZON_HOURS = 7 * 24;
 const FUTURES = 19;
 const FUTURES_OF_MANY = 9;
 const MANY_ACCOUNTS = 8;
-/** One future in ten lies before the interval, and one after it. */
-const OUTSIDE = 0.1;
-/** The time shown is early rather than late: one future in three lies before it. */
-const SHOWN = 0.35;
+/** How many of {@link FUTURES} lie before the interval, and how many after it. */
+const OUTSIDE = 1;
+/** How many of {@link FUTURES} lie before the time shown, which is early rather than late. */
+const SHOWN = 6;
 
 /** Returns the past demand on the pool; undefined while the history is too short. */
 export function knownDemand(history: readonly HistorySample[], snapshot: Snapshot): HourlyDemand | undefined {
@@ -120,15 +120,15 @@ export function futuresOf({ candidates }: Snapshot): number {
 }
 
 /** Computes the outlook from `times`, one per future; undefined if it happens in less than one of three. */
-function outlookOf(
+export function outlookOf(
 	times: readonly (number | undefined)[],
 	now: number,
 	returns: readonly ComesBack[],
 ): Outlook | undefined {
 	const sorted = times.map((at) => at ?? Infinity).sort((a, b) => a - b);
-	const at = (level: number) =>
-		sorted[Math.min(sorted.length, Math.max(1, Math.round(level * (sorted.length + 1)))) - 1];
-	const [from = Infinity, dryAt = Infinity, to = Infinity] = [OUTSIDE, SHOWN, 1 - OUTSIDE].map(at);
+	const [from = Infinity, dryAt = Infinity, to = Infinity] = [OUTSIDE, SHOWN, FUTURES - 1 - OUTSIDE].map((place) =>
+		timeAt(sorted, place),
+	);
 	if (dryAt === Infinity || dryAt <= now) return undefined;
 	return {
 		dryAt,
@@ -136,6 +136,18 @@ function outlookOf(
 		to: to === Infinity ? undefined : to,
 		comesBack: returns.filter(({ at: back }) => back <= dryAt),
 	};
+}
+
+/**
+ * Returns the time at a place, counted from 0 as among {@link FUTURES}. Each future stands for the middle of an equal
+ * part of all that may happen, so an interval over fewer futures encloses as much.
+ */
+function timeAt(sorted: readonly number[], place: number): number {
+	const exact = Math.max(0, ((place + 0.5) * sorted.length) / FUTURES - 0.5);
+	const [earlier = Infinity, later = Infinity] = [sorted[Math.floor(exact)], sorted[Math.ceil(exact)]];
+	const part = exact - Math.floor(exact);
+	if (later === Infinity) return part < 0.5 ? earlier : later;
+	return Math.round(earlier + (later - earlier) * part);
 }
 
 /** Returns every reset ahead, earliest first. */

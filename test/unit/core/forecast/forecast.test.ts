@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type ForecastInput, forecastSteps, knownDemand } from "../../../../src/core/forecast/forecast.ts";
+import { type ForecastInput, forecastSteps, knownDemand, outlookOf } from "../../../../src/core/forecast/forecast.ts";
 import type { HistorySample } from "../../../../src/core/forecast/quota-history.ts";
 import type { Candidate } from "../../../../src/core/request/candidate.ts";
 import type { UsageWindow } from "../../../../src/core/usage.ts";
@@ -157,5 +157,20 @@ describe("the forecast", () => {
 		const candidates = [aCandidate("a", [short(50), week(80)]), aCandidate("b", [short(10), week(60)])];
 		const history = officeHours(10, 15);
 		expect(forecastOf(candidates, history)).toEqual(forecastOf(candidates, history));
+	});
+});
+
+describe("an outlook", () => {
+	/** One future in the middle of each equal part of a week. */
+	const spread = (count: number) => Array.from({ length: count }, (_, at) => NOW + (7 * DAY_MS * (at + 0.5)) / count);
+
+	it("encloses as much over nine futures as over nineteen", () => {
+		expect(outlookOf(spread(9), NOW, [])).toEqual(outlookOf(spread(19), NOW, []));
+	});
+
+	it("has no end where a future in nine does not run out", () => {
+		const outlook = outlookOf([...spread(9).slice(1), undefined], NOW, []);
+		expect(outlook).toMatchObject({ to: undefined });
+		expect(outlook?.from).toBeLessThan(outlook?.dryAt ?? 0);
 	});
 });
