@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { tokenAnswers } from "../support/fake-codex/index.ts";
 import { coreOf, wide } from "../support/tiers.ts";
 import { benchWithExpiredLogin, type Keeper, keptCredential } from "./credentials-support.ts";
 import {
@@ -35,6 +36,8 @@ it.each([{ keeper: "pi" }, { keeper: "us" }] as const)(
 	async ({ keeper }) => {
 		const bench = await benchWithExpiredLogin(keeper);
 		const log = join(bench.dir.home, "steps.log");
+		// What was to be written behind the choice of the account is written by then.
+		bench.codex.account("a").token(tokenAnswers.delay(1000));
 
 		const result = await bench.print("say hi", NO_SESSION, { env: watchedDisk(bench, { log }) });
 
