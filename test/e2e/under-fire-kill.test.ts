@@ -37,7 +37,7 @@ it.each([{ keeper: "pi" }, { keeper: "us" }] as const)(
 		const bench = await benchWithExpiredLogin(keeper);
 		const log = join(bench.dir.home, "steps.log");
 		// What was to be written behind the choice of the account is written by then.
-		bench.codex.account("a").token(tokenAnswers.delay(1000));
+		bench.codex.account("a").token(tokenAnswers.delay(2500));
 
 		const result = await bench.print("say hi", NO_SESSION, { env: watchedDisk(bench, { log }) });
 
