@@ -1,6 +1,8 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
+const isWide = process.env.WIDE === "1";
+
 const LOOPBACK = "localhost,127.0.0.1,[::1]";
 /** The fakes are on this machine: what the developer's own proxy would carry is refused. */
 const ON_LOOPBACK = { NO_PROXY: LOOPBACK, no_proxy: LOOPBACK };
@@ -8,7 +10,7 @@ const ON_LOOPBACK = { NO_PROXY: LOOPBACK, no_proxy: LOOPBACK };
 /** What starts a real pi, reads a host's own files, or plays whole weeks. */
 const HOSTED = ["e2e", "stress", "support"].map((folder) => `test/${folder}/**/*.test.ts`);
 const LONG = "test/bench/simulate/weeks.test.ts";
-/** What runs on the package that `npm pack` makes as well. */
+/** What runs on the package that `npm pack` makes. */
 const ON_THE_PACKAGE = ["failover", "sign-in-device"].map((name) => `test/e2e/${name}.test.ts`);
 const SCREENS = ["test/screens/**/*.test.ts"];
 
@@ -16,7 +18,7 @@ const SCREENS = ["test/screens/**/*.test.ts"];
 const A_LONG_WHILE = 120_000;
 
 /** Of `unit`. A wide run plays each property ten times as often: see `runs` in `support/tiers.ts`. */
-const A_MOMENT = process.env.WIDE === "1" ? 50_000 : 5000;
+const A_MOMENT = isWide ? 50_000 : 5000;
 
 const hosted = {
 	// Half of the time of such a test is spent waiting: for a process, a clock, an answer that is late.
@@ -45,7 +47,17 @@ export default defineConfig({
 					isolate: false,
 				},
 			},
-			{ extends: true, test: { name: "e2e", include: [...HOSTED, LONG], ...hosted, sequence: { groupOrder: 1 } } },
+			{
+				extends: true,
+				test: {
+					name: "e2e",
+					include: [...HOSTED, LONG],
+					// The core runs them once, on the package.
+					exclude: isWide ? [] : ON_THE_PACKAGE,
+					...hosted,
+					sequence: { groupOrder: 1 },
+				},
+			},
 			{ extends: true, test: { name: "screens", include: SCREENS, ...hosted, sequence: { groupOrder: 1 } } },
 			{
 				extends: true,

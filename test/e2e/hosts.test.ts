@@ -6,7 +6,7 @@ import { answers, type RecordedRequest, usageAnswers } from "../support/fake-cod
 import { findModernNode, type Host, type HostName, hostNames, repositoryRoot } from "../support/hosts.ts";
 import { parseJsonEvents, runPi, startRpc } from "../support/pi.ts";
 import type { Rpc } from "../support/rpc.ts";
-import { coreHosts, coreOf, isAtAnEnd, isWide } from "../support/tiers.ts";
+import { coreHosts, coreOf, endHosts, isWide } from "../support/tiers.ts";
 import { signPiInAs } from "./credentials-support.ts";
 import { type Bench, createBench } from "./support.ts";
 
@@ -254,7 +254,7 @@ it.skipIf(!hasOldest)("keeps the reset that an error frame told, on the host tha
 	expect(until).toBeLessThanOrEqual(Date.now() + 6_000_000);
 });
 
-describe.each(coreHosts.map((host) => ({ host })))("pi $host with no account anywhere", ({ host }) => {
+describe.each(endHosts.map((host) => ({ host })))("pi $host with no account anywhere", ({ host }) => {
 	it.each(
 		coreOf(
 			[
@@ -299,7 +299,7 @@ describe.each(coreHosts.map((host) => ({ host })))("pi $host with no account any
 	});
 });
 
-describe.each(coreOf(hostNames, isAtAnEnd).map((host) => ({ host })))(
+describe.each(endHosts.map((host) => ({ host })))(
 	"a copy of this extension without its packages, on pi $host",
 	({ host }) => {
 		it("is a pi without us and one line that names the package and the remedy", async ({ skip }) => {

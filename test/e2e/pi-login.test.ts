@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from "vitest";
 import { answers } from "../support/fake-codex/index.ts";
 import { hostNames, NEWEST_HOST } from "../support/hosts.ts";
 import type { Terminal } from "../support/terminal.ts";
-import { coreOf, isAtAnEnd } from "../support/tiers.ts";
+import { coreOf, endHosts } from "../support/tiers.ts";
 import {
 	bearerOf,
 	filesNamed,
@@ -275,7 +275,7 @@ async function beginSignIn(terminal: Terminal): Promise<ShownSignIn> {
 }
 
 describe("pi's /login, in its own screen", () => {
-	it.each(coreOf(hostNames, isAtAnEnd).map((host) => ({ host })))(
+	it.each(endHosts.map((host) => ({ host })))(
 		"ends with the browser's callback, and the first account serves at once: pi $host",
 		async ({ host }) => {
 			const bench = await browserBench({ host });

@@ -4,7 +4,7 @@ import { CALLBACK_PORTS } from "../support/callback-ports.ts";
 import { answers, type TokenAnswer, tokenAnswers } from "../support/fake-codex/index.ts";
 import { hostNames } from "../support/hosts.ts";
 import type { Terminal } from "../support/terminal.ts";
-import { coreHosts, coreOf, wide } from "../support/tiers.ts";
+import { coreOf, endHosts, wide } from "../support/tiers.ts";
 import { storedAccounts, storedLabels } from "./credentials-support.ts";
 import {
 	answersAt,
@@ -44,7 +44,7 @@ async function expectNothingHappened(bench: Bench, terminal: Terminal): Promise<
 }
 
 describe("/multicodex add in a terminal", () => {
-	it.each(coreHosts.map((host) => ({ host })))(
+	it.each(endHosts.map((host) => ({ host })))(
 		"opens the browser, takes its callback, and the account serves the next prompt: pi $host",
 		async ({ host }) => {
 			const bench = await browserBench({ host });

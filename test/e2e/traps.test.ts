@@ -6,7 +6,7 @@ import { answers, tokenAnswers } from "../support/fake-codex/index.ts";
 import { type HostName, hostNames, NEWEST_HOST, repositoryRoot } from "../support/hosts.ts";
 import type { Rpc } from "../support/rpc.ts";
 import { startTerminal } from "../support/terminal.ts";
-import { coreHosts, coreOf, isAtAnEnd } from "../support/tiers.ts";
+import { coreOf, endHosts, isAtAnEnd } from "../support/tiers.ts";
 import {
 	bearerOf,
 	benchWithExpiredLogin,
@@ -23,7 +23,7 @@ const usage = answers.serverError(500);
 const hosts = hostNames.map((host) => ({ host }));
 const newerHosts = hosts.filter(({ host }) => host !== "0.73.1");
 
-describe.each(coreHosts.map((host) => ({ host })))("the refreshToken hook on pi $host", ({ host }) => {
+describe.each(endHosts.map((host) => ({ host })))("the refreshToken hook on pi $host", ({ host }) => {
 	/** Loads the extension, and tells what its hook does with a login before and after anything can have happened. */
 	function spyOn(bench: Bench): string {
 		bench.dir.write(

@@ -29,6 +29,9 @@ export function coreOf<T>(
 /** Every host in a wide run. The core leaves those out that differ in nothing it looks at from a newer one. */
 export const coreHosts: readonly HostName[] = coreOf(hostNames, (host) => host !== "1.5.2" || host === NEWEST_HOST);
 
+/** Every host in a wide run, the oldest and the newest in the core. */
+export const endHosts: readonly HostName[] = coreOf(hostNames, isAtAnEnd);
+
 /** How often fast-check plays a property: by default ten times as often in a wide run. */
 export const runs = (core: number, inWide = 10 * core): { readonly numRuns: number } => ({
 	numRuns: isWide ? inWide : core,
