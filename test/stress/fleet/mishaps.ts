@@ -57,6 +57,8 @@ const AGE_MS = 40 * HOUR_MS;
 /** Part of the statement that claims a token, and of the one that stores what came for it. */
 const CLAIMING = "pi_multicodex.claim as c (account, token_hash, holder, claimed_at)";
 const STORING = "dropped as (";
+/** In no statement. */
+const NO_STATEMENT = "-- none --";
 /** Exchanges between two mishaps. */
 const BETWEEN = 2;
 const CUTS = 4;
@@ -200,15 +202,33 @@ function createPlay({ seed, broken, onProgress, codex, pool }: Stage) {
 		const sender = exchanges().at(-1)?.sender;
 		return machines.find(({ name }) => sender?.startsWith(`${name}-`)) ?? dice.pick(machines);
 	};
+	/**
+	 * Resolves to the machine that something has happened to at a statement. It waits for the machine that renews: where
+	 * another one has taken over, for that one.
+	 */
+	const hit = async (
+		arm: (machine: Machine, text: string, act: () => void) => void,
+		text: string,
+		act: (machine: Machine) => void,
+	): Promise<Machine> => {
+		let struck: Machine | undefined;
+		for (;;) {
+			const machine = machineAtWork();
+			arm(machine, text, () => {
+				struck = machine;
+				act(machine);
+			});
+			const armedAt = Date.now();
+			await until(() => struck !== undefined || Date.now() - armedAt > STUCK_MS);
+			if (struck) return struck;
+			arm(machine, NO_STATEMENT, () => undefined);
+		}
+	};
 	/** The power of a machine goes out at the very statement that stores what came for a token. */
 	const fall = async () => {
-		const machine = machineAtWork();
-		let hasFallen = false;
-		pool.holdBack(machine, STORING, () => {
-			for (const seat of living(machine)) seat.kill();
-			hasFallen = true;
+		const machine = await hit(pool.holdBack, STORING, (fallen) => {
+			for (const seat of living(fallen)) seat.kill();
 		});
-		await until(() => hasFallen);
 		const stored = await storedTokens();
 		for (const token of await pool.journalOf(machine)) if (!stored.has(token)) saved.add(token);
 		counts.falls += 1;
@@ -237,11 +257,7 @@ function createPlay({ seed, broken, onProgress, codex, pool }: Stage) {
 		}
 	};
 	const loseAnswer = async (text: string) => {
-		let isLost = false;
-		pool.loseAnswerOf(machineAtWork(), text, () => {
-			isLost = true;
-		});
-		await until(() => isLost);
+		await hit(pool.loseAnswerOf, text, () => undefined);
 		counts.lostAnswers += 1;
 	};
 	const play: Readonly<Record<Mishap, () => Promise<void>>> = {
