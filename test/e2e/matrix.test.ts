@@ -185,7 +185,7 @@ describe("what one account's refusal leads to", () => {
 		expect(bench.status("b").cooldowns).toEqual([]);
 	});
 
-	it.concurrent("a pause that is asked for is kept", async ({ onTestFinished, expect }) => {
+	wide.concurrent("a pause that is asked for is kept", async ({ onTestFinished, expect }) => {
 		const bench = await createBench({ usage: usageUnknown }, onTestFinished);
 		bench.codex.account("a").next(answers.rateLimit({ retryAfterSeconds: 2 }));
 		await bench.print("say hi");
@@ -252,13 +252,16 @@ describe("a failure that no account causes is left to pi", () => {
 		},
 	);
 
-	it.concurrent("encrypted reasoning that is refused even when it is left out", async ({ onTestFinished, expect }) => {
-		const bench = await createBench({ usage: usageUnknown }, onTestFinished);
-		bench.codex.account("a").always(answers.failedBeforeOutput("invalid_encrypted_content", UNVERIFIED));
-		expect(await bench.print("say hi")).toMatchObject({ code: 1, stdout: "", stderr: `${UNVERIFIED}\n` });
-		expect(bench.asked()).toEqual(["a", "a"]);
-		expect(bench.status("a").cooldowns).toEqual([]);
-	});
+	wide.concurrent(
+		"encrypted reasoning that is refused even when it is left out",
+		async ({ onTestFinished, expect }) => {
+			const bench = await createBench({ usage: usageUnknown }, onTestFinished);
+			bench.codex.account("a").always(answers.failedBeforeOutput("invalid_encrypted_content", UNVERIFIED));
+			expect(await bench.print("say hi")).toMatchObject({ code: 1, stdout: "", stderr: `${UNVERIFIED}\n` });
+			expect(bench.asked()).toEqual(["a", "a"]);
+			expect(bench.status("a").cooldowns).toEqual([]);
+		},
+	);
 });
 
 describe("encrypted reasoning that the next account refuses", () => {
@@ -323,22 +326,22 @@ describe("a model that is refused for an account", () => {
 		expect((await bench.print("third", ["--model", "openai-codex/gpt-5.4"])).stdout).toBe("OK from a #2\n");
 	});
 
-	it.concurrent("a model that is refused for every account ends in pi's own words", async ({
-		onTestFinished,
-		expect,
-	}) => {
-		const bench = await createBench({ accounts: ["a", "b", "c"], usage: usageUnknown }, onTestFinished);
-		const refusal = answers.failedBeforeOutput("invalid_request_error", NOT_SUPPORTED);
-		for (const account of bench.codex.accounts) account.always(refusal);
-		const result = await bench.print("say hi");
-		expect(result).toMatchObject({ code: 1, stdout: "", stderr: `${NOT_SUPPORTED}\n` });
-		expect(bench.asked()).toEqual(["a", "b", "c"]);
+	wide.concurrent(
+		"a model that is refused for every account ends in pi's own words",
+		async ({ onTestFinished, expect }) => {
+			const bench = await createBench({ accounts: ["a", "b", "c"], usage: usageUnknown }, onTestFinished);
+			const refusal = answers.failedBeforeOutput("invalid_request_error", NOT_SUPPORTED);
+			for (const account of bench.codex.accounts) account.always(refusal);
+			const result = await bench.print("say hi");
+			expect(result).toMatchObject({ code: 1, stdout: "", stderr: `${NOT_SUPPORTED}\n` });
+			expect(bench.asked()).toEqual(["a", "b", "c"]);
 
-		const again = await bench.print("say hi");
-		expect(again).toMatchObject({ code: 1, stdout: "" });
-		expect(again.stderr.trim().split("\n")).toHaveLength(1);
-		expect(bench.asked()).toEqual(["a", "b", "c"]);
-	});
+			const again = await bench.print("say hi");
+			expect(again).toMatchObject({ code: 1, stdout: "" });
+			expect(again.stderr.trim().split("\n")).toHaveLength(1);
+			expect(bench.asked()).toEqual(["a", "b", "c"]);
+		},
+	);
 
 	it.concurrent("a model that the only account refuses with 400 reads as in plain pi", async ({
 		onTestFinished,
@@ -383,7 +386,7 @@ describe("a 429 that does not say why", () => {
 		expectCooldown(bench, "a", accountLimit(4 * HOUR_MS));
 	});
 
-	it.concurrent("stays short while the usage endpoint sees room", async ({ onTestFinished, expect }) => {
+	wide.concurrent("stays short while the usage endpoint sees room", async ({ onTestFinished, expect }) => {
 		const bench = await createBench({}, onTestFinished);
 		const rpc = bench.rpc();
 		await until("usage to be known", () => ["a", "b"].every((name) => bench.status(name).usage !== undefined));

@@ -167,7 +167,7 @@ describe("/multicodex add in a terminal", () => {
 		expect(bench.codex.tokenRequests()).toHaveLength(1);
 	});
 
-	it("keeps the field after an unknown code, and sends no late address to the model", async () => {
+	wide("keeps the field after an unknown code, and sends no late address to the model", async () => {
 		const bench = await browserBench();
 		const terminal = await openTerminal(bench);
 		const { url } = await beginInBrowser(terminal);
@@ -443,7 +443,7 @@ describe("/multicodex add in a terminal", () => {
 		await expectAdded(terminal, "a");
 	});
 
-	it("says that no browser could be opened, and the address stays to be used elsewhere", async () => {
+	wide("says that no browser could be opened, and the address stays to be used elsewhere", async () => {
 		const bench = await browserBench();
 		const terminal = await openTerminal(bench, { at: "no browser" });
 		const { url } = await beginInBrowser(terminal);
