@@ -21,7 +21,7 @@ const A_LONG_WHILE = 120_000;
 const A_MOMENT = isWide ? 50_000 : 5000;
 
 const hosted = {
-	// Half of the time of such a test is spent waiting: for a process, a clock, an answer that is late.
+	// One more than there are cores: while a test waits for a clock or a late answer, another one can run.
 	maxWorkers: 3,
 	// Fetches the hosts once. Runs only when a test of its project does.
 	globalSetup: ["test/support/global-setup.ts"],

@@ -8,7 +8,7 @@ import type { Clock } from "../core/ports.ts";
 import { hideEmails } from "../core/privacy.ts";
 import type { FailoverDeps } from "../core/request/request-loop.ts";
 import { createSessionSockets } from "../core/request/session-sockets.ts";
-import { poolIsEmpty, poolNotReached } from "../core/request/turn-texts.ts";
+import { noSharedAccount } from "../core/request/turn-texts.ts";
 import { createFooter, type Footer } from "../features/footer/footer.ts";
 import type { Imports } from "../features/import/imports.ts";
 import { createOAuthHooks } from "../features/sign-in/login-hooks.ts";
@@ -161,10 +161,7 @@ export function provideFromPool(pi: ExtensionAPI, deps: ProviderDeps): Provider 
 		},
 		whyNoAccount: () => {
 			const shared = sharing.current();
-			if (!shared) return undefined;
-			// Until the first look has ended, it is not known whether the pool has accounts.
-			const { kind } = shared.status().connection;
-			return kind === "away" || kind === "unknown" ? poolNotReached() : poolIsEmpty();
+			return shared && noSharedAccount(shared.status().connection);
 		},
 		keyForOthers: createHandout({ pool, affinity, credentials }),
 		refusalToSend: (baseUrl) => refusalToSendTokens(baseUrl, "baseUrl of openai-codex in models.json"),

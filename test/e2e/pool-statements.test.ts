@@ -12,7 +12,7 @@ beforeAll(async () => {
 afterAll(() => server?.close());
 
 const TURNS = 4;
-/** Longer than a whole turn, on a machine as busy as any. */
+/** Longer than a whole turn, however busy the machine is. */
 const SLOW_MS = 8000;
 
 /** A pi on a machine that has joined a pool, whose way to the database is in our hands. */

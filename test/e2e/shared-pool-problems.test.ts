@@ -206,7 +206,7 @@ describe("a database that refuses", () => {
 		await vi.waitFor(() => expect(news).toHaveBeenCalled(), 3000);
 		await stop?.();
 
-		// Where neither takes changes, that is said, and not tried without end.
+		// If neither server takes changes, the error says so, and the client stops trying.
 		const alone = pool.open({ url: formerUrl.replace("@127.0.0.1:", `@127.0.0.1:${former.port},127.0.0.1:`) });
 		expect(await problemOf(alone.claim("a1", "hash-1", "p"))).toEqual(like("read-only", "use the URL of the primary"));
 	});

@@ -525,8 +525,8 @@ describe("/multicodex add in a terminal", () => {
 });
 
 /** The start of a link in a terminal, and its target. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: terminals are told with control characters.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what a terminal obeys.
 const OPENING_LINK = /\x1b\]8;;([^\x07\x1b]+)(?:\x07|\x1b\\)/g;
 /** What a terminal puts into the clipboard of the machine it runs on. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: terminals are told with control characters.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what a terminal obeys.
 const CLIPBOARD = /\x1b\]52;c;([^\x07\x1b]+)(?:\x07|\x1b\\)/g;

@@ -3,6 +3,7 @@ import type { LinkFailure } from "../beyond/link-failures.ts";
 import type { Exhaustion } from "../events.ts";
 import { about, formatClock, formatCount, formatDuration, plural } from "../format.ts";
 import type { WayOn } from "../ports.ts";
+import type { PoolConnection } from "../shared-pool.ts";
 
 /**
  * Returns the text for a turn that no account could serve. It contains no label and no three-digit number: pi's own
@@ -102,14 +103,14 @@ export function noAccountSignedIn(): string {
 	return "No Codex account is signed in. Run /multicodex add.";
 }
 
-/** Returns the text for a machine that has never reached its shared pool. */
-export function poolNotReached(): string {
-	return "The shared pool cannot be reached, and this machine knows none of its accounts yet. /multicodex share says why.";
-}
-
-/** Returns the text for a shared pool without accounts. */
-export function poolIsEmpty(): string {
-	return "The shared pool has no account yet. /multicodex share, on a machine with accounts, moves them in.";
+/**
+ * Returns the text for a machine that knows no account of its shared pool. Until the database was reached, it is not
+ * known whether the pool has any.
+ */
+export function noSharedAccount({ kind }: PoolConnection): string {
+	return kind === "away" || kind === "unknown"
+		? "The shared pool cannot be reached, and this machine knows none of its accounts yet. /multicodex share says why."
+		: "The shared pool has no account yet. /multicodex share, on a machine with accounts, moves them in.";
 }
 
 const WAYS_ON = "/multicodex shows all, /model switches provider.";

@@ -163,13 +163,13 @@ export function createPicker(deps: PickerDeps): Component & Focusable {
 	return Object.assign(panel, WITH_PAGE_KEYS);
 }
 
-/** How rows are drawn at this width: with what is left of the windows, if that fits. */
 /** Returns what Enter does on a row. */
 function enterDoes(selected: Row | undefined, view: PoolView): string {
 	if (selected && "name" in selected) return selected.name === "add" ? "sign in" : "use";
 	return bypassedBy(view) === undefined ? "use" : "use later";
 }
 
+/** Returns what draws a row at this width: with what is left of the windows, if that fits. */
 function lineMaker(view: PoolView, width: number): (row: Row, isSelected: boolean) => Line {
 	const { now } = view;
 	const longest = view.accounts.reduce(

@@ -34,7 +34,8 @@ export interface Looker {
 	readonly onLook: (look: Look) => unknown;
 }
 
-interface Deps {
+/** Dependencies of following a pool. */
+export interface FollowDeps {
 	readonly connection: Connection;
 	readonly mirror: Mirror;
 	readonly keys: Keys;
@@ -62,7 +63,7 @@ const ELECTION_EACH_MS = 10_000;
 const RESTS_AFTER_MS = 20_000;
 
 /** Creates it. Nothing is read before the first call. */
-export function createFollow(deps: Deps): Follow {
+export function createFollow(deps: FollowDeps): Follow {
 	const { connection, mirror, keys, own, lockPath, lookers, clock, onNews, onWarning, onFailure } = deps;
 	const ending = new AbortController();
 	const { signal } = ending;

@@ -1,9 +1,5 @@
-import type { Clock } from "../../core/ports.ts";
 import type { PoolConnection } from "../../core/shared-pool.ts";
-import type { Connection } from "./connection.ts";
-import { createFollow } from "./follow.ts";
-import type { Mirror } from "./mirror.ts";
-import type { Keys } from "./sealed-account.ts";
+import { createFollow, type FollowDeps } from "./follow.ts";
 import type { SharedState } from "./shared-state.ts";
 import type { Asker, SharedRow } from "./types.ts";
 
@@ -23,23 +19,11 @@ export interface SessionFollow {
 	rest(): Promise<void>;
 }
 
-interface Deps {
-	readonly connection: Connection;
-	readonly mirror: Mirror;
-	readonly keys: Keys;
-	/** The id of this run of the process. */
-	readonly own: string;
-	/** The file locked by the process that follows for this machine; undefined if each process follows for itself. */
-	readonly lockPath: string | undefined;
+interface Deps extends Omit<FollowDeps, "lookers"> {
 	/** Starts to exchange the state with other machines, for one session. */
 	readonly exchange: SharedState["exchange"];
-	readonly clock: Clock;
 	/** Called after every look, once its accounts are in the mirror. */
 	readonly onLooked: (rows: readonly SharedRow[]) => void;
-	/** Called when the mirror has changed. */
-	readonly onNews: () => void;
-	readonly onWarning: (text: string) => void;
-	readonly onFailure: (error: unknown) => void;
 }
 
 /** The first request starts sooner than this. */

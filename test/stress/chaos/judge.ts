@@ -33,7 +33,7 @@ const ROUNDING_MS = 1000;
 /** A file that was changed this long before a turn is what the turn sees. */
 const SETTLED_MS = 300;
 const MOST_ACCOUNTS = 6;
-/** What was written at once is read by every process after so long, on a machine as busy as any. */
+/** What was written at once is read by every process after so long, however busy the machine is. */
 const SPREAD_MS = 3000;
 
 /** Judges one turn by what the backend was asked and has answered. */
@@ -234,9 +234,9 @@ const UNDER_WAY_MS = 4000;
 /** The same on a machine that is at rest, for answers that are not told by hand. */
 const NEWS_UNDER_WAY_MS = 500;
 const MINUTE_MS = 60_000;
-/** From the note of an exchange to its request, on a machine as busy as any. */
+/** From the note of an exchange to its request, however busy the machine is. */
 const NOTE_TO_REQUEST_MS = 3000;
-/** What came is stored by then, on a machine as busy as any. */
+/** What came is stored by then, however busy the machine is. */
 const STORING_MS = 4000;
 
 /** When a sender died: epoch ms, or never. */

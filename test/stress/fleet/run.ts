@@ -103,7 +103,7 @@ const CLOCKS_MS = [0, 600_000, -600_000, 240_000];
 /** A kill this long after the answer meets the journal, the store, or what is behind it. */
 const DELAYS_AFTER_ANSWER_MS = [0, 0, 1, 2, 4, 8, 15, 30, 60, 120];
 const SOON_AFTER_MS = 150;
-/** From the end of an exchange to its row, on a machine as busy as any, the database just started again. */
+/** From the end of an exchange to its row, however busy the machine is, the database just started again. */
 const STORING_MS = 15_000;
 /** A machine that is back has looked at its journal by then: it looks once a minute. */
 const REPLAY_MS = 75_000;

@@ -141,3 +141,14 @@ describe("the end of a turn that caps or an account set keep from other accounts
 		expect(exhausted({ total: 1, cooling: 1, readyAt })).not.toMatch(/only all/);
 	});
 });
+
+it("a shared pool is called empty only once its database was reached", () => {
+	const away = { kind: "away", since: NOW, problem: "away", text: "no answer" } as const;
+	for (const connection of [away, { kind: "unknown" }] as const) {
+		expect(texts.noSharedAccount(connection)).toMatch(/cannot be reached/);
+	}
+	for (const kind of ["resting", "followed"] as const) {
+		expect(texts.noSharedAccount({ kind, lookedAt: NOW })).toMatch(/has no account yet/);
+	}
+	expect(texts.noSharedAccount({ kind: "connected", lookedAt: NOW, listens: true })).toMatch(/has no account yet/);
+});
