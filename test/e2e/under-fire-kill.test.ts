@@ -115,7 +115,8 @@ it.each(
 	async ({ keeper, before }) => {
 		const { bench, next, issued } = await afterDeath(keeper, { before, from: ANSWER });
 
-		expect(next).toMatchObject({ stdout: "OK from a #1\n", stderr: "" });
+		// The token is durable, so the request of the dead may have reached the backend before the kill.
+		expect(next).toMatchObject({ stdout: expect.stringMatching(/^OK from a #[12]\n$/), stderr: "" });
 		expect(keptCredential(bench, keeper)?.refresh).toBe(issued);
 		expect(bench.stored("a")).toMatchObject({ needsLogin: null, credential: { refresh: issued } });
 		expect(timesSent(bench)).toEqual([1]);
