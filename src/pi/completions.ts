@@ -7,7 +7,8 @@ import { columnsNow } from "./output.ts";
 /** Returns where the word being typed starts: at an open quote, else after the last blank. */
 function startOfLast(typed: string): number {
 	const isQuoteOpen = typed.split('"').length % 2 === 0;
-	return isQuoteOpen ? typed.lastIndexOf('"') : typed.length - (typed.split(/\s/).at(-1)?.length ?? 0);
+	if (isQuoteOpen) return typed.lastIndexOf('"');
+	return /^.*\s/s.exec(typed)?.[0].length ?? 0;
 }
 
 /**

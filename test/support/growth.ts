@@ -1,24 +1,28 @@
 const TIMES_LONGER = 16;
+const ROUNDS = 12;
 
 /**
- * True where `work` on a text takes time by its length, and not by its square. Sixteen times the length is at most 16
- * times the work then, else 256 times; what other processes do and the first runs of a function blur that, and not so
- * much.
+ * True where `work` on a text takes time by its length, and not by its square. A long text is compared with as many
+ * short ones as have its length together: once the time is linear both take the same, while a square takes 16 times as
+ * long for the long one. Other processes and a function that is not compiled yet can only add time, so the least of
+ * each counts, and a first round that shows a linear time is enough.
  */
 export function isLinear(work: (text: string) => void, piece: string): boolean {
 	const textOf = (length: number) => piece.repeat(Math.ceil(length / piece.length));
 	const [short, long] = [textOf(4000), textOf(4000 * TIMES_LONGER)];
-	return cost(work, long) / cost(work, short) < 4 * TIMES_LONGER;
+	let [leastOfShort, leastOfLong] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+	for (let round = 0; round < ROUNDS; round += 1) {
+		leastOfShort = Math.min(leastOfShort, cost(work, short, TIMES_LONGER));
+		leastOfLong = Math.min(leastOfLong, cost(work, long, 1));
+		if (round > 0 && leastOfLong / leastOfShort < TIMES_LONGER / 4) return true;
+	}
+	return false;
 }
 
-/** The least of several rounds, in microseconds of this process. */
-function cost(work: (text: string) => void, text: string): number {
-	let least = Number.POSITIVE_INFINITY;
-	for (let round = 0; round < 5; round += 1) {
-		const before = process.cpuUsage();
-		work(text);
-		const { user, system } = process.cpuUsage(before);
-		least = Math.min(least, user + system);
-	}
-	return Math.max(1, least);
+/** In microseconds of this process. */
+function cost(work: (text: string) => void, text: string, times: number): number {
+	const before = process.cpuUsage();
+	for (let time = 0; time < times; time += 1) work(text);
+	const { user, system } = process.cpuUsage(before);
+	return Math.max(1, user + system);
 }
