@@ -14,7 +14,7 @@ const AT_ONCE_MS = 5000;
 /** Parts of the statements that add, remove and seal rows anew. */
 const ADDING = "returning a.version";
 const REMOVING = "set is_gone = true";
-const RESEALING = "given as materialized";
+const RESEALING = "e->>'forKeepers'";
 
 let server: TestPostgres;
 let proxy: PostgresProxy;
