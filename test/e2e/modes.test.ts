@@ -10,7 +10,7 @@ import { launchCommand } from "../support/launch.ts";
 import { coreOf, wide } from "../support/tiers.ts";
 import { type Bench, besidesPi, createBench, createBenchOnAnyHost, resultLines } from "./support.ts";
 
-vi.setConfig({ testTimeout: 180_000 });
+vi.setConfig({ testTimeout: 600_000 });
 
 const HOUR_MS = 3_600_000;
 const resultSchema = z.strictObject({ type: z.literal("multicodex"), command: z.string(), result: z.unknown() });
