@@ -7,6 +7,7 @@ import {
 	OVERLOAD_CODE,
 	OVERLOAD_CODES,
 	OVERLOAD_MESSAGE,
+	POLICY_CODE,
 	POLICY_CODES,
 	type Remedy,
 	RULES,
@@ -83,7 +84,8 @@ const KNOWN_CODES: ReadonlySet<string> = new Set(
 
 /** Picks the most specific code of one refusal: a policy's, else one that a row lists, else the first. */
 export function tellingCode(codes: readonly string[]): string | undefined {
-	return codes.find((code) => POLICY_CODES.includes(code)) ?? codes.find((code) => KNOWN_CODES.has(code)) ?? codes[0];
+	const isPolicy = (code: string) => POLICY_CODES.includes(code) || POLICY_CODE.test(code.slice(0, LONGEST_CODE));
+	return codes.find(isPolicy) ?? codes.find((code) => KNOWN_CODES.has(code)) ?? codes[0];
 }
 
 /** Replaces a guessed end of a quota cooldown by the reset that usage reports, if it does. */

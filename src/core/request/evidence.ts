@@ -208,12 +208,22 @@ function resetOf(layer: Layer, now: number): number | undefined {
 	return inMs > 0 ? now + inMs : undefined;
 }
 
-/** Reads the wait that a message asks for: "Please try again in 1.2s", "in 350ms", "in 20 seconds". */
+/** A number and its unit, such as `2 minutes`. */
+const AMOUNT = String.raw`(\d{1,9}(?:\.\d{1,15})?) ?(ms|milliseconds?|[smh]|seconds?|minutes?|hours?)(?![a-z])`;
+const ASKED_WAIT = new RegExp(`(?:try again|retry) (?:in|after) ((?:${AMOUNT} ?){1,4})`, "i");
+
+/** Reads the wait that a message asks for: "Please try again in 1.2s", "in 350ms", "in 1m30s", "in 2 minutes". */
 function waitIn(message: string | undefined): Pick<FailureEvidence, "retryAfterMs"> {
-	const asked = /try again in (\d{1,9}(?:\.\d{1,9})?) ?(ms|milliseconds?|s|seconds?)\b/i.exec(message ?? "");
-	if (!asked?.[1] || !asked[2]) return {};
-	const ms = plausibleLength(Number(asked[1]) * (asked[2].toLowerCase().startsWith("m") ? 1 : 1000));
-	return ms === undefined ? {} : { retryAfterMs: ms };
+	const amounts = [...(ASKED_WAIT.exec(message ?? "")?.[1] ?? "").matchAll(new RegExp(AMOUNT, "gi"))];
+	const lengths = amounts.map(([, count, unit = ""]) => Number(count) * unitMs(unit.toLowerCase()));
+	const ms = plausibleLength(lengths.reduce((sum, each) => sum + each, 0));
+	return ms === undefined || lengths.length === 0 ? {} : { retryAfterMs: ms };
+}
+
+function unitMs(unit: string): number {
+	if (unit.startsWith("ms") || unit.startsWith("mil")) return 1;
+	if (unit.startsWith("s")) return 1000;
+	return unit.startsWith("m") ? 60_000 : 3_600_000;
 }
 
 function lowerCased(headers: Readonly<Record<string, unknown>>): Record<string, string> {

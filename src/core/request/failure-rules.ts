@@ -107,7 +107,7 @@ export const SERVER_STATUSES: readonly number[] = [408, ...Array.from({ length: 
 
 export const OVERLOAD_CODES = ["server_is_overloaded", "server_overloaded", "overloaded_error", "slow_down"];
 export const OVERLOAD_CODE = /(^|_)(overloaded|overload|(at|over)_capacity|capacity_(reached|exceeded))(_|$)/;
-export const OVERLOAD_MESSAGE = /\bat capacity\b|\boverloaded\b|experiencing high demand/i;
+export const OVERLOAD_MESSAGE = /\bat (full )?capacity\b|\boverloaded\b|experiencing high demand/i;
 
 /** Codes that refuse the content, whichever account sends it. */
 export const POLICY_CODES: readonly string[] = [
@@ -117,10 +117,24 @@ export const POLICY_CODES: readonly string[] = [
 	"policy_capacity_unavailable",
 	"content_policy_violation",
 	"access_program_not_enabled",
+	"inference_hook_denied",
 ];
 
+/** Matches further codes that refuse the content. */
+export const POLICY_CODE =
+	/_policy$|^(policy|safety|moderation|cyber|bio|flagged|terms)_|(^|_)(policy_violation|content_filter(ed)?)$|^(prompt|input|content)_flagged$/;
+
+/** Matches a message that refuses the content. It may also be why an account was closed, which is no content. */
+const OF_POLICY = new RegExp(
+	String.raw`^(?![^]{0,200}\baccount (has been|was) (deactivated|suspended|deleted))[^]{0,1999}?(` +
+		String.raw`\b(usage|content|safety|moderation|cyber|bio)( management)? (polic(y|ies)|system|filter)\b|` +
+		String.raw`\bviolat(es|ing) .{0,40}\b(polic(y|ies)|terms)\b|\bfor safety reasons\b|\bunsafe content\b|` +
+		String.raw`\bflagged (for|as) (possible|potential)|\b(prompt|content|request) (has been|was) flagged\b)`,
+	"i",
+);
+
 /** Matches the budget or credits of an account, but not the token budget of a request. */
-const OF_QUOTA = String.raw`(?<!(tokens?|thinking|reasoning|context|output) )\b(budget|credits?|credit limit)\b`;
+const OF_QUOTA = String.raw`(?<!(tokens?|thinking|reasoning|context|output) )\b(budget|quota|credits?|credit limit)\b`;
 
 /** Matches the parts of a sign-in. */
 const OF_SIGN_IN = String.raw`\b(token|session|sign-in|login|jwt|signature)`;
@@ -159,7 +173,7 @@ export const RULES: readonly Rule[] = [
 				codeLike: /^unsupported_(country|region|territory)|^(country|region|territory)_(is_)?(not_supported|blocked)/,
 				statusNot: [401],
 			},
-			{ message: /country, region,? or territory (is )?not supported/i },
+			{ message: /country, region,? or territory (is )?not supported|\bservices? (is|are) not available in your\b/i },
 		],
 		remedy: "surface",
 		samples: [
@@ -173,10 +187,9 @@ export const RULES: readonly Rule[] = [
 		signs: [
 			{ codes: POLICY_CODES },
 			{ codes: ["context_length_exceeded", "invalid_prompt"] },
-			{ codeLike: /_policy(_violation)?$/ },
+			{ codeLike: POLICY_CODE },
 			{ message: new RegExp(`\\b(${POLICY_CODES.join("|")})\\b`, "i") },
-			{ message: /\b(usage|content|safety|cyber|bio) polic(y|ies)\b|\bviolates .{0,40}\bpolic(y|ies)\b/i },
-			{ message: /\bflagged (for|as) (possible|potential)/i },
+			{ message: OF_POLICY },
 			{ message: /context window|requires a newer version of codex/i },
 		],
 		remedy: "surface",
@@ -208,7 +221,10 @@ export const RULES: readonly Rule[] = [
 		name: "connection-lost-state",
 		signs: [
 			{ codes: ["previous_response_not_found", "websocket_connection_limit_reached"] },
-			{ message: /previous_response_id|previous response .{0,200}not found|websocket_connection_limit_reached/i },
+			{
+				message:
+					/previous_response_id|previous response .{0,200}not found|websocket[_ ]connection[_ ]limit[_ ]reached/i,
+			},
 		],
 		remedy: "reconnect",
 		samples: [
@@ -242,8 +258,6 @@ export const RULES: readonly Rule[] = [
 			{ message: "An error occurred while processing your request. You can retry your request, or contact us." },
 			{ message: "The server had an error while processing your request." },
 			{ message: "This model is temporarily unavailable." },
-			{ message: "Codex error: Bad Gateway" },
-			{ message: "Codex error: 529" },
 			{ status: 503, code: "brand_new" },
 			{ status: 429, code: "engine_overloaded" },
 			{ status: 530 },
@@ -366,8 +380,8 @@ export const RULES: readonly Rule[] = [
 			},
 			{ message: /usage[ _]limit|insufficient_quota|exceeded your current quota|quota exceeded/i },
 			{ message: /\b(spend|spending)[ _](control|limit|cap)\b|\bindividual[ _]limit\b|\bout of (credits|budget)\b/i },
-			{ message: /\b(no|insufficient|not enough) credits?\b|\busage cap\b|\b(billing )?hard limit\b/i },
-			{ message: /\b(daily|weekly|monthly|\d{1,3}[- ]?(hour|day|h|d))[ -](limit|cap)\b/i },
+			{ message: /\b(no|insufficient|not enough) (credits?|quota)\b|\busage cap\b|\b(billing )?hard limit\b/i },
+			{ message: /\b(hourly|daily|weekly|monthly|(five|\d{1,3})[- ]?(hour|day|h|d))[ -](limit|cap)\b/i },
 			{
 				message: new RegExp(`${OF_QUOTA}.{0,40}\\b(reached|exceeded|depleted|exhausted|used up)\\b`, "i"),
 			},
@@ -388,9 +402,6 @@ export const RULES: readonly Rule[] = [
 			{ status: 429, headers: { "x-codex-rate-limit-reached-type": "spend_control_reached" } },
 			{ message: "You have reached your individual limit for this month." },
 			{ message: "Your monthly budget has been reached." },
-			{ message: "Codex error: Weekly limit reached" },
-			{ message: "Codex error: No credits remaining" },
-			{ message: "Billing hard limit has been reached" },
 		],
 	},
 	{
@@ -456,12 +467,6 @@ export const RULES: readonly Rule[] = [
 			{ message: "Codex error: Unauthorized" },
 			{ message: "Codex error: jwt expired" },
 			{ message: "Codex error: Access token is missing" },
-			{ message: "Codex error: Missing bearer authentication in header" },
-			{ message: "Codex error: Invalid authentication credentials" },
-			{ message: "Codex error: Provided authentication token is expired. Please try signing in again." },
-			{ message: "Your authentication token has expired." },
-			{ message: "Codex error: Your authentication token has been invalidated. Please try signing in again." },
-			{ message: "Could not parse your authentication token. Please try signing in again." },
 		],
 	},
 	{
@@ -469,7 +474,8 @@ export const RULES: readonly Rule[] = [
 		signs: [
 			{ codes: ["rate_limit_exceeded"] },
 			{ codeLike: /(^|_)rate_?limit(_|ed|$)|too_many_requests/ },
-			{ message: /rate[ _]limit (reached|exceeded)|rate_limit_exceeded|too many requests/i },
+			{ message: /rate[ _]limit(ed\b| reached| exceeded)|rate_limit_exceeded|too many (concurrent )?requests/i },
+			{ message: /^(codex error: )?(http |status )?429\b/i, unanswered: true },
 			{ status: [429] },
 		],
 		remedy: "retry-or-rotate",
@@ -492,7 +498,13 @@ export const RULES: readonly Rule[] = [
 			{ message: /\bextract accountId from token\b|\bno account id in token\b/i, unanswered: true },
 			// A frame has only a message, which is too weak a reason to disable an account.
 			{
-				message: /\b(workspace|organization|account) (has been |was |is )?(disabled|deactivated|suspended|deleted)\b/i,
+				message:
+					/\b(workspace|organization|account) (has been |was |is )?(disabled|deactivated|suspended|deleted|banned|blocked)\b/i,
+				unanswered: true,
+			},
+			{
+				message:
+					/\bcodex is (disabled|not (enabled|available|included)) (for|in|on) (your|this) |does not include codex\b/i,
 				unanswered: true,
 			},
 			{ message: /\bdeactivated_workspace\b|\b(workspace|account|organization)_disabled\b/i, unanswered: true },
@@ -507,10 +519,13 @@ export const RULES: readonly Rule[] = [
 				unanswered: true,
 			},
 			{
-				message: /\b(account|subscription|plan) (is not active|is inactive|has expired|has ended)\b/i,
+				message: /\b(account|subscription|plan) (is not active|is inactive|(has|was) (expired|ended|cancell?ed))\b/i,
 				unanswered: true,
 			},
-			{ message: /\b(do|does) not have (access|permission)\b|\baccess denied\b/i, statusNot: REQUEST_STATUSES },
+			{
+				message: /\b((do|does) not|no longer) have (access|permission)\b|\baccess denied\b/i,
+				statusNot: REQUEST_STATUSES,
+			},
 			{ status: [402, 403] },
 			{ unsent: true },
 		],
@@ -527,8 +542,6 @@ export const RULES: readonly Rule[] = [
 			{ status: 402, code: "brand_new" },
 			{ status: 403, message: "Forbidden" },
 			{ message: "Codex error: Forbidden" },
-			{ message: "Codex error: You have insufficient permissions for this operation. Missing scopes: api.write" },
-			{ message: "Codex error: Your account is not active, please check your billing details on our website." },
 			{ status: 404, code: "workspace_not_found" },
 			{ code: "invalid_workspace_selected", message: "Codex error: invalid_workspace_selected" },
 			{ message: "Failed to extract accountId from token" },

@@ -264,6 +264,50 @@ describe("a refusal of the account itself", () => {
 	});
 });
 
+describe("content that is refused", () => {
+	it.each([
+		"policy_violation",
+		"content_filter",
+		"content_filtered",
+		"moderation_blocked",
+		"safety_violation",
+		"safety_check_failed",
+		"safety_identifier_blocked",
+		"prompt_flagged",
+		"cyber_abuse",
+		"bio_risk",
+		"terms_violation",
+		"inference_hook_denied",
+	])("content that is refused moves no account: %s", (code) => {
+		for (const status of [400, 401, 402, 403, 429, undefined]) {
+			const evidence = { ...(status !== undefined && { status }), code, message: "The usage limit is reached" };
+			expect(classify(evidence, context)).toMatchObject({ kind: "request", remedy: "surface", cooling: undefined });
+		}
+	});
+
+	it.each([
+		"This request was blocked by our safety system.",
+		"Your request was rejected as a result of our safety system.",
+		"Your prompt was flagged by our moderation system.",
+		"Your prompt was flagged as potentially violating our usage policy.",
+		"The response was filtered due to the prompt triggering our content management policy.",
+		"We have limited access to this content for safety reasons.",
+		"Your request violates our terms of use.",
+		"The request may contain unsafe content.",
+		"The request failed.\nIt violates the usage policies.",
+	])("content that is refused in words moves no account: %s", (message) => {
+		for (const status of [{}, { status: 401 }, { status: 403 }, { status: 429 }]) {
+			const evidence = { ...status, message };
+			expect(classify(evidence, context)).toMatchObject({ kind: "request", remedy: "surface", cooling: undefined });
+		}
+	});
+
+	it("is told apart from an account that was closed for it", () => {
+		const message = "Your account has been suspended for violating our usage policies.";
+		expect(classify({ status: 403, message }, context).remedy).toBe("close-account");
+	});
+});
+
 describe("a token that is refused in words", () => {
 	it.each([
 		"Codex error: Provided authentication token is expired. Please try signing in again.",
@@ -273,6 +317,7 @@ describe("a token that is refused in words", () => {
 		"Could not validate your access token. Please log in again.",
 		"Encountered invalidated oauth token for user, failing request",
 		"Your session has expired.",
+		"Your authentication token has expired.",
 	])("a token that is refused in words is renewed: %s", (message) => {
 		expect(classify({ message }, context)).toMatchObject({ kind: "unauthorized", remedy: "refresh-or-rotate" });
 	});
@@ -294,6 +339,29 @@ describe("an account that is refused in words", () => {
 		["account-refused", "You must be a member of an organization to use the API"],
 		["account-refused", "Your account is not active, please check your billing details on our website."],
 		["account-refused", "Your subscription has expired."],
+		["account-refused", "Your subscription was cancelled."],
+		["account-refused", "You no longer have access to this workspace"],
+		["account-refused", "Your account has been banned"],
+		["account-refused", "This workspace is blocked"],
+		["account-refused", "Codex is disabled for your workspace"],
+		["account-refused", "Codex is not enabled for this workspace"],
+		["account-refused", "Codex is not available on your plan"],
+		["account-refused", "Your plan does not include Codex"],
+		["account-refused", "Your account has been suspended for violating our usage policies."],
+		["usage-limit", "Five-hour limit reached"],
+		["usage-limit", "Your weekly quota is used up"],
+		["usage-limit", "Quota exhausted"],
+		["usage-limit", "Not enough quota"],
+		["rate-limit", "429"],
+		["rate-limit", "HTTP 429"],
+		["rate-limit", "You are being rate limited"],
+		["rate-limit", "Too many concurrent requests"],
+		["region", "OpenAI's services are not available in your country."],
+		["overloaded", "The model is at full capacity"],
+		[
+			"connection-lost-state",
+			"Responses websocket connection limit reached (60 minutes). Create a new websocket connection to continue.",
+		],
 		["usage-limit", "Billing hard limit has been reached"],
 		["usage-limit", "Weekly limit reached"],
 		["usage-limit", "5-hour limit reached"],
@@ -316,6 +384,10 @@ describe("an account that is refused in words", () => {
 		"This tool has a hard limits section",
 		"The file limit is 5 hours",
 		"The page is busy",
+		"Item 429 of the input is not valid",
+		"The disk is at half capacity",
+		"The connection limit of the page was reached",
+		"The token quota of the prompt",
 	])("an account that is refused in words is no account for %s", (words) => {
 		for (const status of [{}, { status: 400 }]) {
 			expect(classify({ ...status, message: words }, context)).toMatchObject({ kind: "other", cooling: undefined });
@@ -370,6 +442,7 @@ describe("a reset that the refusal did not tell", () => {
 describe("several codes of one refusal", () => {
 	it.each<[string, string[], string | undefined]>([
 		["a policy wins", ["rate_limit_exceeded", "cyber_policy"], "cyber_policy"],
+		["a policy that no row lists wins", ["rate_limit_exceeded", "cyber_abuse"], "cyber_abuse"],
 		["a known one wins", ["brand_new", "token_expired"], "token_expired"],
 		["else the first counts", ["brand_new", "newer_still"], "brand_new"],
 		["none is none", [], undefined],
