@@ -28,9 +28,9 @@ const grantSchema = lazily(() => {
 	return z.object({ access_token: token, refresh_token: token, expires_in: seconds });
 });
 const recordSchema = lazily(() => z.record(z.string(), z.unknown()));
-const contentSchema = lazily(() => z.union([recordSchema(), z.array(z.unknown())]));
+const contentSchema = lazily(() => z.union([recordSchema(), z.array(z.unknown()), z.string()]));
 
-/** Gateways wrap the service's answer in objects and lists. Nothing deeper than this is read. */
+/** Gateways wrap the service's answer in objects, lists and texts. Nothing deeper than this is read. */
 const DEEPEST = 4;
 /** Maximum number of objects of an answer that are read. */
 const MOST_OBJECTS = 100;
@@ -40,7 +40,7 @@ export function grantIn(body: string): Grant | undefined {
 	const content = parseJson(contentSchema(), body);
 	const places = content === undefined ? wholeMembersOf(body) : objectsIn(content, DEEPEST).slice(0, MOST_OBJECTS);
 	if (places.length === 0) return undefined;
-	const read = places.map((place) => grantSchema().parse(place));
+	const read = places.map((place) => grantSchema().parse({ ...inSnakeCase(place), ...place }));
 	const best = read.find((grant) => isUsable(grant.access_token)) ?? read.find((grant) => grant.access_token);
 	const { access_token, refresh_token, expires_in } = best ?? read[0] ?? {};
 	return {
@@ -50,8 +50,16 @@ export function grantIn(body: string): Grant | undefined {
 	};
 }
 
+/** Returns the fields under the names that an answer has once a gateway has renamed them. */
+function inSnakeCase({ accessToken, refreshToken, expiresIn }: Readonly<Record<string, unknown>>) {
+	return { access_token: accessToken, refresh_token: refreshToken, expires_in: expiresIn };
+}
+
 /** Returns the objects in it, outer ones before inner ones. */
 function objectsIn(content: unknown, depth: number): Readonly<Record<string, unknown>>[] {
+	if (typeof content === "string") {
+		return /^\s*[{[]/.test(content) ? objectsIn(parseJson(contentSchema(), content), depth - 1) : [];
+	}
 	if (typeof content !== "object" || content === null || depth < 0) return [];
 	const record = Array.isArray(content) ? undefined : recordSchema().safeParse(content).data;
 	const within = Object.values(content).slice(0, MOST_OBJECTS);
@@ -59,12 +67,17 @@ function objectsIn(content: unknown, depth: number): Readonly<Record<string, unk
 }
 
 /** Matches a token that is complete within its quotes. A token at which an answer was cut off is not. */
-const WHOLE_TOKEN = /"(access_token|refresh_token)"\s{0,9}:\s{0,9}"([^"\\]*)"/g;
+const WHOLE_TOKEN = /"(access_token|refresh_token)"\s{0,9}:\s{0,9}("(?:[^"\\]|\\.)*")/g;
 
-/** Reads complete tokens from JSON that was cut off: the exchange has spent the former ones. */
+/**
+ * Reads complete tokens from JSON that was cut off, or that some characters stand before: the exchange has spent the
+ * former ones.
+ */
 function wholeMembersOf(body: string): Readonly<Record<string, unknown>>[] {
-	if (!/^\s*[{[]/.test(withoutMark(body))) return [];
-	return [...body.matchAll(WHOLE_TOKEN)].flatMap(([, name, token]) => (name === undefined ? [] : [{ [name]: token }]));
+	if (!/^[^<]{0,20}?[{[]/.test(withoutMark(body))) return [];
+	return [...body.matchAll(WHOLE_TOKEN)].map(([, name = "", quoted = ""]) => ({
+		[name]: parseJson(contentSchema(), quoted),
+	}));
 }
 
 /** Returns the expiry of an access token, epoch ms: from its own claims, else from the answer, else by default. */

@@ -6,7 +6,7 @@ import { boundedWindow, boundedWord, MOST_LIMITS } from "../../core/usage-bounds
 import { backendUrl, callBackend } from "./backend-call.ts";
 import { readText } from "./read-body.ts";
 import { isReserveLimit, reserveModelFrom } from "./reserve-limit.ts";
-import { resetIn, usageFromBody } from "./usage-body.ts";
+import { flagOf, resetIn, usageFromBody } from "./usage-body.ts";
 
 /** Tells the backend that the client can use a reserve model. */
 const RESERVE_HEADER = "x-openai-codex-luna-reserve";
@@ -132,11 +132,11 @@ function familyWindows(headers: Readonly<Record<string, string>>, family: string
 }
 
 function creditsOf(headers: Readonly<Record<string, string>>): Credits | undefined {
-	const hasCredits = headers["x-codex-credits-has-credits"];
+	const hasCredits = flagOf(headers["x-codex-credits-has-credits"]);
 	if (hasCredits === undefined) return undefined;
 	return {
-		hasCredits: hasCredits.toLowerCase() === "true",
-		unlimited: headers["x-codex-credits-unlimited"]?.toLowerCase() === "true",
+		hasCredits,
+		unlimited: flagOf(headers["x-codex-credits-unlimited"]) === true,
 		balance: boundedWord(headers["x-codex-credits-balance"]),
 	};
 }

@@ -21,6 +21,11 @@ const FLAGS: ReadonlyMap<string, boolean> = new Map([
 	["0", false],
 ]);
 
+/** Reads a flag; undefined if it is none. */
+export function flagOf(value: unknown): boolean | undefined {
+	return FLAGS.get(String(value).trim().toLowerCase());
+}
+
 /** Each part of an answer is read by itself, so that a malformed one spoils only itself. */
 const schemas = lazily(() => {
 	const anything = z.optional(z.unknown());
@@ -28,7 +33,7 @@ const schemas = lazily(() => {
 	const number = read(numberOf);
 	const word = read((value) => boundedWord(typeof value === "string" ? value : undefined));
 	const balance = read((value) => boundedWord(typeof value === "string" ? value : numberOf(value)?.toString()));
-	const flag = read((value) => FLAGS.get(String(value).trim().toLowerCase()));
+	const flag = read(flagOf);
 
 	const resetFields = { reset_at: anything, reset_after_seconds: anything };
 	const windowSchema = lenient(z.object({ used_percent: number, limit_window_seconds: number, ...resetFields }));
@@ -76,9 +81,10 @@ const schemas = lazily(() => {
 			]),
 		),
 	});
+	const anyObject = z.record(z.string(), z.unknown());
 	/** A limit that is listed but does not limit anything. */
 	const oddLimit = z.object({ rate_limit: z.union([z.string(), z.number(), z.boolean(), z.array(z.unknown())]) });
-	return { body, entry, oddLimit };
+	return { body, entry, oddLimit, anyObject };
 });
 type Entry = z.output<ReturnType<typeof schemas>["entry"]>;
 type Body = z.output<ReturnType<typeof schemas>["body"]>;
@@ -101,7 +107,7 @@ export function usageFromBody(text: string, askedAt: number, asksForReserve = fa
 	const isGeneralOdd = !general && parseJson(schemas().oddLimit, text) !== undefined;
 	const isEmpty = body.plan_type === undefined && limits.length === 0 && budgets.length === 0 && !credits;
 	// An answer without a limit is valid, but one that is unreadable says nothing about limits either.
-	if (isGeneralOdd && isEmpty) return undefined;
+	if (isEmpty && (isGeneralOdd || !hasAnyPart(text))) return undefined;
 	const isReached = reachedType(body) === "rate_limit_reached" && general?.allowed !== true;
 	return {
 		capturedAt: askedAt,
@@ -117,6 +123,12 @@ export function usageFromBody(text: string, askedAt: number, asksForReserve = fa
 		...(asksForReserve && { askedForReserve: true }),
 		...(resetCredits !== undefined && { resetCredits }),
 	};
+}
+
+/** False for the JSON of something else, such as an error of a gateway. It says nothing about limits. */
+function hasAnyPart(text: string): boolean {
+	const { anyObject, body } = schemas();
+	return Object.keys(parseJson(anyObject, text) ?? {}).some((name) => Object.hasOwn(body.shape, name));
 }
 
 function windowsOf(limit: Body["rate_limit"], askedAt: number): UsageWindow[] {

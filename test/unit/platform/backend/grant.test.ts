@@ -3,6 +3,7 @@ import { endOfGrant, grantIn } from "../../../../src/platform/backend/grant.ts";
 import { aToken, aTokenOf, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
 
 const usable = aTokenOf("work");
+const escaped = { access_token: usable, refresh_token: "n/ext" };
 /** Names no workspace: no request can be made with it. */
 const useless = aToken({ sub: "auth0|work" });
 
@@ -22,6 +23,22 @@ describe("the tokens in an answer", () => {
 	it("the tokens in an answer that was cut off are those that are whole in it", () => {
 		const body = JSON.stringify({ refresh_token: "next", access_token: usable });
 		expect(grantIn(body.slice(0, -10))).toMatchObject({ access: undefined, refresh: "next" });
+	});
+
+	it.each<[string, string]>([
+		["in camel case", JSON.stringify({ accessToken: usable, refreshToken: "n/ext" })],
+		["as a text in JSON", JSON.stringify({ statusCode: 200, body: JSON.stringify(escaped) })],
+		["as JSON in JSON", JSON.stringify(JSON.stringify(escaped))],
+		["with escapes, and a comma too much", `{"access_token":"${usable}","refresh_token":"n\\/ext",}`],
+		["behind a guard against scripts", `)]}',\n${JSON.stringify(escaped)}`],
+	])("the tokens in an answer are found %s", (_name, body) => {
+		expect(grantIn(body)).toMatchObject({ access: usable, refresh: "n/ext" });
+	});
+
+	it("the tokens in an answer are not looked for in a page, or in a text that is cut off within one", () => {
+		const quoted = `"refresh_token":"next"`;
+		expect(grantIn(`<html>{${quoted}}`)).toBeUndefined();
+		expect(grantIn(`{${quoted.slice(0, -2)}\\"`)).toBeUndefined();
 	});
 
 	it("the end of an access token is its own, else by the lifetime in the answer, else in an hour", () => {

@@ -159,6 +159,12 @@ describe("usage in response headers", () => {
 		});
 	});
 
+	it("reads flags of credits as the endpoint writes them, and learns nothing from any other word", () => {
+		const flags = (has: string) => ({ "x-codex-credits-has-credits": has, "x-codex-credits-unlimited": "0" });
+		expect(read({ ...general, ...flags("1") }).snapshot?.credits).toMatchObject({ hasCredits: true, unlimited: false });
+		expect(read({ ...general, ...flags("some") }).snapshot?.credits).toBeUndefined();
+	});
+
 	it("has credits where the headers tell of them", () => {
 		const credits = {
 			"x-codex-credits-has-credits": "True",
@@ -580,6 +586,21 @@ describe("usage from the endpoint", () => {
 	])("fails with a reason on %s", async (_name, answer, words) => {
 		codex.account("a").usage(answer);
 		expect(await failureOf(ask())).toMatch(words);
+	});
+
+	it.each([
+		["nothing", {}],
+		["an error", { error: { code: "gateway_error", message: "try later" } }],
+		["a detail", { detail: "not now" }],
+		["usage in an object of another name", { data: { plan_type: "plus", rate_limit: null } }],
+	])("fails on JSON with %s in it, which would take known windows away", async (_name, body) => {
+		codex.account("a").usage(usageAnswers.change(() => body));
+		expect(await failureOf(ask())).toMatch(/another shape/);
+	});
+
+	it("takes an answer that says that there is no limit", async () => {
+		codex.account("a").usage(usageAnswers.change(() => ({ rate_limit: null })));
+		expect((await ask()).windows).toEqual([]);
 	});
 
 	it("fails with a reason, and no word of the body, on an answer that is no JSON", async () => {
