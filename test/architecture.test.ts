@@ -3,6 +3,7 @@ import { dirname, join, relative } from "node:path";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { repositoryRoot } from "./support/hosts.ts";
+import * as standIn from "./unit/pi-stand-in.ts";
 
 /** Sources by their path from the repository's root, with forward slashes. */
 type Sources = ReadonlyMap<string, string>;
@@ -254,6 +255,19 @@ describe("the architecture", () => {
 		const late = text.match(/\bawait import\("[^"]+"\)/g) ?? [];
 		expect(all.length).toBe(written.length + late.length);
 	});
+});
+
+it("what unit tests have in place of pi has every value that the sources import of it", () => {
+	const values = [...productSources().values()].flatMap((text) =>
+		[...text.matchAll(/^import \{([^}]*)\} from "@mariozechner\/pi-coding-agent"/gm)].flatMap(([, names = ""]) =>
+			names
+				.split(",")
+				.map((name) => name.trim())
+				.filter((name) => name !== "" && !name.startsWith("type ")),
+		),
+	);
+	expect(values.length).toBeGreaterThan(3);
+	expect(values.filter((name) => !(name in standIn))).toEqual([]);
 });
 
 it("no comment is wider than 120 columns", () => {

@@ -14,6 +14,8 @@ const LONG = "test/bench/simulate/weeks.test.ts";
 const ON_THE_PACKAGE = ["failover", "sign-in-device"].map((name) => `test/e2e/${name}.test.ts`);
 const SCREENS = ["test/screens/**/*.test.ts"];
 
+const inTests = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
 /** Real pi processes on a shared machine: a bound against hanging, not a measure. */
 const A_LONG_WHILE = 120_000;
 
@@ -31,12 +33,13 @@ const hosted = {
 
 export default defineConfig({
 	test: {
-		root: fileURLToPath(new URL("..", import.meta.url)),
+		root: inTests(".."),
 		env: ON_LOOPBACK,
 		maxWorkers: 2,
 		projects: [
 			{
 				extends: true,
+				resolve: { alias: { "@mariozechner/pi-coding-agent": inTests("unit/pi-stand-in.ts") } },
 				test: {
 					name: "unit",
 					include: ["test/**/*.test.ts"],
@@ -45,6 +48,8 @@ export default defineConfig({
 					hookTimeout: 5000,
 					// One registry of modules for a worker: a third of the time would go into imports.
 					isolate: false,
+					// What is polled for comes within a few turns of the event loop. vitest would look every 50 ms.
+					expect: { poll: { interval: 5, timeout: 4000 } },
 				},
 			},
 			{

@@ -1,6 +1,5 @@
-import { initTheme } from "@mariozechner/pi-coding-agent";
 import fc from "fast-check";
-import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { LOGIN_CANCELLED, SignInError } from "../../../../src/features/sign-in/rules.ts";
 import { anAccount } from "../../../support/fakes.ts";
 import { runs } from "../../../support/tiers.ts";
@@ -84,8 +83,6 @@ const anyPiece = fc.oneof(
 );
 const anyBurst = fc.array(anyPiece, { minLength: 2, maxLength: 30 });
 
-// The panels of preferences are drawn with it.
-beforeAll(() => initTheme("dark"));
 beforeEach(() => {
 	vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "performance"] });
 });

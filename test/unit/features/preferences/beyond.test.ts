@@ -1,6 +1,5 @@
 import { stripVTControlCharacters } from "node:util";
-import { initTheme } from "@mariozechner/pi-coding-agent";
-import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { DEFAULT_SETTINGS } from "../../../../src/core/settings.ts";
 import { whatComesNext } from "../../../../src/features/preferences/beyond-texts.ts";
 import { anAccount, HOUR_MS, NOW, settled } from "../../../support/fakes.ts";
@@ -8,7 +7,6 @@ import { type CommandHarness, createCommandHarness } from "../../command-harness
 import { aContext } from "../../fake-pi.ts";
 
 let cli: CommandHarness;
-beforeAll(() => initTheme("dark"));
 beforeEach(() => {
 	cli = createCommandHarness([anAccount("a")]);
 	cli.harness.settings = DEFAULT_SETTINGS;

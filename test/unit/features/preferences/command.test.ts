@@ -1,7 +1,6 @@
 import { stripVTControlCharacters } from "node:util";
-import { initTheme } from "@mariozechner/pi-coding-agent";
 import { visibleWidth } from "@mariozechner/pi-tui";
-import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { DEFAULT_SETTINGS } from "../../../../src/core/settings.ts";
 import { anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW, settled } from "../../../support/fakes.ts";
 import { type CommandHarness, createCommandHarness } from "../../command-harness.ts";
@@ -13,7 +12,6 @@ const ESCAPE = "\x1b";
 
 let cli: CommandHarness;
 
-beforeAll(() => initTheme("dark"));
 beforeEach(() => {
 	vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
 	cli = createCommandHarness([anAccount("work"), anAccount("職場", { id: "b" })]);

@@ -1,13 +1,11 @@
 import { stripVTControlCharacters } from "node:util";
-import { initTheme } from "@mariozechner/pi-coding-agent";
-import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { DEFAULT_SETTINGS } from "../../../../src/core/settings.ts";
 import { anAccount, settled } from "../../../support/fakes.ts";
 import { type CommandHarness, createCommandHarness } from "../../command-harness.ts";
 import { aContext } from "../../fake-pi.ts";
 
 let cli: CommandHarness;
-beforeAll(() => initTheme("dark"));
 beforeEach(() => {
 	cli = createCommandHarness([anAccount("a")]);
 	cli.harness.settings = DEFAULT_SETTINGS;
