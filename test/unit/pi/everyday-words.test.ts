@@ -97,9 +97,7 @@ describe("an everyday word", () => {
 
 	it("unpin ends a pin, and takes no word", async () => {
 		await run("pin bert");
-		expect(await run("unpin")).toBe(
-			"info: Codex: unpinned; accounts are chosen automatically. The next request goes to anna.",
-		);
+		expect(await run("unpin")).toMatch(/^info: .*unpinned.* anna/);
 		expect(pinned()).toBeUndefined();
 		await run("pin bert");
 		expect(await run("unpin anna")).toMatch(/^error: /);
@@ -188,7 +186,7 @@ describe("next", () => {
 		cli.harness.pool.subscribe((event) => {
 			if (event.type === "switched") events.push(`${event.from.label} → ${event.to.label} ${event.cause}`);
 		});
-		expect(await run("next")).toBe("info: Codex: this session continues on bert. /multicodex use anna goes back.");
+		expect(await run("next")).toMatch(/^info: .* bert\..*\/multicodex use anna /);
 		expect(serves()).toBe("bert");
 		await run("next");
 		expect(serves()).toBe("day job");
@@ -207,28 +205,22 @@ describe("next", () => {
 			"cccccccccccc",
 			aSnapshot({ windows: [{ usedPercent: 52, windowMinutes: 300, resetsAt: NOW + HOUR_MS }] }),
 		);
-		expect(await run("next")).toBe(
-			"info: Codex: this session continues on day job, 48% of its 5h limit left. /multicodex use anna goes back.",
-		);
+		expect(await run("next")).toMatch(/^info: .* day job, 48% .*\/multicodex use anna /);
 	});
 
 	it("ends a pin, which would hold the session back, and says so", async () => {
 		await run("use bert");
-		expect(await run("next")).toBe(
-			"info: Codex: this session continues on anna. bert is no longer pinned. /multicodex use bert goes back.",
-		);
+		expect(await run("next")).toMatch(/^info: .* anna\. bert .* pinned\..*\/multicodex use bert /);
 		expect([serves(), pinned()]).toEqual(["anna", undefined]);
 	});
 
 	it("changes nothing where no other account can serve", async () => {
 		cli = createCommandHarness([anAccount("anna"), anAccount("off", { enabled: false })]);
 		await run("use anna");
-		expect(await run("next")).toBe(
-			"error: No other Codex account can serve now: this session stays on anna. /multicodex shows all.",
-		);
+		expect(await run("next")).toMatch(/^error: .* stays on anna/);
 		expect(pinned()).toBe("anna");
 		cli = createCommandHarness([]);
-		expect(await run("next")).toBe("error: No Codex account is signed in. Run /multicodex add.");
+		expect(await run("next")).toMatch(/^error: .*\/multicodex add/);
 	});
 
 	it("takes no word", async () => {

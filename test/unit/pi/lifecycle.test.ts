@@ -473,7 +473,7 @@ describe("a notice", () => {
 		const { notices } = await start();
 		harness.pool.emit(rotated);
 		harness.pool.emit(continued);
-		expect(notices).toEqual(["info: Codex: a reached its 5h limit. Continued on b."]);
+		expect(notices).toEqual([expect.stringMatching(/^info: .*\ba\b.* 5h .*\bb\b/)]);
 	});
 
 	it("is not repeated for a second request that meets the same at once, and another notice is shown", async () => {
@@ -507,7 +507,7 @@ describe("a notice", () => {
 	it("a notice of a change is not kept for a later session, a warning is", async () => {
 		harness.pool.emit(continued);
 		harness.pool.emit({ type: "closed", account: anAccount("a"), reason: "account_deactivated" });
-		expect((await start()).notices).toEqual(["warning: Codex account a was deactivated by OpenAI and is off."]);
+		expect((await start()).notices).toEqual([expect.stringMatching(/^warning: .* account a .* off/)]);
 	});
 
 	it("a notice of a rotation is nothing for a person who does not want it; a warning is", async () => {
@@ -515,7 +515,7 @@ describe("a notice", () => {
 		const { notices } = await start();
 		harness.pool.emit(continued);
 		harness.pool.emit({ type: "signed-out", account: anAccount("a"), reason: "revoked" });
-		expect(notices).toEqual([expect.stringMatching(/^warning: Codex account a was signed out/)]);
+		expect(notices).toEqual([expect.stringMatching(/^warning: .* account a .* signed out/)]);
 	});
 
 	it("names a lost account once: where a warning has, the rotation only says who continues", async () => {
@@ -524,13 +524,13 @@ describe("a notice", () => {
 		harness.pool.emit({ type: "signed-out", account: anAccount("a"), reason: "revoked" });
 		harness.pool.emit(lost);
 		expect(screen.notices).toEqual([
-			"warning: Codex account a was signed out: its sign-in was revoked. /multicodex login a",
-			"info: Codex: continued on b.",
+			expect.stringMatching(/^warning: .* account a .* signed out/),
+			expect.stringMatching(/^info: (?!.*signed out).*\bb\b/),
 		]);
 		await pi.fire("session_shutdown", screen.ctx);
 		const { notices } = await start();
 		harness.pool.emit(lost);
-		expect(notices).toEqual(["info: Codex: a was signed out. Continued on b."]);
+		expect(notices).toEqual([expect.stringMatching(/^info: .*\ba was signed out\b.*\bb\b/)]);
 	});
 
 	it("a notice from before the session is shown when it begins, once", async () => {

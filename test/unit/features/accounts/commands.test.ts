@@ -119,13 +119,13 @@ describe("rename", () => {
 	});
 
 	it("gives another label, also one of several words", async () => {
-		expect(await run("rename work day job")).toBe("info: Codex: work is called day job now.");
+		expect(await run("rename work day job")).toMatch(/^info: .*\bwork\b.* day job\b/);
 		expect(account(work.id)?.label).toBe("day job");
 	});
 
 	it("asks for the label where none was typed, and takes no answer for none", async () => {
 		cli.screen.input = " day job ";
-		expect(await run("rename work")).toBe("info: Codex: work is called day job now.");
+		expect(await run("rename work")).toMatch(/^info: .*\bwork\b.* day job\b/);
 		expect(cli.screen.questions).toEqual(["New label of work"]);
 		cli.screen.input = undefined;
 		expect(await run('rename "day job"')).toBe("info: Nothing was changed.");
@@ -267,7 +267,7 @@ describe("refresh", () => {
 
 	it("a refresh of no account says that there is none", async () => {
 		open([]);
-		expect(await run("refresh")).toBe("info: No Codex account is signed in. Run /multicodex add.");
+		expect(await run("refresh")).toMatch(/^info: No .* account .*\/multicodex add/);
 		expect(await run("refresh missing")).toMatch(/^error: No Codex account is called "missing"\. There is none yet: /);
 	});
 });

@@ -125,16 +125,14 @@ describe("import", () => {
 	});
 
 	it("an import that finds nothing is a failure only where something was named", async () => {
-		expect(await run("import")).toBe("info: Nothing to import: no other tool on this machine keeps a Codex sign-in.");
-		expect(await run("import codex")).toBe("error: No Codex sign-in of Codex CLI was found. Nothing was imported.");
-		expect(await run("import codex --dry-run")).toBe("info: No Codex sign-in of Codex CLI was found.");
+		expect(await run("import")).toMatch(/^info: Nothing to import/);
+		expect(await run("import codex")).toMatch(/^error: .*Codex CLI.*Nothing was imported/);
+		expect(await run("import codex --dry-run")).toMatch(/^info: .*Codex CLI/);
 		cli.paths.set("/empty", []);
 		expect(await run("import /empty")).toMatch(/^error: /);
 		cli.found = [key];
-		expect(await run("import prodex")).toBe(
-			"error: prodex key (/data/key.json) holds an API key. Nothing was imported.",
-		);
-		expect(await run("import")).toMatch(/^info: Left out:\n.*API key\nNothing is left to import\./);
+		expect(await run("import prodex")).toMatch(/^error: .*\/data\/key\.json.* API key/);
+		expect(await run("import")).toMatch(/^info: Left out:\n.*API key\n/);
 	});
 
 	// A path is no machine: what lies elsewhere was not looked at.
@@ -147,13 +145,11 @@ describe("import", () => {
 
 	it("an import that fails for several reasons keeps them apart in its one line", async () => {
 		cli.found = [key, { ...key, path: "/data/torn.json", name: "torn", reason: "is not valid JSON" }];
-		expect(await run("import prodex")).toBe(
-			"error: prodex key (/data/key.json) holds an API key; prodex torn (/data/torn.json) is not valid JSON. Nothing was imported.",
-		);
+		expect(await run("import prodex")).toMatch(/^error: .*key\.json.* API key; .*torn\.json.* not valid JSON/);
 	});
 
 	it.each(['import ""', 'import " "', 'import "" ""'])("%s names nothing, and looks everywhere", async (args) => {
-		expect(await run(args)).toMatch(/^info: Nothing to import: no other tool on this machine/);
+		expect(await run(args)).toMatch(/^info: Nothing to import/);
 		expect(cli.searched).toEqual([undefined]);
 	});
 

@@ -168,16 +168,14 @@ describe("an account", () => {
 			await ours.hear({ type: "signed-out", account: work, reason: "revoked" });
 		await ours.hear({ type: "closed", account: work, reason: "closed by OpenAI" });
 		expect(texts()).toEqual([
-			expect.stringMatching(/^Codex account work was signed out: /),
-			"Codex account work was deactivated by OpenAI and is off.",
+			expect.stringMatching(/ account work .* signed out/),
+			expect.stringMatching(/ account work .* off/),
 		]);
 	});
 
 	it("is a notice at a threshold, which one process was chosen for already", async () => {
 		await ours.hear(threshold);
-		expect(texts()).toEqual([
-			"side@x.test is the last Codex account with quota: 9% of its 5h limit left, resets in 1h00m.",
-		]);
+		expect(texts()).toEqual([expect.stringMatching(/^side@x\.test .* 9% .* 5h /)]);
 		expect(harness.state.told.size).toBe(0);
 	});
 });
@@ -185,7 +183,7 @@ describe("an account", () => {
 it("a pool that a forecast has run out is a notice in the words of the chat", async () => {
 	const times = { dryAt: NOW + 3 * HOUR_MS, from: NOW + 2 * HOUR_MS, to: NOW + 5 * HOUR_MS };
 	await ours.hear({ type: "pool-low", ...times, first: { account: work, at: NOW + HOUR_MS } });
-	expect(texts()).toEqual([expect.stringMatching(/^Codex: the pool will be out in about 3h00m .* on work\.$/)]);
+	expect(texts()).toEqual([expect.stringMatching(/ 3h00m .*\bwork\b/)]);
 });
 
 describe("a command", () => {
@@ -201,7 +199,7 @@ describe("a command", () => {
 				version: 1,
 				event: "threshold",
 				at: "2026-11-20T12:00:00.000Z",
-				text: "side@x.test is the last Codex account with quota: 9% of its 5h limit left, resets in 1h00m.",
+				text: expect.stringMatching(/^side@x\.test .* 9% .* 5h /),
 				account: { id: "a1b2c3d4e5f6", label: "side@x.test" },
 				window: "5h",
 				leftPercent: 9,
@@ -218,7 +216,7 @@ describe("a command", () => {
 		expect(JSON.stringify(documents)).toContain("s…@x.test");
 		notify = { ...notify, to: "terminal" };
 		await ours.hear(threshold);
-		expect(texts()[0]).toMatch(/^s…@x\.test is the last/);
+		expect(texts()[0]).toMatch(/^s…@x\.test /);
 	});
 
 	it.each([

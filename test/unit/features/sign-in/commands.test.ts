@@ -59,16 +59,16 @@ describe("add", () => {
 	it("adds the account that signs in under the wanted label, and asks for what it has left", async () => {
 		signsInAs("work");
 		expect((await run("add")).split("\n")).toEqual([
-			"info: Codex: added work. The pool has 1 account now.",
-			"work is work@example.test (plus).",
+			expect.stringMatching(/^info: .*\badded work\b.* 1 account/),
+			expect.stringMatching(/^work .*work@example\.test/),
 			NEXT_ONE,
 		]);
 		signsInAs("home");
 		const window = { usedPercent: 27, windowMinutes: 300, resetsAt: NOW + HOUR_MS };
 		cli.usage.set(idOf("home"), () => aSnapshot({ windows: [window] }));
 		expect((await run("add day job")).split("\n")).toEqual([
-			"info: Codex: added day job. The pool has 2 accounts now.",
-			expect.stringMatching(/^day job is home@example\.test \(plus\)\. Left: 73% of 5h until \d\d:\d\d\.$/),
+			expect.stringMatching(/^info: .*\badded day job\b.* 2 accounts/),
+			expect.stringMatching(/^day job .*home@example\.test.* 73% of 5h /),
 			NEXT_ONE,
 		]);
 		expect([labels(), cli.askedUsage]).toEqual([
@@ -94,9 +94,7 @@ describe("add", () => {
 	it("renews an account that is here, whatever label was typed", async () => {
 		open([rowOf("work", { ...signedOut, label: "mine" })]);
 		signsInAs("work");
-		expect(await run("add other")).toMatch(
-			/^info: Codex: that was mine, which was already added; its sign-in is renewed/,
-		);
+		expect(await run("add other")).toMatch(/^info: .*\bmine\b.* already added/);
 		expect(account("work")).toMatchObject({ label: "mine", needsLogin: undefined, source: "login" });
 	});
 
@@ -145,7 +143,7 @@ describe("add", () => {
 		hasNoModel();
 		cli.savedModel = saved;
 		signsInAs("work");
-		expect(await run("add")).toMatch(/^info: Codex: added work\. The pool has 1 account now\.\n/);
+		expect(await run("add")).toMatch(/^info: .*\badded work\b/);
 		expect([cli.pi.models, cli.screen.details]).toEqual([[codexModels[0]], ["gpt-6.1, gpt-5.5"]]);
 		expect(cli.screen.questions).toEqual([expect.stringMatching(/^Signed in: work\. Which Codex model/)]);
 	});
@@ -154,7 +152,7 @@ describe("add", () => {
 		hasNoModel();
 		cli.savedModel = "gpt-6.1";
 		signsInAs("work");
-		expect(await run("add")).toMatch(/^info: Codex: added work\. The pool has 1 account now\.\n/);
+		expect(await run("add")).toMatch(/^info: .*\badded work\b/);
 		expect([cli.pi.models, cli.screen.questions]).toEqual([[codexModels[1]], []]);
 	});
 

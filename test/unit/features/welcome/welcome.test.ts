@@ -33,12 +33,12 @@ const told = async (isOver: () => boolean = () => false) => {
 describe("the first words in a home without an account", () => {
 	it("the first words say what was found on this machine and what to type, once", async () => {
 		signIns = [{ tool: "Codex CLI", who: "me@acme.example" }];
-		expect(await told()).toEqual(["Codex CLI login me@acme.example found. /multicodex import takes it."]);
+		expect(await told()).toEqual([expect.stringMatching(/Codex CLI .*me@acme\.example .*\/multicodex import/)]);
 		expect(await told()).toEqual([]);
 	});
 
 	it("the first words say how to sign in where nothing was found", async () => {
-		expect(await told()).toEqual(["No Codex account yet. /multicodex add signs in to one."]);
+		expect(await told()).toEqual([expect.stringContaining("/multicodex add")]);
 	});
 
 	it("the first words come once more when the last account has left again", async () => {
