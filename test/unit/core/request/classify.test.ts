@@ -90,6 +90,8 @@ describe("evidence of different strength", () => {
 		["a plain 404", { status: 404, message: "Not Found" }],
 		["a policy, whatever its status", { status: 429, code: "cyber_policy", message: "The usage limit is reached" }],
 		["a policy named in words", { message: "Codex error: bio_policy (usage limit)" }],
+		["a violation of a policy", { status: 400, code: "content_policy_violation", message: "no" }],
+		["a policy that has no room", { status: 429, code: "policy_capacity_unavailable", message: "no" }],
 		["a token that a request names", { status: 400, message: "The page token is expired." }],
 		["an unknown code of a request", { status: 422, code: "workspace_name_too_long" }],
 		["nothing at all", {}],

@@ -67,6 +67,10 @@ describe("the exhausted message", () => {
 		expect(exhausted({ total: 1, cooling: 1, readyAt })).toMatch(/^Codex quota exceeded\. It resets in 42m \(/);
 	});
 
+	it("says so where the return is a guess", () => {
+		expect(exhausted({ total: 2, cooling: 2, readyAt, guessed: true })).toContain("resets in about 42m");
+	});
+
 	it("says who else could not be used", () => {
 		expect(exhausted({ total: 4, cooling: 3, needsLogin: 1, readyAt })).toMatch(
 			/^Codex quota exceeded on 3 accounts\. .*\. 1 account is signed out\. /,
