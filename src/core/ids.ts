@@ -1,10 +1,7 @@
 declare const kind: unique symbol;
 
-/**
- * A string that stands for one kind of id. The compiler rejects an id of another kind, but accepts a plain string, as
- * tests write them.
- */
-type Id<Kind extends string> = string & { readonly [kind]?: { readonly [K in Kind]: true } };
+/** A string that stands for one kind of id. The compiler rejects a plain string, and an id of another kind. */
+type Id<Kind extends string> = string & { readonly [kind]: Kind };
 
 /** First 12 hex digits of sha256(`<user>\n<workspaceId>`), from the first token seen. Never changes. */
 export type AccountId = Id<"account">;

@@ -1,4 +1,5 @@
 import { readFileSync, statSync, utimesSync } from "node:fs";
+import { anId, aSessionId } from "../support/ids.ts";
 import { keep, line, median } from "./options.ts";
 import { openStoredPool } from "./stored-pool.ts";
 
@@ -17,7 +18,7 @@ const figures: Record<string, unknown>[] = [];
 for (const total of [1, 10, 100, 1000]) {
 	const { pool, state, statePath, remove } = openStoredPool(total);
 	const plan = () => {
-		const { next } = pool.plan({ modelId: "gpt-5.5", sessionId: "s", affinity: undefined });
+		const { next } = pool.plan({ modelId: "gpt-5.5", sessionId: aSessionId("s"), affinity: undefined });
 		if (!next) throw new Error("no account can serve");
 	};
 	plan();
@@ -34,7 +35,7 @@ for (const total of [1, 10, 100, 1000]) {
 	const writes: number[] = [];
 	for (let times = 0; times < WRITES; times += 1) {
 		const begun = performance.now();
-		await state.update(pool.accounts()[0]?.id ?? "", (status) => ({ ...status, lastUsedAt: Date.now() + times }));
+		await state.update(pool.accounts()[0]?.id ?? anId(""), (status) => ({ ...status, lastUsedAt: Date.now() + times }));
 		writes.push(performance.now() - begun);
 	}
 	const writeMs = median(writes);

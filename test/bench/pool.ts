@@ -2,6 +2,7 @@ import { mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { z } from "zod";
+import type { AccountId } from "../../src/core/ids.ts";
 import { type AgentDir, createAgentDir } from "../support/agent-dir.ts";
 import { answers, type FakeCodex, startFakeCodex } from "../support/fake-codex/index.ts";
 import { findModernNode } from "../support/hosts.ts";
@@ -137,7 +138,7 @@ async function ofAccounts(server: TestPostgres, count: number) {
 		await pause(SETTLED_MS);
 		const first = (await asking.ask({ do: "turns", side: "ours", turns: 10 })).turns.map((turn) => turn.first);
 		const looks: number[] = [];
-		const known = { rows: new Map<string, number>(), statuses: new Map<string, number>() };
+		const known = { rows: new Map<AccountId, number>(), statuses: new Map<AccountId, number>() };
 		for (const { id, version } of (await fleet.pool.database.look(known)).rows) known.rows.set(id, version);
 		for (let look = 0; look < 10; look += 1) {
 			const beganAt = performance.now();

@@ -1,6 +1,7 @@
 import type { AssistantMessageEvent } from "@mariozechner/pi-ai";
 import { createAffinity } from "../../src/core/request/affinity.ts";
 import { failover } from "../../src/core/request/request-loop.ts";
+import { aSessionId } from "../support/ids.ts";
 import { CONTEXT, createHarness, MODEL, type Play } from "../unit/harness.ts";
 import { aMessage } from "../unit/streams.ts";
 import { keep, line, median, option } from "./options.ts";
@@ -33,7 +34,7 @@ const stored = openStoredPool(3);
 const harness = createHarness();
 const delegate = { ...harness.deps.delegate, stream: () => asAsync(answer({})) };
 const affinity = createAffinity({ now: () => Date.now() });
-affinity.begin("s");
+affinity.begin(aSessionId("s"));
 const deps = {
 	...harness.deps,
 	pool: stored.pool,
@@ -75,7 +76,7 @@ const plain = () =>
 		for await (const event of delegate.stream()) sink.push(event);
 	});
 const ours = () =>
-	timed((sink) => failover({ model: MODEL, context: CONTEXT, options: { sessionId: "s" } }, sink, deps));
+	timed((sink) => failover({ model: MODEL, context: CONTEXT, options: { sessionId: aSessionId("s") } }, sink, deps));
 
 async function inPairs(pairs: number): Promise<{ plain: Times; ours: Times }[]> {
 	const taken: { plain: Times; ours: Times }[] = [];

@@ -12,6 +12,7 @@ import { openQuotaHistory } from "../../src/platform/stores/quota-history-store.
 import { answers } from "../support/fake-codex/index.ts";
 import { aScratch } from "../support/fakes.ts";
 import { hostNames, NEWEST_HOST, prepareHost, repositoryRoot } from "../support/hosts.ts";
+import { anId } from "../support/ids.ts";
 import { ANY_HOST, coreOf, isWide, wide } from "../support/tiers.ts";
 import { PATIENCE_MS } from "./sign-in-support.ts";
 import { type Bench, createBench, until } from "./support.ts";
@@ -188,7 +189,7 @@ wide("a pool that a forecast has run out is one warning, in one of two pis, and 
 		settings: { transport: "sse", "pi-multicodex": { notify: { to: "command", command } } },
 	});
 	const now = Date.now();
-	const samples = ["a", "b"].flatMap((name) =>
+	const samples = [anId("a"), anId("b")].flatMap((name) =>
 		Array.from({ length: 6 * 24 }, (_, hour) => ({
 			accountId: bench.id(name),
 			windowMinutes: 10_080,

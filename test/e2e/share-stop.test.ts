@@ -1,6 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import type { AccountId } from "../../src/core/ids.ts";
 import { openSettings } from "../../src/platform/stores/settings-store.ts";
 import { type Scratch, until } from "../support/fakes.ts";
+import { anId } from "../support/ids.ts";
 import { foundPool } from "../support/pool.ts";
 import { anIssuer, aPoolProcess, type FakeIssuer, type PoolProcess } from "../support/pool-home.ts";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
@@ -98,7 +100,7 @@ describe("a wait for the database that a person ends", () => {
 	it("leaves an account that was moved where one side alone uses it, and says where each stands", async () => {
 		const one = start();
 		const ids = [await one.signIn("a"), await one.signIn("b"), await one.signIn("c")];
-		const [a = "", b = "", c = ""] = ids;
+		const [a = anId(""), b = anId(""), c = anId("")] = ids;
 		await one.pools.create({ url, name: "team", machine: "one", accounts: [a] }, undefined);
 
 		expect(await stopped(ADDING, (signal) => one.pools.add([b, c], signal))).toBe(
@@ -134,7 +136,7 @@ describe("a wait for the database that a person ends", () => {
 	it("leaves what was not done by then to be done later: it is never done on two sides", async () => {
 		const one = start();
 		const ids = [await one.signIn("a"), await one.signIn("b")];
-		const [a = "", b = ""] = ids;
+		const [a = anId(""), b = anId("")] = ids;
 		await one.pools.create({ url, name: "team", machine: "one", accounts: [a] }, undefined);
 		const held = async (text: string, act: (signal: AbortSignal) => Promise<unknown>) => {
 			const ending = new AbortController();
@@ -170,7 +172,7 @@ describe("an account that a machine had half moved when it stopped", () => {
 		return { machine, codes: await machine.pools.create(wanted, undefined) };
 	};
 	/** Tries to have the account renewed there, and says whether it could be. */
-	const renewed = async (process: PoolProcess, id: string) => {
+	const renewed = async (process: PoolProcess, id: AccountId) => {
 		const had = process.sharing.accounts.list().find((account) => account.id === id)?.credential.access;
 		if (had === undefined) return "unknown";
 		return (await process.credentials.accessToken(id, { refused: had })).kind;

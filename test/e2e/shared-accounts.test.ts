@@ -1,7 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Account } from "../../src/core/account.ts";
+import type { AccountId } from "../../src/core/ids.ts";
 import { PATIENT } from "../../src/platform/shared-pool/types.ts";
 import { closeFolder, until } from "../support/fakes.ts";
+import { anId } from "../support/ids.ts";
 import { anIssuer, aPoolProcess, type FakeIssuer, type PoolProcess } from "../support/pool-home.ts";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
 import { wide } from "../support/tiers.ts";
@@ -32,7 +34,7 @@ const start = (options?: Parameters<typeof aPoolProcess>[1]) => {
 /** A machine that has made a pool with these accounts, and its codes. */
 const shared = async (...names: readonly string[]) => {
 	const one = start();
-	const ids: string[] = [];
+	const ids: AccountId[] = [];
 	for (const name of names) ids.push(await one.signIn(name));
 	const codes = await one.pools.create({ url, name: "team", machine: "one", accounts: ids }, undefined);
 	return { one, ids, codes };
@@ -44,7 +46,7 @@ const joined = async (code: string, machine: string) => {
 };
 const find = ({ sharing }: PoolProcess, id: string): Account | undefined =>
 	sharing.accounts.list().find((account) => account.id === id);
-const tokenOf = async ({ credentials }: PoolProcess, id: string, refused?: string) => {
+const tokenOf = async ({ credentials }: PoolProcess, id: AccountId, refused?: string) => {
 	const result = await credentials.accessToken(id, { refused });
 	return result.kind === "ready" ? result.access : `${result.kind}: ${result.reason}`;
 };
@@ -58,8 +60,8 @@ describe("accounts that two machines share", () => {
 		await two.signIn("c");
 
 		expect(two.labels()).toEqual(["c", "a", "b"]);
-		expect(find(two, ids[0] ?? "")?.shared).toBe(true);
-		expect(await tokenOf(two, ids[0] ?? "")).toBe(find(one, ids[0] ?? "")?.credential.access);
+		expect(find(two, ids[0] ?? anId(""))?.shared).toBe(true);
+		expect(await tokenOf(two, ids[0] ?? anId(""))).toBe(find(one, ids[0] ?? anId(""))?.credential.access);
 		for (const { scratch } of [one, two]) {
 			const texts = scratch.names("codex-pool").map(scratch.text).join("");
 			expect(texts).not.toContain("refresh-a");
@@ -79,7 +81,7 @@ describe("accounts that two machines share", () => {
 		const again = start({ scratch: one.scratch });
 		await again.sharing.settling();
 		expect(again.labels()).toEqual(["a"]);
-		expect(await tokenOf(again, ids[0] ?? "")).toBe(find(one, ids[0] ?? "")?.credential.access);
+		expect(await tokenOf(again, ids[0] ?? anId(""))).toBe(find(one, ids[0] ?? anId(""))?.credential.access);
 		await again.pools.look(undefined);
 		expect(again.pools.status()?.connection.kind).toBe("away");
 		expect(again.events.filter(({ type }) => type === "pool-away")).toHaveLength(1);
@@ -96,15 +98,15 @@ describe("accounts that two machines share", () => {
 		expect(runner.open().isAwaited()).toBe(true);
 		await runner.open().ready(undefined);
 		expect(runner.open().isAwaited()).toBe(false);
-		expect(await tokenOf(runner, ids[0] ?? "")).toBe(find(one, ids[0] ?? "")?.credential.access);
+		expect(await tokenOf(runner, ids[0] ?? anId(""))).toBe(find(one, ids[0] ?? anId(""))?.credential.access);
 		expect(runner.scratch.names().filter((name) => name !== "codex-state.json")).toEqual([]);
-		await expect(runner.membership.rename(ids[0] ?? "", "x")).rejects.toThrow("as a runner");
-		await expect(runner.membership.remove(ids[0] ?? "")).rejects.toThrow("as a runner");
+		await expect(runner.membership.rename(ids[0] ?? anId(""), "x")).rejects.toThrow("as a runner");
+		await expect(runner.membership.remove(ids[0] ?? anId(""))).rejects.toThrow("as a runner");
 	});
 
 	it("shared accounts are renewed by one exchange, whichever machines want that at once", async () => {
 		const { one, ids, codes } = await shared("a");
-		const [id = ""] = ids;
+		const [id = anId("")] = ids;
 		const two = await joined(codes.keeper, "two");
 		const three = await joined(codes.keeper, "three");
 		const old = find(one, id)?.credential.access;
@@ -123,7 +125,7 @@ describe("accounts that two machines share", () => {
 
 	it("shared accounts wait for the token that another machine is renewing, where their own was refused", async () => {
 		const { one, ids, codes } = await shared("a");
-		const [id = ""] = ids;
+		const [id = anId("")] = ids;
 		const two = await joined(codes.keeper, "two");
 		const refused = find(one, id)?.credential.access;
 		issuer.onExchanged = () => new Promise((resolve) => setTimeout(resolve, 300));
@@ -152,7 +154,7 @@ describe("accounts that two machines share", () => {
 
 	it("a token that comes while the database is away is kept in a journal, and stored when it is back", async () => {
 		const { one, ids, codes } = await shared("a");
-		const [id = ""] = ids;
+		const [id = anId("")] = ids;
 		const two = await joined(codes.keeper, "two");
 		const old = find(one, id)?.credential.access;
 		issuer.onExchanged = () => server.crash();
@@ -180,7 +182,7 @@ describe("accounts that two machines share", () => {
 
 	wide("shared accounts have a new sign-in also where it is made while the database is away", async () => {
 		const { one, ids, codes } = await shared("a");
-		const [id = ""] = ids;
+		const [id = anId("")] = ids;
 		const two = await joined(codes.keeper, "two");
 		await server.crash();
 		for (const _ of ["a first one", "a second one"]) await one.signIn("a");
@@ -203,7 +205,7 @@ describe("accounts that two machines share", () => {
 
 	it("send nothing where more than 20 seconds have passed since the claim", async () => {
 		const { one, ids, codes } = await shared("a");
-		const [id = ""] = ids;
+		const [id = anId("")] = ids;
 		const old = find(one, id)?.credential.access;
 		const database = one.open().inside.connection;
 		const use = database.use.bind(database);
@@ -230,7 +232,7 @@ describe("accounts that two machines share", () => {
 
 	it("send nothing where their machine could not keep what comes", async () => {
 		const { one, ids } = await shared("a");
-		const [id = ""] = ids;
+		const [id = anId("")] = ids;
 		const old = find(one, id)?.credential.access;
 		const reopen = closeFolder(one.scratch.dir);
 		try {
@@ -243,7 +245,7 @@ describe("accounts that two machines share", () => {
 
 	it("shared accounts are never renewed by a runner, which takes what a keeper has renewed", async () => {
 		const { one, ids, codes } = await shared("a");
-		const [id = ""] = ids;
+		const [id = anId("")] = ids;
 		const runner = start({ environment: codes.runner });
 		await runner.sharing.settling();
 		await runner.open().ready(undefined);
@@ -260,7 +262,7 @@ describe("accounts that two machines share", () => {
 
 	it("a shared account that is refused needs a sign-in everywhere, and none after one machine has signed in", async () => {
 		const { one, ids, codes } = await shared("a");
-		const [id = ""] = ids;
+		const [id = anId("")] = ids;
 		const two = await joined(codes.keeper, "two");
 		await issuer.refresh(`refresh-a-1`);
 		const old = find(one, id)?.credential.access;
@@ -279,7 +281,7 @@ describe("accounts that two machines share", () => {
 
 	it("shared accounts are renamed, switched off and removed for all machines", async () => {
 		const { one, ids, codes } = await shared("a", "b");
-		const [id = "", other = ""] = ids;
+		const [id = anId(""), other = anId("")] = ids;
 		const two = await joined(codes.keeper, "two");
 
 		await two.membership.rename(id, "work");
@@ -426,7 +428,7 @@ describe("leaving a pool", () => {
 
 	it("names what a database that is gone has not got, and keeps it where the person leaves all the same", async () => {
 		const { one, ids } = await shared("a");
-		const [id = ""] = ids;
+		const [id = anId("")] = ids;
 		const moving = await one.signIn("b");
 		issuer.onExchanged = () => server.crash();
 		const token = await tokenOf(one, id, find(one, id)?.credential.access);
@@ -467,7 +469,7 @@ describe("leaving a pool", () => {
 
 	it("takes an account along whose sign-in is over", async () => {
 		const { one, ids } = await shared("a");
-		const [id = ""] = ids;
+		const [id = anId("")] = ids;
 		issuer.refresh = async () => ({ kind: "refused", code: "refresh_token_reused", closed: false });
 		expect(await tokenOf(one, id, find(one, id)?.credential.access)).toContain("signed-out");
 		await one.pools.leave([id], { isForced: false }, undefined);
@@ -477,7 +479,7 @@ describe("leaving a pool", () => {
 
 	it("brings no sign-in back from a backup that the pool has renewed since", async () => {
 		const { one, ids, codes } = await shared("a");
-		const [id = ""] = ids;
+		const [id = anId("")] = ids;
 		const two = await joined(codes.keeper, "two");
 		await one.membership.remove(id);
 		await one.membership.restore(id);
@@ -495,7 +497,7 @@ describe("leaving a pool", () => {
 		const { one, ids, codes } = await shared("a", "b");
 		const two = await joined(codes.keeper, "two");
 		const own = await one.signIn("c");
-		const [id = ""] = ids;
+		const [id = anId("")] = ids;
 		const old = find(one, id)?.credential.access;
 
 		await one.pools.leave([id], { isForced: false }, undefined);
@@ -519,7 +521,7 @@ describe("leaving a pool", () => {
 
 	it("gives back the claim on what it took, so that it can be shared again unrenewed", async () => {
 		const { one, ids, codes } = await shared("a");
-		const [id = ""] = ids;
+		const [id = anId("")] = ids;
 		await one.pools.leave([id], { isForced: false }, undefined);
 		await one.pools.join(codes.keeper, undefined, undefined);
 		await one.pools.add([id], undefined);
@@ -529,7 +531,7 @@ describe("leaving a pool", () => {
 
 	it.each(["in", "out"] as const)("settles an account that was on its way %s when a process ended", async (way) => {
 		const { one, ids, codes } = await shared("a");
-		const [id = ""] = ids;
+		const [id = anId("")] = ids;
 		const two = await joined(codes.keeper, "two");
 		const added = way === "in" ? await one.signIn("b") : id;
 		// The process ends when both places have it.
@@ -561,7 +563,7 @@ describe("leaving a pool", () => {
 it("new keys end the codes that were printed before, and keep every account", async () => {
 	const { one, ids, codes } = await shared("a", "b");
 	const two = await joined(codes.keeper, "two");
-	const [id = ""] = ids;
+	const [id = anId("")] = ids;
 
 	const beside = start({ scratch: one.scratch });
 	await beside.sharing.settling();
@@ -593,7 +595,7 @@ wide(
 	async () => {
 		const { one, ids, codes } = await shared("a");
 		const two = await joined(codes.keeper, "two");
-		const [id = ""] = ids;
+		const [id = anId("")] = ids;
 		const old = find(one, id)?.credential.access;
 		let next = codes;
 		issuer.onExchanged = async () => {

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import postgres from "postgres";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import type { AccountId } from "../../src/core/ids.ts";
 import { type PoolDatabase, PoolProblem } from "../../src/platform/shared-pool/types.ts";
+import { anId } from "../support/ids.ts";
 import { aRow, HOUR, KEYS, NOTHING, POOL_ID, startPool, type TestPool } from "../support/pool-database.ts";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
 import { type PostgresProxy, startPostgresProxy } from "../support/postgres-proxy.ts";
@@ -42,25 +44,25 @@ describe("the tables of a pool", () => {
 		await server.query(pool.url, "delete from pi_multicodex.migration");
 		await server.query(pool.url, "create table pi_multicodex.other (id int)");
 		await database.migrate();
-		expect(await database.row("a1")).toMatchObject({ id: "a1", version: 1 });
+		expect(await database.row(anId("a1"))).toMatchObject({ id: "a1", version: 1 });
 	});
 });
 
 describe("a row", () => {
 	it("is added, read, changed and removed, and its version grows over all of that", async () => {
 		const row = aRow({ disabledReason: "why", needsLogin: { reason: "refused", at: 5 }, enabled: false });
-		expect(await database.lastVersion("a1")).toBe(0);
+		expect(await database.lastVersion(anId("a1"))).toBe(0);
 		expect(await database.change(row, "me")).toBe(1);
 		const { replaces: _, ...stored } = row;
-		expect(await database.row("a1")).toEqual({ ...stored, version: 1 });
+		expect(await database.row(anId("a1"))).toEqual({ ...stored, version: 1 });
 		expect(await database.change(aRow({ replaces: 1, tokenHash: "hash-2" }), "me")).toBe(2);
-		expect(await database.row("a1")).toMatchObject({ version: 2, tokenHash: "hash-2", needsLogin: undefined });
-		expect(await database.remove("a1", "hash-1", "me")).toBe(false);
-		expect(await database.row("a1")).toMatchObject({ version: 2 });
-		expect(await database.remove("a1", "hash-2", "me")).toBe(true);
-		expect(await database.remove("a1", "hash-2", "me")).toBe(true);
-		expect(await database.row("a1")).toBeUndefined();
-		expect(await database.lastVersion("a1")).toBe(3);
+		expect(await database.row(anId("a1"))).toMatchObject({ version: 2, tokenHash: "hash-2", needsLogin: undefined });
+		expect(await database.remove(anId("a1"), "hash-1", "me")).toBe(false);
+		expect(await database.row(anId("a1"))).toMatchObject({ version: 2 });
+		expect(await database.remove(anId("a1"), "hash-2", "me")).toBe(true);
+		expect(await database.remove(anId("a1"), "hash-2", "me")).toBe(true);
+		expect(await database.row(anId("a1"))).toBeUndefined();
+		expect(await database.lastVersion(anId("a1"))).toBe(3);
 		expect(await pool.query("select for_keepers, for_runners, token_hash from pi_multicodex.account")).toEqual([
 			{ for_keepers: Buffer.of(), for_runners: Buffer.of(), token_hash: "" },
 		]);
@@ -73,15 +75,15 @@ describe("a row", () => {
 	])("a row is not changed where it %s", async (_, replaces) => {
 		await database.change(aRow(), "me");
 		expect(await database.change(aRow({ replaces, tokenHash: "lost" }), "me")).toBeUndefined();
-		expect(await database.row("a1")).toMatchObject({ version: 1, tokenHash: "hash-1" });
+		expect(await database.row(anId("a1"))).toMatchObject({ version: 1, tokenHash: "hash-1" });
 	});
 
 	it("that is gone, or was never there, is not brought back by a change", async () => {
 		expect(await database.change(aRow({ replaces: 1 }), "me")).toBeUndefined();
 		await database.change(aRow(), "me");
-		await database.remove("a1", "hash-1", "me");
+		await database.remove(anId("a1"), "hash-1", "me");
 		expect(await database.change(aRow({ replaces: 1 }), "me")).toBeUndefined();
-		expect(await database.row("a1")).toBeUndefined();
+		expect(await database.row(anId("a1"))).toBeUndefined();
 	});
 
 	it("is changed by one of those that change it at the same moment", async () => {
@@ -91,15 +93,15 @@ describe("a row", () => {
 			others.map((each, index) => each.change(aRow({ replaces: 1, tokenHash: `of-${index}` }), "me")),
 		);
 		expect(done.filter((version) => version === 2)).toHaveLength(1);
-		expect(await database.row("a1")).toMatchObject({ version: 2, tokenHash: `of-${done.indexOf(2)}` });
+		expect(await database.row(anId("a1"))).toMatchObject({ version: 2, tokenHash: `of-${done.indexOf(2)}` });
 	});
 });
 
 describe("a look", () => {
 	it("finds what differs from what is known, and no more", async () => {
 		await database.change(aRow(), "me");
-		await database.change(aRow({ id: "a2" }), "me");
-		await database.push({ ...push, statuses: [{ id: "a1", version: 0, status: { strikes: 1 } }] });
+		await database.change(aRow({ id: anId("a2") }), "me");
+		await database.push({ ...push, statuses: [{ id: anId("a1"), version: 0, status: { strikes: 1 } }] });
 		const first = await database.look(NOTHING);
 		expect(first.head).toEqual({
 			id: POOL_ID,
@@ -114,15 +116,15 @@ describe("a look", () => {
 		expect(first.pin).toEqual({ account: undefined, version: 0 });
 		const known = {
 			rows: new Map([
-				["a1", 1],
-				["a2", 1],
-				["a3", 4],
+				[anId("a1"), 1],
+				[anId("a2"), 1],
+				[anId("a3"), 4],
 			]),
-			statuses: new Map([["a1", 1]]),
+			statuses: new Map([[anId("a1"), 1]]),
 		};
 		expect(await database.look(known)).toMatchObject({ rows: [], statuses: [], gone: ["a3"] });
-		await database.change(aRow({ id: "a2", replaces: 1 }), "me");
-		await database.remove("a1", "hash-1", "me");
+		await database.change(aRow({ id: anId("a2"), replaces: 1 }), "me");
+		await database.remove(anId("a1"), "hash-1", "me");
 		const last = await database.look(known);
 		expect(last).toMatchObject({ rows: [{ id: "a2", version: 2 }], statuses: [] });
 		expect([...last.gone].sort()).toEqual(["a1", "a3"]);
@@ -130,10 +132,10 @@ describe("a look", () => {
 
 	it("sees that an account was taken out and is back, whatever it was known as", async () => {
 		await database.change(aRow(), "me");
-		await database.push({ ...push, statuses: [{ id: "a1", version: 0, status: 1 }] });
-		await database.remove("a1", "hash-1", "me");
-		await database.change(aRow({ replaces: await database.lastVersion("a1") }), "me");
-		const look = await database.look({ rows: new Map([["a1", 1]]), statuses: new Map([["a1", 1]]) });
+		await database.push({ ...push, statuses: [{ id: anId("a1"), version: 0, status: 1 }] });
+		await database.remove(anId("a1"), "hash-1", "me");
+		await database.change(aRow({ replaces: await database.lastVersion(anId("a1")) }), "me");
+		const look = await database.look({ rows: new Map([[anId("a1"), 1]]), statuses: new Map([[anId("a1"), 1]]) });
 		expect(look).toMatchObject({ rows: [{ version: 3 }], statuses: [{ version: 2, status: null }], gone: [] });
 	});
 
@@ -159,7 +161,7 @@ describe("a look", () => {
 			rows: new Map(all.rows.map(({ id, version }) => [id, version])),
 			statuses: new Map(all.statuses.map(({ id, version }) => [id, version])),
 		};
-		await database.change(aRow({ id: "a7", replaces: 1 }), "me");
+		await database.change(aRow({ id: anId("a7"), replaces: 1 }), "me");
 		const before = proxy.traffic();
 		expect((await other.look(known)).rows.map(({ id }) => id)).toEqual(["a7"]);
 		const { statements, received } = proxy.traffic();
@@ -173,21 +175,21 @@ describe("a look", () => {
 describe("a push", () => {
 	it("writes statuses, a presence and the pin in one statement", async () => {
 		await database.change(aRow(), "me");
-		await database.change(aRow({ id: "a2" }), "me");
+		await database.change(aRow({ id: anId("a2") }), "me");
 		const proxy = await startPostgresProxy(server.port);
 		const other = pool.open({ url: proxy.through(pool.url) });
 		const statuses = [
-			{ id: "a2", version: 0, status: { text: "\u0000 \ud800 \u{1f600}" } },
-			{ id: "a1", version: 0, status: [] },
-			{ id: "a1-gone", version: 0, status: 1 },
+			{ id: anId("a2"), version: 0, status: { text: "\u0000 \ud800 \u{1f600}" } },
+			{ id: anId("a1"), version: 0, status: [] },
+			{ id: anId("a1-gone"), version: 0, status: 1 },
 		];
 		await other.head();
 		const before = proxy.traffic().statements;
 		const pushed = await other.push({
 			process: "p1",
 			statuses: statuses.slice(0, 2),
-			presence: { machine: "laptop", sessions: { a1: 2 } },
-			pin: { account: "a2", replaces: 0 },
+			presence: { machine: "laptop", sessions: { [anId("a1")]: 2 } },
+			pin: { account: anId("a2"), replaces: 0 },
 		});
 		expect(proxy.traffic().statements - before).toBe(1);
 		expect([...pushed.written].sort()).toEqual([
@@ -210,32 +212,32 @@ describe("a push", () => {
 		await database.change(aRow(), "me");
 		await database.push({
 			...push,
-			statuses: [{ id: "a1", version: 0, status: "first" }],
-			pin: { account: "a1", replaces: 0 },
+			statuses: [{ id: anId("a1"), version: 0, status: "first" }],
+			pin: { account: anId("a1"), replaces: 0 },
 		});
 		const late = await database.push({
 			...push,
-			statuses: [{ id: "a1", version: 0, status: "late" }],
+			statuses: [{ id: anId("a1"), version: 0, status: "late" }],
 			pin: { account: undefined, replaces: 0 },
 		});
 		expect(late.written.size).toBe(0);
 		expect(late.others).toEqual([{ id: "a1", version: 1, status: "first" }]);
 		expect(late.pin).toEqual({ account: "a1", version: 1, isWritten: false });
-		const asked = await database.push({ ...push, statuses: [{ id: "a1", version: -1, status: undefined }] });
+		const asked = await database.push({ ...push, statuses: [{ id: anId("a1"), version: -1, status: undefined }] });
 		expect(asked.others).toEqual([{ id: "a1", version: 1, status: "first" }]);
 		const next = await database.push({
 			...push,
-			statuses: [{ id: "a1", version: 1, status: "second" }],
+			statuses: [{ id: anId("a1"), version: 1, status: "second" }],
 			pin: { account: undefined, replaces: 1 },
 		});
 		expect(next).toMatchObject({ others: [], pin: { account: undefined, version: 2, isWritten: true } });
-		expect(next.written.get("a1")).toBe(2);
+		expect(next.written.get(anId("a1"))).toBe(2);
 	});
 
 	it("a push of many processes at once loses none, and none waits for another for ever", async () => {
-		const ids = Array.from({ length: 12 }, (_, index) => `a${index}`);
+		const ids = Array.from({ length: 12 }, (_, index) => anId(`a${index}`));
 		for (const id of ids) await database.change(aRow({ id }), "me");
-		const add = async (process: PoolDatabase, name: string, order: readonly string[]) => {
+		const add = async (process: PoolDatabase, name: string, order: readonly AccountId[]) => {
 			const versions = new Map(ids.map((id) => [id, 0]));
 			const counts = new Map(ids.map((id) => [id, 0]));
 			for (let left = new Set(order); left.size > 0; ) {
@@ -279,7 +281,7 @@ describe("a claim", () => {
 
 	it("is given to one of 20 processes that ask at the same moment", async () => {
 		for (let round = 1; round <= (isWide ? 20 : 3); round += 1) {
-			const id = `a${round}`;
+			const id = anId(`a${round}`);
 			await database.change(aRow({ id }), "me");
 			const processes = Array.from({ length: 20 }, () => pool.open());
 			await Promise.all(processes.map((each) => each.head()));
@@ -298,11 +300,11 @@ describe("a claim", () => {
 	])("a claim without an outcome is answered by the database's clock to another process, where %s", async (...row) => {
 		const [, seconds, leftMs, kind] = row;
 		await database.change(aRow({ expiresAt: Date.now() + leftMs }), "me");
-		expect(await database.claim("a1", "hash-1", "p1")).toEqual({ kind: "ours" });
+		expect(await database.claim(anId("a1"), "hash-1", "p1")).toEqual({ kind: "ours" });
 		await age(seconds);
 		// A clock that is an hour off changes nothing.
 		const other = pool.open({ now: () => Date.now() + HOUR });
-		expect((await other.claim("a1", "hash-1", "p2")).kind).toBe(kind);
+		expect((await other.claim(anId("a1"), "hash-1", "p2")).kind).toBe(kind);
 		expect(await pool.query("select holder from pi_multicodex.claim")).toEqual([
 			{ holder: kind === "ours" ? "p2" : "p1" },
 		]);
@@ -310,49 +312,51 @@ describe("a claim", () => {
 
 	it("that is taken over goes to one process alone, and the former holder ends nothing of it", async () => {
 		await database.change(aRow({ expiresAt: inTenMinutes() - 1000 }), "me");
-		await database.claim("a1", "hash-1", "p0");
+		await database.claim(anId("a1"), "hash-1", "p0");
 		await age(61);
 		const processes = Array.from({ length: 8 }, () => pool.open());
-		const answers = await Promise.all(processes.map((each, index) => each.claim("a1", "hash-1", `p${index + 1}`)));
+		const answers = await Promise.all(
+			processes.map((each, index) => each.claim(anId("a1"), "hash-1", `p${index + 1}`)),
+		);
 		expect(answers.filter(({ kind }) => kind === "ours")).toHaveLength(1);
-		await database.settle("a1", "hash-1", "p0", "unsent");
-		await database.settle("a1", "hash-1", "p0", { reason: "refused" });
-		expect((await database.claim("a1", "hash-1", "p9")).kind).toBe("taken");
+		await database.settle(anId("a1"), "hash-1", "p0", "unsent");
+		await database.settle(anId("a1"), "hash-1", "p0", { reason: "refused" });
+		expect((await database.claim(anId("a1"), "hash-1", "p9")).kind).toBe("taken");
 	});
 
 	it("says when to ask again: not before the last 10 minutes, nor before 60 s", async () => {
 		await database.change(aRow({ expiresAt: Date.now() + HOUR }), "me");
-		await database.claim("a1", "hash-1", "p1");
-		const early = await database.claim("a1", "hash-1", "p2");
+		await database.claim(anId("a1"), "hash-1", "p1");
+		const early = await database.claim(anId("a1"), "hash-1", "p2");
 		expect(early.kind === "taken" && Math.abs(early.retryAfterMs - 50 * 60_000)).toBeLessThan(5000);
 		await database.change(aRow({ replaces: 1, expiresAt: Date.now() }), "me");
-		const late = await database.claim("a1", "hash-1", "p2");
+		const late = await database.claim(anId("a1"), "hash-1", "p2");
 		expect(late.kind === "taken" && Math.abs(late.retryAfterMs - 60_000)).toBeLessThan(5000);
 	});
 
 	it("that was not sent is free again, and one with an outcome is spent for ever", async () => {
 		await database.change(aRow(), "me");
-		await database.claim("a1", "hash-1", "p1");
-		await database.settle("a1", "hash-1", "p2", "unsent");
-		expect((await database.claim("a1", "hash-1", "p2")).kind).toBe("taken");
-		await database.settle("a1", "hash-1", "p1", "unsent");
-		expect(await database.claim("a1", "hash-1", "p2")).toEqual({ kind: "ours" });
-		await database.settle("a1", "hash-1", "p2", { reason: "refused: used before" });
+		await database.claim(anId("a1"), "hash-1", "p1");
+		await database.settle(anId("a1"), "hash-1", "p2", "unsent");
+		expect((await database.claim(anId("a1"), "hash-1", "p2")).kind).toBe("taken");
+		await database.settle(anId("a1"), "hash-1", "p1", "unsent");
+		expect(await database.claim(anId("a1"), "hash-1", "p2")).toEqual({ kind: "ours" });
+		await database.settle(anId("a1"), "hash-1", "p2", { reason: "refused: used before" });
 		await age(86_400);
 		await database.change(aRow({ replaces: 1, expiresAt: 0 }), "me");
-		expect(await database.claim("a1", "hash-1", "p3")).toEqual({ kind: "spent", reason: "refused: used before" });
+		expect(await database.claim(anId("a1"), "hash-1", "p3")).toEqual({ kind: "spent", reason: "refused: used before" });
 	});
 
 	it("a claim of a token that the row no longer holds, or of an account that is gone, is not given", async () => {
 		await database.change(aRow(), "me");
-		expect(await database.claim("a1", "hash-0", "p1")).toEqual({ kind: "moved" });
-		expect(await database.claim("a2", "hash-1", "p1")).toEqual({ kind: "moved" });
-		await database.claim("a1", "hash-1", "p1");
-		await database.remove("a1", "hash-1", "me");
-		expect(await database.claim("a1", "hash-1", "p2")).toEqual({ kind: "moved" });
+		expect(await database.claim(anId("a1"), "hash-0", "p1")).toEqual({ kind: "moved" });
+		expect(await database.claim(anId("a2"), "hash-1", "p1")).toEqual({ kind: "moved" });
+		await database.claim(anId("a1"), "hash-1", "p1");
+		await database.remove(anId("a1"), "hash-1", "me");
+		expect(await database.claim(anId("a1"), "hash-1", "p2")).toEqual({ kind: "moved" });
 		// Nor again once the account is back with the same token.
 		await database.change(aRow({ replaces: 2 }), "me");
-		expect((await database.claim("a1", "hash-1", "p2")).kind).toBe("taken");
+		expect((await database.claim(anId("a1"), "hash-1", "p2")).kind).toBe("taken");
 	});
 });
 
@@ -361,45 +365,45 @@ describe("a token that was exchanged", () => {
 
 	it("is stored, clears what asked for a sign-in, and ends the claim", async () => {
 		await database.change(aRow({ needsLogin: { reason: "why", at: 1 } }), "me");
-		await database.claim("a1", "hash-1", "p1");
+		await database.claim(anId("a1"), "hash-1", "p1");
 		expect(await database.storeExchanged(next(1), "hash-1", "p1")).toBe("stored");
-		expect(await database.row("a1")).toMatchObject({ version: 2, tokenHash: "hash-2", needsLogin: undefined });
+		expect(await database.row(anId("a1"))).toMatchObject({ version: 2, tokenHash: "hash-2", needsLogin: undefined });
 		expect(await pool.query("select token_hash, outcome from pi_multicodex.claim")).toEqual([
 			{ token_hash: "hash-1", outcome: "exchanged" },
 		]);
 		// A journal that is replayed a second time.
 		expect(await database.storeExchanged(next(1), "hash-1", "p1")).toBe("moved");
-		expect(await database.claim("a1", "hash-2", "p1")).toEqual({ kind: "ours" });
+		expect(await database.claim(anId("a1"), "hash-2", "p1")).toEqual({ kind: "ours" });
 	});
 
 	it("has to be sealed anew where the row was changed, and is stored then", async () => {
 		await database.change(aRow(), "me");
-		await database.claim("a1", "hash-1", "p1");
+		await database.claim(anId("a1"), "hash-1", "p1");
 		await database.change(aRow({ replaces: 1, enabled: false }), "you");
 		expect(await database.storeExchanged(next(1), "hash-1", "p1")).toBe("changed");
-		expect((await database.claim("a1", "hash-1", "p2")).kind).toBe("taken");
+		expect((await database.claim(anId("a1"), "hash-1", "p2")).kind).toBe("taken");
 		expect(await database.storeExchanged(next(2), "hash-1", "p1")).toBe("stored");
-		expect(await database.row("a1")).toMatchObject({ version: 3, enabled: false, tokenHash: "hash-2" });
+		expect(await database.row(anId("a1"))).toMatchObject({ version: 3, enabled: false, tokenHash: "hash-2" });
 	});
 
 	it("a token that was exchanged is not stored over a new sign-in, nor where the account is gone", async () => {
 		await database.change(aRow(), "me");
-		await database.claim("a1", "hash-1", "p1");
+		await database.claim(anId("a1"), "hash-1", "p1");
 		await database.change(aRow({ replaces: 1, tokenHash: "signed-in" }), "you");
 		expect(await database.storeExchanged(next(1), "hash-1", "p1")).toBe("moved");
 		expect(await database.storeExchanged(next(2), "hash-1", "p1")).toBe("moved");
-		await database.remove("a1", "signed-in", "you");
+		await database.remove(anId("a1"), "signed-in", "you");
 		expect(await database.storeExchanged(next(3), "hash-1", "p1")).toBe("moved");
-		expect(await database.row("a1")).toBeUndefined();
+		expect(await database.row(anId("a1"))).toBeUndefined();
 	});
 
 	it("is stored also by a process whose claim was taken over", async () => {
 		await database.change(aRow({ expiresAt: 0 }), "me");
-		await database.claim("a1", "hash-1", "p1");
+		await database.claim(anId("a1"), "hash-1", "p1");
 		await pool.query("update pi_multicodex.claim set claimed_at = now() - interval '2 minutes'");
-		expect((await database.claim("a1", "hash-1", "p2")).kind).toBe("ours");
+		expect((await database.claim(anId("a1"), "hash-1", "p2")).kind).toBe("ours");
 		expect(await database.storeExchanged(next(1), "hash-1", "p1")).toBe("stored");
-		await database.settle("a1", "hash-1", "p2", { reason: "refused" });
+		await database.settle(anId("a1"), "hash-1", "p2", { reason: "refused" });
 		expect(await pool.query("select outcome from pi_multicodex.claim")).toEqual([{ outcome: "exchanged" }]);
 	});
 
@@ -419,8 +423,8 @@ describe("a token that was exchanged", () => {
 	};
 
 	it("leaves no more than 90 days of claims, and every one on the token of a row", async () => {
-		for (const id of ["a1", "a2", "a3"]) await database.change(aRow({ id }), "me");
-		await database.remove("a3", "hash-1", "me");
+		for (const id of [anId("a1"), anId("a2"), anId("a3")]) await database.change(aRow({ id }), "me");
+		await database.remove(anId("a3"), "hash-1", "me");
 		await claimed(
 			...([
 				["a1", "ended", 91, "'exchanged'"],
@@ -438,11 +442,11 @@ describe("a token that was exchanged", () => {
 		const left = ["a1 ended-lately", "a1 hash-1", "a1 hash-2", "a1 open-lately", "a2 hash-1", "a3 ended-lately"];
 		expect(await claims()).toEqual(left);
 		// A token that may have been spent is sent by nothing but the last try.
-		expect((await database.claim("a2", "hash-1", "p2")).kind).toBe("taken");
+		expect((await database.claim(anId("a2"), "hash-1", "p2")).kind).toBe("taken");
 	});
 
 	wide("keeps a claim whose token is put back into its row at that moment, as by a restored database", async () => {
-		for (const id of ["a1", "a2"]) await database.change(aRow({ id, tokenHash: `${id}-1` }), "me");
+		for (const id of [anId("a1"), anId("a2")]) await database.change(aRow({ id, tokenHash: `${id}-1` }), "me");
 		await claimed(["a2", "put-back", 91, "null"], ["a2", "open", 91, "null"]);
 		const restoring = postgres(pool.url, { max: 1, fetch_types: false });
 		let stored: Promise<unknown> = Promise.resolve();
@@ -457,17 +461,17 @@ describe("a token that was exchanged", () => {
 		expect(await stored).toBe("stored");
 		await restoring.end();
 		expect(await claims()).toEqual(["a1 a1-1", "a2 put-back"]);
-		expect((await database.claim("a2", "put-back", "p2")).kind).toBe("taken");
+		expect((await database.claim(anId("a2"), "put-back", "p2")).kind).toBe("taken");
 	});
 });
 
 describe("new keys", () => {
 	const keys = { keeperKeyId: "keeper-2", runnerKeyId: "runner-2" };
-	const resealed = [aRow({ replaces: 1, forKeepers: Uint8Array.of(9) }), aRow({ id: "a2", replaces: 1 })];
+	const resealed = [aRow({ replaces: 1, forKeepers: Uint8Array.of(9) }), aRow({ id: anId("a2"), replaces: 1 })];
 
 	beforeEach(async () => {
 		await database.change(aRow(), "me");
-		await database.change(aRow({ id: "a2" }), "me");
+		await database.change(aRow({ id: anId("a2") }), "me");
 	});
 
 	it("new keys come with all rows, and what was opened with the former ones is refused in every statement", async () => {
@@ -475,16 +479,16 @@ describe("new keys", () => {
 		const runner = pool.open({ keyIds: { keeper: undefined, runner: KEYS.runner } });
 		await old.look(NOTHING);
 		expect(await database.reseal(keys, resealed)).toBe(true);
-		expect(await database.row("a1")).toMatchObject({ version: 2, forKeepers: Uint8Array.of(9), enabled: true });
+		expect(await database.row(anId("a1"))).toMatchObject({ version: 2, forKeepers: Uint8Array.of(9), enabled: true });
 		expect(await database.head()).toMatchObject(keys);
 		for (const each of [old, runner]) {
 			await expect(each.look(NOTHING)).rejects.toMatchObject({ kind: "revoked" });
 			await expect(each.push({ ...push, statuses: [] })).rejects.toMatchObject({ kind: "revoked" });
-			await expect(each.row("a1")).rejects.toMatchObject({ kind: "revoked" });
+			await expect(each.row(anId("a1"))).rejects.toMatchObject({ kind: "revoked" });
 		}
-		await expect(old.claim("a1", "hash-1", "p")).rejects.toMatchObject({ kind: "revoked" });
+		await expect(old.claim(anId("a1"), "hash-1", "p")).rejects.toMatchObject({ kind: "revoked" });
 		await expect(old.change(aRow({ replaces: 2 }), "p")).rejects.toMatchObject({ kind: "revoked" });
-		await expect(old.remove("a1", "hash-1", "p")).rejects.toMatchObject({ kind: "revoked" });
+		await expect(old.remove(anId("a1"), "hash-1", "p")).rejects.toMatchObject({ kind: "revoked" });
 		await expect(old.storeExchanged(aRow({ replaces: 2 }), "hash-1", "p")).rejects.toMatchObject({ kind: "revoked" });
 		await expect(old.reseal(keys, [])).rejects.toMatchObject({ kind: "revoked" });
 		expect(await database.look(NOTHING)).toMatchObject({ rows: [{ version: 2 }, { version: 2 }] });
@@ -492,9 +496,9 @@ describe("new keys", () => {
 
 	it.each<[string, () => Promise<unknown>]>([
 		["a row was changed", () => database.change(aRow({ replaces: 1 }), "me")],
-		["a row was added", () => database.change(aRow({ id: "a3" }), "me")],
-		["a row was taken out", () => database.remove("a2", "hash-1", "me")],
-		["a token is on its way", () => database.claim("a1", "hash-1", "p1")],
+		["a row was added", () => database.change(aRow({ id: anId("a3") }), "me")],
+		["a row was taken out", () => database.remove(anId("a2"), "hash-1", "me")],
+		["a token is on its way", () => database.claim(anId("a1"), "hash-1", "p1")],
 	])("new keys change nothing at all where %s in the meantime", async (_, act) => {
 		await act();
 		const before = await pool.query("select * from pi_multicodex.account order by id");
@@ -514,7 +518,7 @@ describe("new keys", () => {
 					{ keeperKeyId: "next", runnerKeyId: "next" },
 					rows.map(({ version, ...row }) => ({ ...row, replaces: version })),
 				),
-				two.change(aRow({ id: `new-${round}` }), "me").catch(() => undefined),
+				two.change(aRow({ id: anId(`new-${round}`) }), "me").catch(() => undefined),
 			]);
 			expect(isDone && added !== undefined).toBe(false);
 			await Promise.all([one.end(), two.end()]);
@@ -530,21 +534,21 @@ it("news of every kind of change reach another process within a second, and not 
 	const stop = await other.listen("other", onNews);
 	const stopOwn = await database.listen("me", onOwnNews);
 	const changes: readonly (() => Promise<unknown>)[] = [
-		() => database.push({ ...push, statuses: [{ id: "a1", version: 0, status: 1 }] }),
-		() => database.push({ ...push, pin: { account: "a1", replaces: 0 } }),
+		() => database.push({ ...push, statuses: [{ id: anId("a1"), version: 0, status: 1 }] }),
+		() => database.push({ ...push, pin: { account: anId("a1"), replaces: 0 } }),
 		() => database.change(aRow({ replaces: 1 }), "me"),
 		() => database.storeExchanged(aRow({ replaces: 2, tokenHash: "hash-2" }), "hash-1", "me"),
-		() => database.remove("a1", "hash-2", "me"),
+		() => database.remove(anId("a1"), "hash-2", "me"),
 	];
 	for (const [index, change] of changes.entries()) {
 		await change();
 		await vi.waitFor(() => expect(onNews).toHaveBeenCalledTimes(index + 1), { timeout: 1000, interval: 5 });
 	}
 	await database.push({ ...push, presence: { machine: "m", sessions: {} } });
-	await database.push({ ...push, statuses: [{ id: "a1", version: 9, status: 1 }] });
+	await database.push({ ...push, statuses: [{ id: anId("a1"), version: 9, status: 1 }] });
 	expect(onOwnNews).not.toHaveBeenCalled();
 	await stop?.();
-	await other.push({ process: "other", statuses: [], pin: { account: "a1", replaces: 1 } });
+	await other.push({ process: "other", statuses: [], pin: { account: anId("a1"), replaces: 1 } });
 	await vi.waitFor(() => expect(onOwnNews).toHaveBeenCalledTimes(1));
 	expect(onNews).toHaveBeenCalledTimes(changes.length);
 	await stopOwn?.();
@@ -571,7 +575,7 @@ describe("over a network that fails", () => {
 		proxy.cut();
 		await vi.waitFor(() => expect(onNews).toHaveBeenCalled(), { timeout: 5000 });
 		onNews.mockClear();
-		await database.push({ ...push, pin: { account: "a1", replaces: 0 } });
+		await database.push({ ...push, pin: { account: anId("a1"), replaces: 0 } });
 		await vi.waitFor(() => expect(onNews).toHaveBeenCalledTimes(1));
 		await stop?.();
 		await vi.waitFor(() => expect(proxy.connections()).toBe(0));
@@ -612,10 +616,10 @@ describe("over a network that fails", () => {
 		await database.change(aRow(), "me");
 		await other.head();
 		proxy.loseAnswerOf("insert into pi_multicodex.claim");
-		await expect(other.claim("a1", "hash-1", "p1")).rejects.toMatchObject({ name: "PoolProblem", kind: "away" });
-		expect((await database.claim("a1", "hash-1", "p2")).kind).toBe("taken");
-		await other.settle("a1", "hash-1", "p1", "unsent");
-		expect(await database.claim("a1", "hash-1", "p2")).toEqual({ kind: "ours" });
+		await expect(other.claim(anId("a1"), "hash-1", "p1")).rejects.toMatchObject({ name: "PoolProblem", kind: "away" });
+		expect((await database.claim(anId("a1"), "hash-1", "p2")).kind).toBe("taken");
+		await other.settle(anId("a1"), "hash-1", "p1", "unsent");
+		expect(await database.claim(anId("a1"), "hash-1", "p2")).toEqual({ kind: "ours" });
 	});
 
 	it("an exchange whose answer was lost is found stored when it is tried again", async () => {
@@ -625,7 +629,7 @@ describe("over a network that fails", () => {
 		const exchanged = aRow({ replaces: 1, tokenHash: "hash-2" });
 		await expect(other.storeExchanged(exchanged, "hash-1", "p1")).rejects.toMatchObject({ kind: "away" });
 		expect(await other.storeExchanged(exchanged, "hash-1", "p1")).toBe("moved");
-		expect(await other.row("a1")).toMatchObject({ version: 2, tokenHash: "hash-2" });
+		expect(await other.row(anId("a1"))).toMatchObject({ version: 2, tokenHash: "hash-2" });
 	});
 
 	it("a statement is given up in time, and the next one is made on a connection of its own", async () => {
@@ -653,11 +657,11 @@ describe("over a network that fails", () => {
 		await vi.waitFor(() => expect(onNews).toHaveBeenCalled());
 		onNews.mockClear();
 		await server.crash();
-		await expect(database.row("a1")).rejects.toMatchObject({ kind: "away" });
-		await expect(other.claim("a1", "hash-1", "p")).rejects.toMatchObject({ kind: "away" });
+		await expect(database.row(anId("a1"))).rejects.toMatchObject({ kind: "away" });
+		await expect(other.claim(anId("a1"), "hash-1", "p")).rejects.toMatchObject({ kind: "away" });
 		await server.restart();
-		expect(await database.row("a1")).toMatchObject({ version: 1 });
-		expect(await other.claim("a1", "hash-1", "p")).toEqual({ kind: "ours" });
+		expect(await database.row(anId("a1"))).toMatchObject({ version: 1 });
+		expect(await other.claim(anId("a1"), "hash-1", "p")).toEqual({ kind: "ours" });
 		await vi.waitFor(() => expect(onNews).toHaveBeenCalled(), { timeout: 20_000 });
 		await stop?.();
 	});
@@ -672,7 +676,7 @@ describe("over a network that cuts connections at any moment", AT_LEISURE, () =>
 	const random = (below: number) => Math.floor(Math.random() * below);
 
 	it("each statement is answered by its own answer or rejects, in time, and no claim is given twice", async () => {
-		for (let index = 0; index < COUNT; index += 1) await database.change(aRow({ id: `a${index}` }), "me");
+		for (let index = 0; index < COUNT; index += 1) await database.change(aRow({ id: anId(`a${index}`) }), "me");
 		const proxy = await startPostgresProxy(server.port);
 		const [mostAnswers, mostCuts] = isWide ? [600, 200] : [25, 15];
 		const latest = Date.now() + LONGEST_MS;
@@ -681,10 +685,10 @@ describe("over a network that cuts connections at any moment", AT_LEISURE, () =>
 		const faults: unknown[] = [];
 		let answered = 0;
 		let cuts = 0;
-		const asked = (process: PoolDatabase, id: string) =>
+		const asked = (process: PoolDatabase, id: AccountId) =>
 			Promise.all([
 				process.row(id),
-				process.row("nowhere"),
+				process.row(anId("nowhere")),
 				process.lastVersion(id),
 				process.claim(id, "another", "p"),
 				process.push({ process: "p", statuses: [{ id, version: -1, status: undefined }] }),
@@ -700,7 +704,7 @@ describe("over a network that cuts connections at any moment", AT_LEISURE, () =>
 		];
 		const work = async (process: PoolDatabase, name: string) => {
 			while (!isOver()) {
-				const id = `a${random(COUNT)}`;
+				const id = anId(`a${random(COUNT)}`);
 				const startedAt = performance.now();
 				try {
 					expect(await asked(process, id)).toEqual(expected(id));

@@ -4,6 +4,7 @@ import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { type PoolDatabase, PoolProblem } from "../../src/platform/shared-pool/types.ts";
+import { anId } from "../support/ids.ts";
 import { aRow, KEYS, NOTHING, POOL_ID, startPool, type TestPool } from "../support/pool-database.ts";
 import { POSTGRES_PASSWORD, startPostgres, type TestPostgres } from "../support/postgres.ts";
 import { wide } from "../support/tiers.ts";
@@ -115,8 +116,8 @@ describe("a database that refuses", () => {
 		await owner.migrate();
 		await owner.create({ id: "pool-1", name: "mine", keeperKeyId: "k", runnerKeyId: "r" });
 		expect(await owner.change(aRow(), "me")).toBe(1);
-		expect(await owner.claim("a1", "hash-1", "p1")).toEqual({ kind: "ours" });
-		await owner.push({ process: "p", statuses: [{ id: "a1", version: 0, status: 1 }] });
+		expect(await owner.claim(anId("a1"), "hash-1", "p1")).toEqual({ kind: "ours" });
+		await owner.push({ process: "p", statuses: [{ id: anId("a1"), version: 0, status: 1 }] });
 		expect(await problemOf(reader.look(NOTHING))).toEqual(lacks);
 		await server.query(empty, "grant usage on schema pi_multicodex to reader");
 		await server.query(empty, "grant select on all tables in schema pi_multicodex to reader");
@@ -124,11 +125,11 @@ describe("a database that refuses", () => {
 		const writes: readonly ((database: PoolDatabase) => Promise<unknown>)[] = [
 			(database) => database.change(aRow({ replaces: 1 }), "me"),
 			(database) => database.push({ process: "p2", statuses: [] }),
-			(database) => database.claim("a1", "hash-1", "p2"),
-			(database) => database.remove("a1", "hash-1", "me"),
+			(database) => database.claim(anId("a1"), "hash-1", "p2"),
+			(database) => database.remove(anId("a1"), "hash-1", "me"),
 		];
 		for (const write of writes) expect(await problemOf(write(reader))).toEqual(lacks);
-		expect(await owner.row("a1")).toMatchObject({ version: 1 });
+		expect(await owner.row(anId("a1"))).toMatchObject({ version: 1 });
 		await asRole("stranger");
 		expect(
 			await problemOf(pool.open({ url: pool.url.replace(/\/\/[^@]*@/, "//stranger:another-secret@") }).migrate()),
@@ -157,7 +158,7 @@ describe("a database that refuses", () => {
 		expect(await problemOf(pool.database.change(aRow({ replaces: 1 }), "me"))).toEqual(
 			like("full", "The disk of the database at"),
 		);
-		expect(await pool.database.row("a1")).toMatchObject({ version: 1 });
+		expect(await pool.database.row(anId("a1"))).toMatchObject({ version: 1 });
 	});
 
 	it("changes, because it is a replica, goes on to be read", async () => {
@@ -168,11 +169,11 @@ describe("a database that refuses", () => {
 		await server.restart();
 		expect((await pool.database.look(NOTHING)).rows).toHaveLength(1);
 		const readOnly = like("read-only", "use the URL of the primary");
-		expect(await problemOf(pool.database.claim("a1", "hash-1", "p"))).toEqual(readOnly);
+		expect(await problemOf(pool.database.claim(anId("a1"), "hash-1", "p"))).toEqual(readOnly);
 		expect(await problemOf(pool.database.push({ process: "p", statuses: [] }))).toEqual(readOnly);
 		rmSync(signal);
 		await server.restart();
-		expect(await pool.database.claim("a1", "hash-1", "p")).toEqual({ kind: "ours" });
+		expect(await pool.database.claim(anId("a1"), "hash-1", "p")).toEqual({ kind: "ours" });
 	});
 
 	wide("goes on at the other server of its URL where the first one is a replica now, or is starting", async () => {
@@ -199,7 +200,7 @@ describe("a database that refuses", () => {
 		expect(stop).toBeDefined();
 		const database = pool.open({ url: both });
 		expect((await database.look(NOTHING)).rows).toEqual([]);
-		const claims = ["p1", "p2", "p3"].map((holder) => database.claim("a1", "hash-1", holder));
+		const claims = ["p1", "p2", "p3"].map((holder) => database.claim(anId("a1"), "hash-1", holder));
 		expect((await Promise.all(claims)).map(({ kind }) => kind).sort()).toEqual(["ours", "taken", "taken"]);
 		expect((await database.look(NOTHING)).rows).toHaveLength(1);
 		expect(await database.change(aRow({ replaces: 1, enabled: false }), "you")).toBe(2);
@@ -208,7 +209,9 @@ describe("a database that refuses", () => {
 
 		// If neither server takes changes, the error says so, and the client stops trying.
 		const alone = pool.open({ url: formerUrl.replace("@127.0.0.1:", `@127.0.0.1:${former.port},127.0.0.1:`) });
-		expect(await problemOf(alone.claim("a1", "hash-1", "p"))).toEqual(like("read-only", "use the URL of the primary"));
+		expect(await problemOf(alone.claim(anId("a1"), "hash-1", "p"))).toEqual(
+			like("read-only", "use the URL of the primary"),
+		);
 	});
 
 	it("differs in its sentence by whether it is of something else, of a newer version, or of another pool", async () => {
@@ -216,7 +219,7 @@ describe("a database that refuses", () => {
 		expect(await problemOf(pool.open({ url: empty }).look(NOTHING))).toEqual(
 			like("no-pool", "There is no pool in the database at"),
 		);
-		expect(await problemOf(pool.open({ url: empty }).claim("a", "b", "c"))).toEqual(
+		expect(await problemOf(pool.open({ url: empty }).claim(anId("a"), "b", "c"))).toEqual(
 			like("no-pool", "There is no pool in"),
 		);
 		await server.query(empty, "create schema pi_multicodex; create table pi_multicodex.account (login text)");
@@ -234,13 +237,13 @@ describe("a database that refuses", () => {
 		const mistaken = pool.open({ poolId: "pool-2" });
 		await pool.database.change(aRow(), "me");
 		expect(await problemOf(mistaken.look(NOTHING))).toEqual(other);
-		expect(await problemOf(mistaken.claim("a1", "hash-1", "p"))).toEqual(other);
+		expect(await problemOf(mistaken.claim(anId("a1"), "hash-1", "p"))).toEqual(other);
 		expect(await problemOf(mistaken.push({ process: "p", statuses: [] }))).toEqual(other);
 
 		await pool.query("delete from pi_multicodex.migration");
 		const incomplete = like("no-pool", "are incomplete: restore them from a backup");
 		expect(await problemOf(pool.database.look(NOTHING))).toEqual(incomplete);
-		expect(await problemOf(pool.database.claim("a1", "hash-1", "p"))).toEqual(incomplete);
+		expect(await problemOf(pool.database.claim(anId("a1"), "hash-1", "p"))).toEqual(incomplete);
 		await pool.query(
 			"insert into pi_multicodex.migration values (99); alter table pi_multicodex.account rename enabled to is_on",
 		);
@@ -248,7 +251,7 @@ describe("a database that refuses", () => {
 		expect(await problemOf(pool.database.migrate())).toEqual(newer);
 		expect(await problemOf(pool.database.look(NOTHING))).toEqual(newer);
 		expect(await problemOf(pool.database.push({ process: "p", statuses: [] }))).toEqual(newer);
-		expect(await problemOf(pool.database.row("a1"))).toEqual(newer);
+		expect(await problemOf(pool.database.row(anId("a1")))).toEqual(newer);
 		expect(await problemOf(pool.database.change(aRow({ replaces: 1 }), "p"))).toEqual(newer);
 		expect(await pool.query("select version::int from pi_multicodex.account")).toEqual([{ version: 1 }]);
 	});

@@ -5,13 +5,14 @@ import { isAlike } from "../../src/core/pool/merge-status.ts";
 import { createPoolDatabase } from "../../src/platform/shared-pool/database.ts";
 import type { PoolDatabase } from "../../src/platform/shared-pool/types.ts";
 import { aCooldown, aSnapshot, HOUR_MS, MINUTE_MS, until } from "../support/fakes.ts";
+import { anId } from "../support/ids.ts";
 import { aPoolMachine, type PoolMachine } from "../support/pool-machine.ts";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
 import { scratchForEach } from "../support/scratch-for-each.ts";
 import { isWide } from "../support/tiers.ts";
 
 const POOL = { id: "pool-1", name: "team", keeperKeyId: "k", runnerKeyId: "r" };
-const IDS = ["a", "b", "c"];
+const IDS = [anId("a"), anId("b"), anId("c")];
 const TEN_MINUTES = 10 * MINUTE_MS;
 
 let server: TestPostgres;
@@ -105,11 +106,14 @@ it("tells a refusal on one machine to the other, each time anew, with one row wr
 	const took: number[] = [];
 	for (let round = 1; round <= rounds; round += 1) {
 		const began = performance.now();
-		refuse(one, "a", HOUR_MS + round * MINUTE_MS);
-		await until("the other knows", () => Math.abs((endOf(two, "a") ?? 0) - (endOf(one, "a") ?? 1e9)) < 1000);
+		refuse(one, anId("a"), HOUR_MS + round * MINUTE_MS);
+		await until(
+			"the other knows",
+			() => Math.abs((endOf(two, anId("a")) ?? 0) - (endOf(one, anId("a")) ?? 1e9)) < 1000,
+		);
 		took.push(performance.now() - began);
 	}
-	expect(await versionOf("a")).toBe(rounds);
+	expect(await versionOf(anId("a"))).toBe(rounds);
 	took.sort((a, b) => a - b);
 	const at = (share: number) => Math.round(took[Math.ceil(share * took.length) - 1] ?? 0);
 	if (isWide) console.info(`known elsewhere after ${at(0.5)} ms (median), ${at(0.95)} ms (95 of 100), ${at(1)} ms`);
@@ -117,20 +121,20 @@ it("tells a refusal on one machine to the other, each time anew, with one row wr
 
 it("has three machines agree that change one account at once, and leaves them quiet then", async () => {
 	const [one, two, three] = [await join("one", TEN_MINUTES), await join("two", -TEN_MINUTES), await join("three")];
-	refuse(one, "a", HOUR_MS);
-	refuse(two, "a", 2 * HOUR_MS);
+	refuse(one, anId("a"), HOUR_MS);
+	refuse(two, anId("a"), 2 * HOUR_MS);
 	const usage = aSnapshot({ capturedAt: three.clock.now(), plan: "pro" });
-	three.state.updateSoon("a", (status) => ({ ...status, strikes: 2, usage }));
+	three.state.updateSoon(anId("a"), (status) => ({ ...status, strikes: 2, usage }));
 	const all = [one, two, three];
 	const isSettled = () => {
 		return all.every((each) => {
-			const { strikes, usage: known } = each.state.status("a");
-			return strikes === 2 && known?.plan === "pro" && isAlike(endOf(each, "a"), endOf(two, "a"), 1000);
+			const { strikes, usage: known } = each.state.status(anId("a"));
+			return strikes === 2 && known?.plan === "pro" && isAlike(endOf(each, anId("a")), endOf(two, anId("a")), 1000);
 		});
 	};
 	await until("all agree", isSettled);
 	await quiet();
-	expect(await versionOf("a")).toBeLessThanOrEqual(3);
+	expect(await versionOf(anId("a"))).toBeLessThanOrEqual(3);
 	expect(isSettled()).toBe(true);
 	expect(all.flatMap(({ failures }) => failures)).toEqual([]);
 }, 60_000);
@@ -138,15 +142,15 @@ it("has three machines agree that change one account at once, and leaves them qu
 it("keeps what is learnt while the database is down, and has both machines know it afterwards", async () => {
 	const [one, two] = [await join("one"), await join("two")];
 	await server.crash();
-	refuse(one, "a", HOUR_MS);
-	refuse(two, "b", HOUR_MS);
+	refuse(one, anId("a"), HOUR_MS);
+	refuse(two, anId("b"), HOUR_MS);
 	await new Promise((resolve) => setTimeout(resolve, 1500));
 	await server.restart();
 	// Notifications may be lost with the connection: then a look of its own finds the news.
 	const looks = setInterval(() => void Promise.all([one.look(), two.look()]).catch(() => undefined), 1000);
-	await until("both know both", () => [one, two].every((each) => endOf(each, "a") && endOf(each, "b")));
+	await until("both know both", () => [one, two].every((each) => endOf(each, anId("a")) && endOf(each, anId("b"))));
 	await two.state.clearCooldowns();
-	await until("both are reset", () => [one, two].every((each) => !endOf(each, "a") && !endOf(each, "b")));
+	await until("both are reset", () => [one, two].every((each) => !endOf(each, anId("a")) && !endOf(each, anId("b"))));
 	clearInterval(looks);
 	expect([...one.failures, ...two.failures]).toEqual([]);
 }, 60_000);

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { expect, onTestFinished } from "vitest";
 import { z } from "zod";
+import type { AccountId } from "../../src/core/ids.ts";
 import { type AgentDir, type AgentDirOptions, createAgentDir } from "../support/agent-dir.ts";
 import type { PiProcess, PiResult } from "../support/child.ts";
 import {
@@ -16,6 +17,7 @@ import {
 	type UsageAnswer,
 } from "../support/fake-codex/index.ts";
 import { type Host, type HostName, OLDEST_HOST, prepareHost } from "../support/hosts.ts";
+import { anId } from "../support/ids.ts";
 import type { LaunchOptions } from "../support/launch.ts";
 import { parseJsonEvents, type RunOptions, type SpawnOptions, spawnPi, startRpc } from "../support/pi.ts";
 import { type JsonEvent, jsonEventSchema, type Rpc } from "../support/rpc.ts";
@@ -55,7 +57,7 @@ export interface Bench {
 	readonly dir: AgentDir;
 	readonly host: Host;
 	/** Id in our files of an account, by its name in the fake. */
-	id(name: string): string;
+	id(name: string): AccountId;
 	/**
 	 * A row of codex-accounts.json as this bench would write it, with a new login; for files that a test writes itself.
 	 */
@@ -109,13 +111,15 @@ export type StoredStatus = z.output<typeof statusSchema>;
 export type StoredRow = z.output<typeof rowSchema>;
 
 /** Our id of an account of the fake, by the rule of the contract. */
-export function workspaceIdOf(account: FakeAccount): string {
+export function accountIdOf(account: FakeAccount): AccountId {
 	const { claims } = account.identity();
 	const user = claims.chatgpt_account_user_id ?? claims.chatgpt_user_id ?? account.userId;
-	return createHash("sha256")
-		.update(`${String(user)}\n${account.accountId}`)
-		.digest("hex")
-		.slice(0, 12);
+	return anId(
+		createHash("sha256")
+			.update(`${String(user)}\n${account.accountId}`)
+			.digest("hex")
+			.slice(0, 12),
+	);
 }
 
 /**
@@ -133,7 +137,7 @@ export async function createBench(options: BenchOptions = {}, whenFinished = onT
 	const row: Bench["row"] = (name, fields = {}) => {
 		const account = codex.account(name);
 		return {
-			id: workspaceIdOf(account),
+			id: accountIdOf(account),
 			label: name,
 			email: account.email,
 			userId: account.userId,
@@ -187,7 +191,7 @@ export async function createBench(options: BenchOptions = {}, whenFinished = onT
 	});
 
 	const state = () => stateSchema.parse(dir.readJson("codex-state.json") ?? { version: 1, pin: null, accounts: {} });
-	const id = (name: string) => workspaceIdOf(codex.account(name));
+	const id = (name: string) => accountIdOf(codex.account(name));
 	return {
 		codex,
 		dir,

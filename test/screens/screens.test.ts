@@ -10,6 +10,7 @@ import type { Bench } from "../e2e/support.ts";
 import { holdCallbackPorts } from "../support/callback-ports.ts";
 import { answers, resetCreditAnswers, usageAnswers } from "../support/fake-codex/index.ts";
 import { NEWEST_HOST } from "../support/hosts.ts";
+import { aWorkspaceId } from "../support/ids.ts";
 import { writeTool } from "../support/import-fixtures.ts";
 import type { Terminal } from "../support/terminal.ts";
 import { coreOf, wide } from "../support/tiers.ts";
@@ -869,7 +870,7 @@ async function furnishPool({ dir, codex, id }: Bench, port: number): Promise<voi
 			label: name,
 			email,
 			userId,
-			workspaceId: accountId,
+			workspaceId: aWorkspaceId(accountId),
 			plan,
 			credential,
 			source: "login",

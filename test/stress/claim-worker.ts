@@ -6,6 +6,7 @@ import { setTimeout } from "node:timers/promises";
 import { createTokenClaims } from "../../src/core/credentials/token-claims.ts";
 import { createProcesses } from "../../src/platform/processes.ts";
 import { openStateStore } from "../../src/platform/stores/state-store.ts";
+import { anId } from "../support/ids.ts";
 
 const { SKEW_MS = "0", STATE = "", STEP_MS = "", TOKENS = "" } = process.env;
 const stepMs = Number(STEP_MS);
@@ -21,13 +22,13 @@ const end = trueTime() + Number(TOKENS) * stepMs;
 /** What sessions write all the time, too: it keeps the lock of the file in use. */
 const noteUse = async () => {
 	while (trueTime() < end) {
-		await state.update(`of ${process.pid}`, (status) => ({ ...status, lastUsedAt: Date.now() }));
+		await state.update(anId(`of ${process.pid}`), (status) => ({ ...status, lastUsedAt: Date.now() }));
 	}
 };
 const using = noteUse();
 while (trueTime() < end) {
 	const step = Math.floor(trueTime() / stepMs);
-	const claiming = await claims.claim({ id: `account ${step}` }, { refresh: `token ${step}` });
+	const claiming = await claims.claim({ id: anId(`account ${step}`) }, { refresh: `token ${step}` });
 	if (claiming.kind === "ours") {
 		console.log(`token ${step}`);
 		await setTimeout(5);

@@ -16,7 +16,7 @@ import fc from "fast-check";
 import { type Account, type Credential, uniqueLabel } from "../../src/core/account.ts";
 import type { Cooldown } from "../../src/core/cooldown.ts";
 import { claimsOf } from "../../src/core/identity.ts";
-import type { AccountId } from "../../src/core/ids.ts";
+import { type AccountId, entriesById, type WorkspaceId } from "../../src/core/ids.ts";
 import type {
 	AccountPatch,
 	AccountStatus,
@@ -28,6 +28,7 @@ import type {
 	StateStore,
 } from "../../src/core/ports.ts";
 import type { UsageSnapshot } from "../../src/core/usage.ts";
+import { anId, aWorkspaceId } from "./ids.ts";
 
 // What one run finds, the next one must find again; a search from other seeds is `FC_SEED=<number>`.
 fc.configureGlobal({ seed: Number(process.env.FC_SEED ?? 20261120) });
@@ -78,11 +79,11 @@ export function aCredential(name: string, overrides: Partial<Credential> = {}): 
 /** A ready account; its id is its label unless told otherwise. */
 export function anAccount(label: string, overrides: Partial<Account> = {}): Account {
 	return {
-		id: label,
+		id: anId(label),
 		label,
 		email: `${label}@example.test`,
 		userId: `user-${label}`,
-		workspaceId: `acct-${label}`,
+		workspaceId: aWorkspaceId(`acct-${label}`),
 		plan: "plus",
 		credential: aCredential(label),
 		source: "login",
@@ -153,7 +154,7 @@ export function claimsOfToken(name: string): string[] {
 
 /** The id by the contract: first 12 hex digits of sha256 of user, newline, workspace. */
 export function idFor(user: string, accountId: string): AccountId {
-	return createHash("sha256").update(`${user}\n${accountId}`).digest("hex").slice(0, 12);
+	return anId(createHash("sha256").update(`${user}\n${accountId}`).digest("hex").slice(0, 12));
 }
 
 /** How the programs of any system may save a text. */
@@ -385,7 +386,7 @@ export function aPiAuth(login: PiLogin = { kind: "none" }): FakePiAuth {
 		queue = run.catch(() => undefined);
 		return run;
 	};
-	const replace = async (replaced: string, next: Credential, workspaceId: string): Promise<boolean> => {
+	const replace = async (replaced: string, next: Credential, workspaceId: WorkspaceId): Promise<boolean> => {
 		if (auth.isFull) throw Object.assign(new Error("no space"), { code: "ENOSPC" });
 		if (current.kind !== "oauth" || current.credential.refresh !== replaced) return false;
 		auth.login = { kind: "oauth", credential: next, workspaceId };
@@ -463,7 +464,7 @@ export function aStateStore(statusById: Readonly<Record<AccountId, Partial<Accou
 	};
 	const store: FakeStateStore = {
 		looks: 0,
-		statusById: new Map(Object.entries(statusById).map(([id, status]) => [id, { ...empty, ...status }])),
+		statusById: new Map(entriesById(statusById).map(([id, status]) => [id, { ...empty, ...status }])),
 		pinnedId: undefined,
 		belowCapUntil: undefined,
 		live: new Map(),

@@ -1,5 +1,6 @@
 import { createPoolDatabase, type PoolDatabaseOptions } from "../../src/platform/shared-pool/database.ts";
 import type { Known, PoolDatabase, RowChange } from "../../src/platform/shared-pool/types.ts";
+import { anId } from "./ids.ts";
 import type { TestPostgres } from "./postgres.ts";
 
 export const POOL_ID = "pool-1";
@@ -42,7 +43,7 @@ export async function startPool(server: TestPostgres): Promise<TestPool> {
 /** A row as it is added, with one thing or another changed. */
 export function aRow(change: Partial<RowChange> = {}): RowChange {
 	return {
-		id: "a1",
+		id: anId("a1"),
 		replaces: 0,
 		forKeepers: Uint8Array.from([1, 2, 3]),
 		forRunners: Uint8Array.from([4, 5]),

@@ -1,6 +1,7 @@
 import { createCredentials } from "../../src/core/credentials/credentials.ts";
 import { createMembership, type Membership } from "../../src/core/credentials/membership.ts";
 import type { PoolEvent } from "../../src/core/events.ts";
+import type { AccountId } from "../../src/core/ids.ts";
 import { createPool } from "../../src/core/pool/pool.ts";
 import type { OAuthClient, SettingsStore, SharedPools } from "../../src/core/ports.ts";
 import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
@@ -13,6 +14,7 @@ import { type LocalAccountStore, openAccountStore } from "../../src/platform/sto
 import { openSettings } from "../../src/platform/stores/settings-store.ts";
 import { openStateStore } from "../../src/platform/stores/state-store.ts";
 import { aPiAuth, aScratch, aTokenOf, HOUR_MS, type Scratch } from "./fakes.ts";
+import { anId } from "./ids.ts";
 
 /** The issuer of tokens: each refresh token works once, whoever sends it. */
 export interface FakeIssuer extends OAuthClient {
@@ -74,7 +76,7 @@ export interface PoolProcess {
 	/** The pool that is open. */
 	open(): SharedPool;
 	/** Adds an account of this machine. */
-	signIn(name: string, ms?: number): Promise<string>;
+	signIn(name: string, ms?: number): Promise<AccountId>;
 	labels(): string[];
 	end(): Promise<void>;
 }
@@ -164,7 +166,7 @@ export function aPoolProcess(
 		},
 		signIn: async (name, ms) => {
 			const joined = await membership.join(issuer.signIn(name, ms), { source: "login", label: name });
-			return joined?.id ?? "";
+			return joined?.id ?? anId("");
 		},
 		labels: () => sharing.accounts.list().map(({ label }) => label),
 		end: async () => {

@@ -4,6 +4,7 @@ import type { ToolName } from "../../src/core/account-source.ts";
 import { createMembership } from "../../src/core/credentials/membership.ts";
 import type { LoggedDecision } from "../../src/core/decision.ts";
 import type { Forecast } from "../../src/core/forecast/forecast.ts";
+import type { AccountId } from "../../src/core/ids.ts";
 import type { LedgerRow } from "../../src/core/ledger/ledger.ts";
 import type { Redemption, SettingEdit, SettingsStore } from "../../src/core/ports.ts";
 import type { ResetCredit } from "../../src/core/reset-credits/reset-credits.ts";
@@ -432,7 +433,7 @@ export function createCommandHarness(
 }
 
 /** The id of the account whose token is {@link aTokenOf} that name. */
-export function idOf(name: string): string {
+export function idOf(name: string): AccountId {
 	return idFor(`user-${name}__acct-${name}`, `acct-${name}`);
 }
 

@@ -73,6 +73,7 @@ import { sharedText } from "../../src/ui-kit/shared-texts.ts";
 import { aPoolStatus, CODES } from "../support/fake-shared-pools.ts";
 import { aSnapshot, HOUR_MS, NOW, settled } from "../support/fakes.ts";
 import { repositoryRoot } from "../support/hosts.ts";
+import { anId } from "../support/ids.ts";
 import { runs } from "../support/tiers.ts";
 import { MODEL } from "./harness.ts";
 import { aPace } from "./pace.ts";
@@ -182,7 +183,7 @@ const PANELS: Readonly<Record<string, (world: World, width: number) => string[] 
 			view: () => view,
 			cursor: createListCursor(view.active),
 			isAsking: () => false,
-			moves: () => [{ at: NOW, from: from.id, to: words, reason: words, window: more, isRotation: true }],
+			moves: () => [{ at: NOW, from: from.id, to: anId(words), reason: words, window: more, isRotation: true }],
 			usedToday: () => ({ ...NOTHING, requests: 3, cost: 1e9, input: 12_345 }),
 			lastRotation: () => ({ at: NOW - HOUR_MS, event: { type: "rotated", asked, grounds, ...moved } }),
 			room: () => room,
@@ -275,7 +276,7 @@ const PANELS: Readonly<Record<string, (world: World, width: number) => string[] 
 	},
 	"import-panel": ({ words, more, room }, width) => {
 		const row = { name: words, place: more, warning: undefined };
-		const rows = ["a", "b", "c", "d"].map((id) => ({ ...row, id, name: `${words} ${id}` }));
+		const rows = [anId("a"), anId("b"), anId("c"), anId("d")].map((id) => ({ ...row, id, name: `${words} ${id}` }));
 		const checklist = importChecklist(rows);
 		const panel = createChecklistPanel({ ...HOST, checklist, room: () => room, onAnswer: nothing });
 		return drawn(panel, width, [KEYS.down, KEYS.down, KEYS.down, " ", pasteOf(words), KEYS.pageDown]);
@@ -342,7 +343,7 @@ function aReport(names: readonly string[], period: Period, by: Grouping): Report
 		names.map((name, index) => ({
 			...NOTHING,
 			period: at,
-			account: name,
+			account: anId(name),
 			project: `/home/${name}`,
 			model: name,
 			requests: index,
@@ -397,9 +398,9 @@ const TEXTS: Readonly<Record<string, (world: World, width: number) => string>> =
 	"next-account": ({ view, words }) => startsOn(planAt(view, words)),
 	log: ({ view, words, more }, width) => {
 		const accounts = view.accounts.map(({ account }) => account);
-		const told = { reason: words, scope: `limit:${more}`, window: more, decidedBy: words, from: more };
+		const told = { reason: words, scope: `limit:${more}`, window: more, decidedBy: words, from: anId(more) };
 		const decisions = DECISION_KINDS.flatMap((kind) => [
-			{ at: NOW, pid: 1, kind, account: words, ...told },
+			{ at: NOW, pid: 1, kind, account: anId(words), ...told },
 			{ at: NOW, pid: 1, kind, account: accounts[0]?.id, ...told },
 		]);
 		return logAsText(decisions, accounts, NOW, width);

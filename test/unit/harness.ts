@@ -22,6 +22,7 @@ import {
 	type FakeClock,
 	type FakeStateStore,
 } from "../support/fakes.ts";
+import { aSessionId } from "../support/ids.ts";
 import { aMessage } from "./streams.ts";
 
 type Event = AssistantMessageEvent;
@@ -290,7 +291,7 @@ export function createHarnessWith(sources: BeyondSources, ...rows: Account[]): H
 		exhaustions: [],
 		deps,
 		play: (account, ...plays) => void harness.scripts.set(account, plays),
-		ask: async (options = {}) => {
+		ask: async ({ sessionId = "s", ...options } = {}) => {
 			const events: Event[] = [];
 			let ends = 0;
 			const sink = {
@@ -300,7 +301,11 @@ export function createHarnessWith(sources: BeyondSources, ...rows: Account[]): H
 					ends += 1;
 				},
 			};
-			const request = { model: MODEL, context: CONTEXT, options: { sessionId: "s", fetch: echoing, ...options } };
+			const request = {
+				model: MODEL,
+				context: CONTEXT,
+				options: { sessionId: aSessionId(sessionId), fetch: echoing, ...options },
+			};
 			await failover(request, sink, deps);
 			const final = events.at(-1);
 			return { events, final, words: wordsOf(final), ends, text: textOf(final) };
@@ -310,7 +315,7 @@ export function createHarnessWith(sources: BeyondSources, ...rows: Account[]): H
 		harness.told.push(event);
 		if (event.type === "exhausted") harness.exhaustions.push(event.why);
 	});
-	affinity.begin("s");
+	affinity.begin(aSessionId("s"));
 	return harness;
 }
 

@@ -7,6 +7,7 @@ import { footerLine } from "../../src/features/footer/line.ts";
 import { footerModel } from "../../src/features/footer/model.ts";
 import { PROVIDER } from "../../src/pi/provider.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../support/fakes.ts";
+import { anId, aSessionId } from "../support/ids.ts";
 import { runs } from "../support/tiers.ts";
 import { createCommandHarness } from "./command-harness.ts";
 
@@ -61,23 +62,23 @@ const aMoment = fc.record({
 it("every screen and the JSON agree on who serves next and how many are ready", async () => {
 	await fc.assert(
 		fc.asyncProperty(aMoment, async ({ rows, pinned, served, isEnabled, isForeign }) => {
-			const accounts = rows.map((row, at) => anAccount(LABELS[at] ?? "", { id: `account${at}`, ...row.fields }));
+			const accounts = rows.map((row, at) => anAccount(LABELS[at] ?? "", { id: anId(`account${at}`), ...row.fields }));
 			const cli = createCommandHarness(accounts, { mode: "rpc" });
 			const { pool, affinity, state } = cli.harness;
 			for (const [at, { cooldowns, usage }] of rows.entries()) {
-				state.statusById.set(`account${at}`, { strikes: 0, cooldowns, ...(usage && { usage }) });
+				state.statusById.set(anId(`account${at}`), { strikes: 0, cooldowns, ...(usage && { usage }) });
 			}
 			const at = (index: number | undefined) => (index === undefined ? undefined : accounts[index]);
 			const [pin, last] = [at(pinned), at(served)];
 			if (pin) await pool.pin(pin.id);
-			if (last) affinity.begin("s", last.id, NOW);
+			if (last) affinity.begin(aSessionId("s"), last.id, NOW);
 			cli.harness.settings = { ...cli.harness.settings, enabled: isEnabled };
 			cli.isForeign = isForeign;
 
 			const { model, sessionManager } = cli.screen.ctx;
 			const plan = pool.plan({
 				modelId: model?.provider === PROVIDER ? model.id : cli.savedModel,
-				sessionId: sessionManager.getSessionId(),
+				sessionId: aSessionId(sessionManager.getSessionId()),
 				affinity: affinity.account(),
 				served: affinity.lastServed(),
 				patienceMs: cli.harness.settings.rotation.maxWaitMs,

@@ -2,6 +2,7 @@ import type { Candidate } from "../../src/core/request/candidate.ts";
 import { type Plan, plan, type SelectionRequest, type Snapshot } from "../../src/core/request/plan.ts";
 import { DEFAULT_POLICY, type PolicyName } from "../../src/core/request/policies.ts";
 import { NOW } from "../support/fakes.ts";
+import { aSessionId } from "../support/ids.ts";
 
 /** What a plan is made for, and what it finds besides the candidates. */
 export type Setting = Omit<SelectionRequest, "sessionId"> & Omit<Snapshot, "candidates" | "policy">;
@@ -24,7 +25,7 @@ export function planOf(
 	policy: PolicyName = DEFAULT_POLICY,
 ): Plan {
 	const setting = aSetting(overrides);
-	return plan({ ...setting, sessionId: "s" }, { ...setting, candidates, policy });
+	return plan({ ...setting, sessionId: aSessionId("s") }, { ...setting, candidates, policy });
 }
 
 /** The candidates that may be tried, in the order of the plan. */

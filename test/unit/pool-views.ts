@@ -6,6 +6,7 @@ import type { Role, SharedPoolStatus, SharedUse } from "../../src/core/shared-po
 import { anyCharacter } from "../support/arbitraries.ts";
 import { aPoolStatus } from "../support/fake-shared-pools.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../support/fakes.ts";
+import { anId, aWorkspaceId } from "../support/ids.ts";
 
 /** A ready account with usage, as it is shown. */
 export function aShown(label: string, overrides: Partial<ShownAccount> = {}): ShownAccount {
@@ -46,7 +47,10 @@ export function aView(accounts: readonly ShownAccount[], overrides: Partial<Pool
 
 /** The pool that the design draws. */
 export const DRAWN = aView([
-	aShown("work", { account: anAccount("work", { email: "work@acme.dev", workspaceId: "acct-7f3a" }), isActive: true }),
+	aShown("work", {
+		account: anAccount("work", { email: "work@acme.dev", workspaceId: aWorkspaceId("acct-7f3a") }),
+		isActive: true,
+	}),
 	aShown("personal", {
 		account: anAccount("personal", { plan: "pro" }),
 		usage: aSnapshot({
@@ -100,7 +104,7 @@ const anyShown = fc
 	.record({
 		label: anyText,
 		email: fc.option(anyText, { nil: undefined }),
-		workspaceId: anyText,
+		workspaceId: anyText.map(aWorkspaceId),
 		plan: fc.option(anyText, { nil: undefined }),
 		toldPlan: fc.option(anyText, { nil: undefined }),
 		windows: fc.option(fc.array(anyWindow, { maxLength: 4 }), { nil: undefined }),
@@ -170,7 +174,11 @@ export const anySharedPool = fc
 	.map(({ others, text, kind, ...rest }): SharedPoolStatus => {
 		return aPoolStatus({
 			...rest,
-			others: others.map((name, at) => ({ name, seenAt: NOW - at * MINUTE_MS, sessions: new Map([["id-0", at]]) })),
+			others: others.map((name, at) => ({
+				name,
+				seenAt: NOW - at * MINUTE_MS,
+				sessions: new Map([[anId("id-0"), at]]),
+			})),
 			connection:
 				kind === "away"
 					? { kind, since: NOW - DAY_MS, problem: "away", text }
@@ -188,11 +196,11 @@ export const anyView = fc
 	})
 	.map(({ accounts, isEnabled, folder, sharedPool }) =>
 		aView(
-			accounts.map((shown, at) => ({ ...shown, account: { ...shown.account, id: `id-${at}` } })),
+			accounts.map((shown, at) => ({ ...shown, account: { ...shown.account, id: anId(`id-${at}`) } })),
 			{
 				isEnabled,
-				pinned: "id-0",
-				set: folder === undefined ? undefined : { folder, accounts: ["id-0", "gone"] },
+				pinned: anId("id-0"),
+				set: folder === undefined ? undefined : { folder, accounts: [anId("id-0"), anId("gone")] },
 				sharedPool,
 			},
 		),

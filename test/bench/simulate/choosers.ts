@@ -30,7 +30,8 @@ export interface Chooser {
 const MODEL_ID = "simulated";
 
 /** Every simulated account is signed in and enabled: without a cooldown there is nothing to ask. */
-const isReady = (meter: Meter, now: number) => meter.cooldowns.length === 0 || isEligible(meter, MODEL_ID, now);
+const isReady = (meter: Meter, now: number) =>
+	meter.cooldowns.length === 0 || isEligible(meter, MODEL_ID, now);
 
 /** What {@link ours} can be told. */
 interface Ours {

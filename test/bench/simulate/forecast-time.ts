@@ -5,6 +5,7 @@ import { demandFutures } from "../../../src/core/forecast/demand-paths.ts";
 import { forecastSteps, futuresOf, HORIZON_HOURS, knownDemand } from "../../../src/core/forecast/forecast.ts";
 import { createPlayer } from "../../../src/core/forecast/forecast-play.ts";
 import type { HistorySample } from "../../../src/core/forecast/quota-history.ts";
+import type { AccountId } from "../../../src/core/ids.ts";
 import type { Candidate } from "../../../src/core/request/candidate.ts";
 import type { Snapshot } from "../../../src/core/request/plan.ts";
 import { DEFAULT_POLICY } from "../../../src/core/request/policies.ts";
@@ -77,7 +78,7 @@ export async function forecastTime(): Promise<string> {
 }
 
 /** Four weeks in which an account is used from nine to seven. */
-function daysOf(accountId: string): HistorySample[] {
+function daysOf(accountId: AccountId): HistorySample[] {
 	const samples: HistorySample[] = [];
 	for (let at = START - 28 * DAY_MS; at < START; at += HOUR_MS) {
 		const hour = new Date(at).getUTCHours() - 9;

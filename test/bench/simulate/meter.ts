@@ -2,6 +2,7 @@ import type { Account } from "../../../src/core/account.ts";
 import type { Cooldown } from "../../../src/core/cooldown.ts";
 import type { Candidate } from "../../../src/core/request/candidate.ts";
 import type { UsageSnapshot, UsageWindow } from "../../../src/core/usage.ts";
+import { anId, aWorkspaceId } from "../../support/ids.ts";
 import type { AccountSpec } from "./demand.ts";
 import { type Model, SHORT_MS } from "./model.ts";
 
@@ -190,11 +191,11 @@ function snapshotOf(seen: readonly SeenWindow[], capturedAt: number): UsageSnaps
 function accountOf({ plan }: AccountSpec, index: number): Account {
 	const id = `account-${index}`;
 	return {
-		id,
+		id: anId(id),
 		label: id,
 		email: undefined,
 		userId: undefined,
-		workspaceId: id,
+		workspaceId: aWorkspaceId(id),
 		plan,
 		credential: { access: "", refresh: "", expiresAt: Number.MAX_SAFE_INTEGER },
 		source: "login",

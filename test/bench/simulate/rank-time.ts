@@ -9,6 +9,7 @@ import { POLICIES, type PolicyName } from "../../../src/core/request/policies.ts
 import { DEFAULT_SETTINGS } from "../../../src/core/settings.ts";
 import { openAccountStore } from "../../../src/platform/stores/account-store.ts";
 import { openStateStore } from "../../../src/platform/stores/state-store.ts";
+import { anId, aWorkspaceId } from "../../support/ids.ts";
 import { DAY_MS, HOUR_MS, START } from "./model.ts";
 import { createDice } from "./random.ts";
 
@@ -97,11 +98,11 @@ function writePool(directory: string, candidates: readonly Candidate[]): (policy
 export function accountAt(index: number): Account {
 	const id = index.toString(16).padStart(12, "0");
 	return {
-		id,
+		id: anId(id),
 		label: id,
 		email: undefined,
 		userId: undefined,
-		workspaceId: id,
+		workspaceId: aWorkspaceId(id),
 		plan: "plus",
 		credential: { access: "access", refresh: "refresh", expiresAt: START + DAY_MS },
 		source: "login",

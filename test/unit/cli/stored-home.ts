@@ -1,10 +1,12 @@
 import { onTestFinished } from "vitest";
 import { openStoredPool, pathsIn, type StoredPool } from "../../../src/cli/stored-pool.ts";
 import type { Account } from "../../../src/core/account.ts";
+import type { AccountId } from "../../../src/core/ids.ts";
 import type { AccountStatus } from "../../../src/core/ports.ts";
 import { identityOf } from "../../../src/platform/backend/jwt.ts";
 import { openPoolReader } from "../../../src/platform/shared-pool/pool-reader.ts";
 import { aScratch, aTokenOf, HOUR_MS, NOW, type Scratch } from "../../support/fakes.ts";
+import { anId } from "../../support/ids.ts";
 
 /** What is stored of one account. */
 export interface StoredAccount {
@@ -15,7 +17,7 @@ export interface StoredAccount {
 /** An agent directory as pi leaves it. */
 export interface StoredHome extends Scratch {
 	/** The id of an account, by its label. */
-	id(label: string): string;
+	id(label: string): AccountId;
 	/** The pool in it, as a program that was started in `folder` sees it. */
 	open(folder?: string): StoredPool;
 	/** Writes what is known of the accounts. */
@@ -40,7 +42,7 @@ export function usageOf(used5h: number, usedWeek: number, capturedAt = NOW) {
 export function aStoredHome(accounts: Readonly<Record<string, StoredAccount>>, settings: object = {}): StoredHome {
 	const scratch = aScratch();
 	onTestFinished(scratch.remove);
-	const id = (label: string) => identityOf(aTokenOf(label))?.id ?? "";
+	const id = (label: string) => identityOf(aTokenOf(label))?.id ?? anId("");
 	const rows = Object.entries(accounts).map(([label, { row }]) => {
 		const credential = { access: aTokenOf(label), refresh: `refresh-${label}`, expires: NOW + 24 * HOUR_MS };
 		return { id: id(label), label, accountId: `acct-${label}`, email: `${label}@example.test`, credential, ...row };

@@ -3,6 +3,7 @@ import { EVERYWHERE, isInSet, membersOf, narrowest, nearestSet } from "../../../
 import type { Candidate } from "../../../src/core/request/candidate.ts";
 import { readyCount } from "../../../src/core/request/plan.ts";
 import { anAccount, aSnapshot, DAY_MS, NOW } from "../../support/fakes.ts";
+import { anId } from "../../support/ids.ts";
 import { planOf } from "../plans.ts";
 
 const free = (id: string, overrides: Partial<Candidate> = {}): Candidate => ({
@@ -12,14 +13,14 @@ const free = (id: string, overrides: Partial<Candidate> = {}): Candidate => ({
 	...overrides,
 });
 const outside = (id: string, overrides: Partial<Candidate> = {}) => free(id, { outsideOf: "/proj", ...overrides });
-const set = { folder: "/proj", accounts: ["a"] };
+const set = { folder: "/proj", accounts: [anId("a")] };
 
 describe("the set of a folder", () => {
 	it("the set of a folder is that of the nearest folder around it", () => {
-		const sets = { "/": ["x"], "/proj": ["a", "b"], "/proj/sub": ["c"] };
+		const sets = { "/": [anId("x")], "/proj": [anId("a"), anId("b")], "/proj/sub": [anId("c")] };
 		expect(nearestSet(sets, ["/proj/sub/deep", "/proj/sub", "/proj", "/"])?.accounts).toEqual(["c"]);
 		expect(nearestSet(sets, ["/proj/other", "/proj", "/"])).toEqual({ folder: "/proj", accounts: ["a", "b"] });
-		expect(nearestSet({ "/proj": ["a"] }, ["/project", "/"])).toBeUndefined();
+		expect(nearestSet({ "/proj": [anId("a")] }, ["/project", "/"])).toBeUndefined();
 		expect(nearestSet({}, ["/constructor", "/"])).toBeUndefined();
 	});
 
@@ -28,18 +29,18 @@ describe("the set of a folder", () => {
 	});
 
 	it("the set of a folder is what all have in common where a request may belong to any", () => {
-		expect(narrowest([set, { folder: "/b", accounts: ["b", "a"] }])?.accounts).toEqual(["a"]);
-		expect(narrowest([set, { folder: "/b", accounts: ["b"] }])?.accounts).toEqual([]);
-		const third = { folder: "/c", accounts: ["b", "c"] };
-		expect(narrowest([{ folder: "/d", accounts: ["a", "b"] }, set, third])?.accounts).toEqual([]);
+		expect(narrowest([set, { folder: "/b", accounts: [anId("b"), anId("a")] }])?.accounts).toEqual(["a"]);
+		expect(narrowest([set, { folder: "/b", accounts: [anId("b")] }])?.accounts).toEqual([]);
+		const third = { folder: "/c", accounts: [anId("b"), anId("c")] };
+		expect(narrowest([{ folder: "/d", accounts: [anId("a"), anId("b")] }, set, third])?.accounts).toEqual([]);
 		expect(narrowest([set])).toEqual(set);
 		expect(narrowest([])).toBeUndefined();
 	});
 
 	it("has an account under each id that it ever had, and names those that have left", () => {
-		const merged = anAccount("new", { formerIds: ["a"] });
+		const merged = anAccount("new", { formerIds: [anId("a")] });
 		expect(isInSet(set, merged)).toBe(true);
-		const members = membersOf({ folder: "/proj", accounts: ["a", "gone"] }, [merged, anAccount("c")]);
+		const members = membersOf({ folder: "/proj", accounts: [anId("a"), anId("gone")] }, [merged, anAccount("c")]);
 		expect([members.present, members.gone]).toEqual([[merged], ["gone"]]);
 	});
 });
@@ -49,9 +50,9 @@ describe("a plan within a set", () => {
 		const credits = { hasCredits: true, unlimited: false, balance: "50" };
 		const spent = aSnapshot({ windows: [{ usedPercent: 100, windowMinutes: 300, resetsAt: NOW + DAY_MS }], credits });
 		const plan = planOf([outside("b"), outside("c", { usage: spent })], {
-			pinned: "b",
-			affinity: "c",
-			served: "c",
+			pinned: anId("b"),
+			affinity: anId("c"),
+			served: anId("c"),
 			set,
 		});
 		expect([plan.order, plan.lastResort, plan.trial, plan.next, plan.waitUntil]).toEqual([

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { labelProblem, matchAccounts, printable, stateOf, uniqueLabel } from "../../../src/core/account.ts";
 import { anyCharacter } from "../../support/arbitraries.ts";
 import { aCooldown, anAccount, NOW } from "../../support/fakes.ts";
+import { anId } from "../../support/ids.ts";
 
 describe("the state of an account", () => {
 	const needsLogin = { reason: "revoked", at: NOW };
@@ -85,9 +86,9 @@ describe("a label that a person types", () => {
 });
 
 describe("naming an account", () => {
-	const work = anAccount("work", { id: "3f9c0a7be21d", email: "Me@work.example" });
-	const home = anAccount("home", { id: "3f00aa7be21d", email: "me@home.example" });
-	const odd = anAccount("3f9c", { id: "aaaaaaaaaaaa", email: undefined });
+	const work = anAccount("work", { id: anId("3f9c0a7be21d"), email: "Me@work.example" });
+	const home = anAccount("home", { id: anId("3f00aa7be21d"), email: "me@home.example" });
+	const odd = anAccount("3f9c", { id: anId("aaaaaaaaaaaa"), email: undefined });
 	const all = [work, home, odd];
 
 	it.each([
@@ -103,18 +104,21 @@ describe("naming an account", () => {
 	});
 
 	it("takes a label as it is written before one in another case", () => {
-		const [upper, lower] = [anAccount("Work", { id: "cccccccccccc" }), anAccount("work", { id: "dddddddddddd" })];
+		const [upper, lower] = [
+			anAccount("Work", { id: anId("cccccccccccc") }),
+			anAccount("work", { id: anId("dddddddddddd") }),
+		];
 		expect(matchAccounts([upper, lower], "work")).toEqual([lower]);
 		expect(matchAccounts([upper, lower], "WORK")).toEqual([upper, lower]);
 	});
 
 	it("takes a label that is an e-mail as it looks once that is hidden", () => {
-		const mail = anAccount("me@work.example", { id: "eeeeeeeeeeee" });
+		const mail = anAccount("me@work.example", { id: anId("eeeeeeeeeeee") });
 		expect(matchAccounts([work, mail], "m…@work.example")).toEqual([mail]);
 	});
 
 	it("finds both where one e-mail has two workspaces", () => {
-		const team = { ...home, id: "bbbbbbbbbbbb", email: "me@work.example" };
+		const team = { ...home, id: anId("bbbbbbbbbbbb"), email: "me@work.example" };
 		expect(matchAccounts([work, team], "me@work.example")).toEqual([work, team]);
 	});
 });

@@ -4,6 +4,7 @@ import { aboveCap, floorsOf, reachedCap, windowCalled } from "../../../src/core/
 import { type Candidate, gateOf, returnOf } from "../../../src/core/request/candidate.ts";
 import { firstBack } from "../../../src/core/request/plan.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
+import { anId } from "../../support/ids.ts";
 import { planOf } from "../plans.ts";
 
 const FIVE_HOURS = 300;
@@ -77,7 +78,7 @@ describe("a cap", () => {
 	it("lets no trial, no bought credits and no session that is on the account past it", () => {
 		const credits = { hasCredits: true, unlimited: false, balance: "50" };
 		const usage = aSnapshot({ windows: [used(100)], credits });
-		const rich = planOf([capped("a", 100, { usage })], { affinity: "a", served: "a" });
+		const rich = planOf([capped("a", 100, { usage })], { affinity: anId("a"), served: anId("a") });
 		expect([rich.order, rich.lastResort, rich.trial]).toEqual([[], [], undefined]);
 		const old = aCooldown({ guessed: true, setAt: NOW - HOUR_MS, until: NOW + HOUR_MS });
 		const weak = { cooldowns: [old] };
@@ -101,7 +102,7 @@ describe("a cap", () => {
 			cooldowns: [],
 			usage: aSnapshot({ windows: [used(75, FIVE_HOURS, NOW + MINUTE_MS)] }),
 		};
-		const { order, lastResort } = planOf([capped("a", 85), busy], { served: "a", affinity: "a" });
+		const { order, lastResort } = planOf([capped("a", 85), busy], { served: anId("a"), affinity: anId("a") });
 		expect([...order, ...lastResort].map(({ account }) => account.id)).toEqual(["b"]);
 	});
 });
@@ -114,9 +115,12 @@ it("what is left above a cap is the least over all capped windows, and unknown w
 });
 
 it("the caps of an account are those under its id and under every id that it had before", () => {
-	const merged = anAccount("a", { formerIds: ["old"] });
-	expect(floorsOf({ old: { "5h": 5, "7d": 1 }, a: { "7d": 20 } }, merged)).toEqual({ "5h": 5, "7d": 20 });
-	expect(floorsOf({ other: { "7d": 20 } }, merged)).toBeUndefined();
+	const merged = anAccount("a", { formerIds: [anId("old")] });
+	expect(floorsOf({ [anId("old")]: { "5h": 5, "7d": 1 }, [anId("a")]: { "7d": 20 } }, merged)).toEqual({
+		"5h": 5,
+		"7d": 20,
+	});
+	expect(floorsOf({ [anId("other")]: { "7d": 20 } }, merged)).toBeUndefined();
 	expect(floorsOf({}, anAccount("constructor"))).toBeUndefined();
 });
 

@@ -11,10 +11,11 @@ import {
 	userClaim,
 } from "../../../src/core/identity.ts";
 import { anAccount, NOW } from "../../support/fakes.ts";
+import { anId, aWorkspaceId } from "../../support/ids.ts";
 import { runs } from "../../support/tiers.ts";
 
 const speaker = (over: Partial<Speaker> = {}): Speaker => ({
-	workspaceId: "team",
+	workspaceId: aWorkspaceId("team"),
 	userId: undefined,
 	email: undefined,
 	claims: [],
@@ -31,7 +32,7 @@ describe("two tokens", () => {
 		["no claim is carried by both", false, { claims: [seat("s")] }, { claims: [sub("a")] }],
 		["the claim that both carry differs", false, { claims: [sub("a")] }, { claims: [sub("b")] }],
 		["equal words stand in different claims", false, { claims: [sub("a")] }, { claims: [user("a")] }],
-		["the workspace differs", false, { claims: [sub("a")] }, { workspaceId: "home", claims: [sub("a")] }],
+		["the workspace differs", false, { claims: [sub("a")] }, { workspaceId: aWorkspaceId("home"), claims: [sub("a")] }],
 		["the e-mail is all there is", true, { email: "Me@work.example" }, { email: "me@Work.example" }],
 		["one of them carries more than the e-mail", false, { email: "me@a.b" }, { email: "me@a.b", claims: [sub("a")] }],
 		["e-mails differ", false, { email: "me@a.b" }, { email: "you@a.b" }],
@@ -42,9 +43,15 @@ describe("two tokens", () => {
 	});
 
 	it("speak for the account whose id was made of a claim that is carried again", () => {
-		const former = { workspaceId: "team", userId: undefined, email: undefined, claims: undefined, id: "abc" };
-		expect(speakForOne(former, speaker({ claims: [seat("s")], ids: ["abc"] }))).toBe(true);
-		expect(speakForOne(former, speaker({ claims: [seat("s")], ids: ["def"] }))).toBe(false);
+		const former = {
+			workspaceId: aWorkspaceId("team"),
+			userId: undefined,
+			email: undefined,
+			claims: undefined,
+			id: anId("abc"),
+		};
+		expect(speakForOne(former, speaker({ claims: [seat("s")], ids: [anId("abc")] }))).toBe(true);
+		expect(speakForOne(former, speaker({ claims: [seat("s")], ids: [anId("def")] }))).toBe(false);
 		// Kept by an older version, which did not say which claim it was.
 		expect(speakForOne({ ...former, userId: "u" }, speaker({ claims: [sub("u")] }))).toBe(true);
 		expect(speakForOne({ ...former, userId: "u" }, speaker({ claims: [user("u")] }))).toBe(true);
@@ -60,7 +67,10 @@ describe("groups of sign-ins", () => {
 			sub: fc.option(fc.constantFrom(...values.sub)),
 		})
 		.map(({ seat: s, user: u, sub: x }) => [...(s ? [seat(s)] : []), ...(u ? [user(u)] : []), ...(x ? [sub(x)] : [])]);
-	const tokens = fc.array(fc.record({ workspaceId: fc.constantFrom("team", "home"), claims }), { maxLength: 8 });
+	const tokens = fc.array(
+		fc.record({ workspaceId: fc.constantFrom(aWorkspaceId("team"), aWorkspaceId("home")), claims }),
+		{ maxLength: 8 },
+	);
 
 	it("groups of sign-ins are what is joined by a chain of equal claims, whatever the order", () => {
 		fc.assert(
@@ -92,24 +102,35 @@ describe("groups of sign-ins", () => {
 
 describe("an account", () => {
 	it("is found by every id that was merged into it, and the oldest of doubles first", () => {
-		const young = anAccount("young", { id: "b", claims: [sub("a")], workspaceId: "team", addedAt: NOW });
-		const old = anAccount("old", { id: "a", claims: [sub("a")], workspaceId: "team", addedAt: 1, formerIds: ["c"] });
+		const young = anAccount("young", {
+			id: anId("b"),
+			claims: [sub("a")],
+			workspaceId: aWorkspaceId("team"),
+			addedAt: NOW,
+		});
+		const old = anAccount("old", {
+			id: anId("a"),
+			claims: [sub("a")],
+			workspaceId: aWorkspaceId("team"),
+			addedAt: 1,
+			formerIds: [anId("c")],
+		});
 		expect(accountsOf([young, old], speaker({ claims: [sub("a")] })).map(({ id }) => id)).toEqual(["a", "b"]);
-		expect(["a", "c", "d"].map((id) => accountWith([young, old], id)?.id)).toEqual(["a", "a", undefined]);
+		expect(["a", "c", "d"].map(anId).map((id) => accountWith([young, old], id)?.id)).toEqual(["a", "a", undefined]);
 	});
 
 	it("gets an id that no other has or had", () => {
-		const taken = [anAccount("x", { id: "0123456789ab", formerIds: ["0123456789ac"] })];
-		expect(unusedId("0123456789ab", taken)).toBe("0123456789ad");
-		expect(unusedId("fedcba987654", taken)).toBe("fedcba987654");
-		expect(unusedId("ffffffffffff", [anAccount("x", { id: "ffffffffffff" })])).toBe("000000000000");
-		expect(unusedId("x", [anAccount("x")])).toBe("x-2");
+		const taken = [anAccount("x", { id: anId("0123456789ab"), formerIds: [anId("0123456789ac")] })];
+		expect(unusedId(anId("0123456789ab"), taken)).toBe("0123456789ad");
+		expect(unusedId(anId("fedcba987654"), taken)).toBe("fedcba987654");
+		expect(unusedId(anId("ffffffffffff"), [anAccount("x", { id: anId("ffffffffffff") })])).toBe("000000000000");
+		expect(unusedId(anId("x"), [anAccount("x")])).toBe("x-2");
 	});
 });
 
 describe("a token that was exchanged for one of an account", () => {
 	it.each<[string, boolean, Partial<Speaker>, Partial<Speaker>]>([
-		["of another workspace", true, { claims: [sub("a")] }, { workspaceId: "home", claims: [sub("a")] }],
+		["of another workspace", true, { claims: [sub("a")] }, { workspaceId: aWorkspaceId("home"), claims: [sub("a")] }],
 		["of another user", true, { claims: [sub("a")] }, { claims: [sub("b")] }],
 		[
 			"with one claim of two that has changed",

@@ -9,7 +9,7 @@ import {
 } from "../../../src/core/ids.ts";
 import { accountIdSchema, workspaceIdSchema } from "../../../src/platform/ids.ts";
 
-it("lets no id take the place of another kind, which the compiler keeps", () => {
+it("lets neither a plain text nor an id of another kind take the place of an id, which the compiler keeps", () => {
 	const [account, workspace, session] = [asAccountId("a1"), workspaceIdSchema.parse("acct-work"), asSessionId("s1")];
 	// @ts-expect-error: a workspace is not an account.
 	const first: AccountId = workspace;
@@ -18,6 +18,13 @@ it("lets no id take the place of another kind, which the compiler keeps", () => 
 	// @ts-expect-error: a session is not a workspace.
 	const third: WorkspaceId = session;
 	expect([first, second, third]).toEqual(["acct-work", "a1", "s1"]);
+	// @ts-expect-error: a text is not yet an account.
+	const fourth: AccountId = "a1";
+	// @ts-expect-error: nor a workspace.
+	const fifth: WorkspaceId = "acct-work";
+	// @ts-expect-error: nor a session.
+	const sixth: SessionId = "s1";
+	expect([fourth, fifth, sixth]).toEqual([account, workspace, session]);
 });
 
 it("lists a record by account id", () => {

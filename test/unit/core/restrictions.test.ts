@@ -1,15 +1,17 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { AccountSet } from "../../../src/core/account-sets.ts";
+import type { AccountId } from "../../../src/core/ids.ts";
 import type { UsageWindow } from "../../../src/core/usage.ts";
 import { anAccount, aSnapshot, HOUR_MS } from "../../support/fakes.ts";
+import { anId, aSessionId } from "../../support/ids.ts";
 import { runs } from "../../support/tiers.ts";
 import { answered, createHarness, failedWith, MODEL, type Play, refused } from "../harness.ts";
 
-const IDS = ["a", "b", "c", "d"] as const;
-const SESSIONS = ["parent", "fork", "subagent", "resumed"] as const;
-const anId = fc.constantFrom(...IDS);
-const someIds = fc.uniqueArray(anId, { maxLength: 4 });
+const IDS = ["a", "b", "c", "d"].map(anId);
+const SESSIONS = ["parent", "fork", "subagent", "resumed"].map(aSessionId);
+const someId = fc.constantFrom(...IDS);
+const someIds = fc.uniqueArray(someId, { maxLength: 4 });
 const aSession = fc.constantFrom(...SESSIONS);
 const aPercent = fc.integer({ min: 0, max: 100 });
 
@@ -25,11 +27,11 @@ const PLAYS: Readonly<Record<string, Play>> = {
 
 const aStep = fc.oneof(
 	{ weight: 5, arbitrary: fc.record({ kind: fc.constant("ask" as const), session: aSession }) },
-	{ weight: 1, arbitrary: fc.record({ kind: fc.constant("resume" as const), session: aSession, account: anId }) },
-	{ weight: 1, arbitrary: fc.record({ kind: fc.constant("move" as const), account: anId }) },
+	{ weight: 1, arbitrary: fc.record({ kind: fc.constant("resume" as const), session: aSession, account: someId }) },
+	{ weight: 1, arbitrary: fc.record({ kind: fc.constant("move" as const), account: someId }) },
 	{
 		weight: 1,
-		arbitrary: fc.record({ kind: fc.constant("pin" as const), account: fc.option(anId, { nil: undefined }) }),
+		arbitrary: fc.record({ kind: fc.constant("pin" as const), account: fc.option(someId, { nil: undefined }) }),
 	},
 	{
 		weight: 2,
@@ -41,13 +43,13 @@ const aStep = fc.oneof(
 	},
 	{
 		weight: 2,
-		arbitrary: fc.record({ kind: fc.constant("cap" as const), account: anId, floor: fc.constantFrom(0, 40, 80, 99) }),
+		arbitrary: fc.record({ kind: fc.constant("cap" as const), account: someId, floor: fc.constantFrom(0, 40, 80, 99) }),
 	},
 	{
 		weight: 2,
 		arbitrary: fc.record({
 			kind: fc.constant("use" as const),
-			account: anId,
+			account: someId,
 			used: aPercent,
 			hasCredits: fc.boolean(),
 		}),
@@ -56,13 +58,13 @@ const aStep = fc.oneof(
 		weight: 2,
 		arbitrary: fc.record({
 			kind: fc.constant("answers" as const),
-			account: anId,
+			account: someId,
 			play: fc.constantFrom(...Object.keys(PLAYS)),
 			draws: fc.integer({ min: 0, max: 60 }),
 		}),
 	},
 	{ weight: 1, arbitrary: fc.record({ kind: fc.constant("time" as const), hours: fc.integer({ min: 0, max: 30 }) }) },
-	{ weight: 1, arbitrary: fc.record({ kind: fc.constant("remove" as const), account: anId }) },
+	{ weight: 1, arbitrary: fc.record({ kind: fc.constant("remove" as const), account: someId }) },
 );
 
 it("no request ever leaves on an account outside its session's set, nor below a cap", async () => {
@@ -82,7 +84,7 @@ it("no request ever leaves on an account outside its session's set, nor below a 
 			const known = new Map<string, UsageWindow>();
 			const violations: string[] = [];
 			const plays = new Map<string, { readonly play: Play; readonly draws: number }>();
-			const learn = (id: string, usedPercent: number, hasCredits: boolean) => {
+			const learn = (id: AccountId, usedPercent: number, hasCredits: boolean) => {
 				const window = { usedPercent, windowMinutes: 300, resetsAt: harness.clock.at + 5 * HOUR_MS };
 				known.set(id, window);
 				const credits = { hasCredits, unlimited: false };
@@ -92,7 +94,7 @@ it("no request ever leaves on an account outside its session's set, nor below a 
 				harness.pool.noteUsage(id, usage);
 			};
 			/** What is known without the code under test: figures that a reset has overtaken say nothing. */
-			const leftOf = (id: string) => {
+			const leftOf = (id: AccountId) => {
 				const { usedPercent = 0, resetsAt = 0 } = known.get(id) ?? {};
 				return resetsAt <= harness.clock.at ? 100 : 100 - usedPercent;
 			};
@@ -162,17 +164,17 @@ describe("a request that is on its way", () => {
 
 	it("is not sent a second time to an account that has reached its cap since the first", async () => {
 		const harness = createHarness(anAccount("a"), anAccount("b"));
-		harness.settings = { ...harness.settings, caps: { a: { "5h": 20 } } };
+		harness.settings = { ...harness.settings, caps: { [anId("a")]: { "5h": 20 } } };
 		harness.play("a", refused(429, {}, { "retry-after": "2" }), answered("too late"));
-		harness.onPause = () => harness.pool.noteUsage("a", aSnapshot({ windows: [NEAR] }));
+		harness.onPause = () => harness.pool.noteUsage(anId("a"), aSnapshot({ windows: [NEAR] }));
 		expect((await harness.ask()).text).toBe("from b");
 		expect(harness.tries).toEqual(["a", "b"]);
 	});
 
 	it("leaves an account that the person has taken out of the set during the wait for its token", async () => {
 		const harness = createHarness(anAccount("a"), anAccount("b"));
-		harness.tokens.set("a", () => {
-			harness.setFor = () => ({ folder: "/proj", accounts: ["b"] });
+		harness.tokens.set(anId("a"), () => {
+			harness.setFor = () => ({ folder: "/proj", accounts: [anId("b")] });
 			return { kind: "ready", access: "access-a" };
 		});
 		expect((await harness.ask()).text).toBe("from b");
@@ -181,22 +183,22 @@ describe("a request that is on its way", () => {
 
 	it("waits for the figures of the answer before it where a cap is near", async () => {
 		const harness = createHarness(anAccount("a"), anAccount("b"));
-		harness.settings = { ...harness.settings, caps: { a: { "5h": 20 } } };
-		const figuresDue = async (id: string) => harness.pool.noteUsage(id, aSnapshot({ windows: [NEAR] }));
-		Object.assign(harness.deps, { figuresDue: (id: string) => (id === "a" ? figuresDue(id) : undefined) });
+		harness.settings = { ...harness.settings, caps: { [anId("a")]: { "5h": 20 } } };
+		const figuresDue = async (id: AccountId) => harness.pool.noteUsage(id, aSnapshot({ windows: [NEAR] }));
+		Object.assign(harness.deps, { figuresDue: (id: AccountId) => (id === "a" ? figuresDue(id) : undefined) });
 		expect((await harness.ask()).text).toBe("from b");
 		expect(harness.tries).toEqual(["b"]);
 	});
 
 	it("says in one line why the session left its account", async () => {
 		const harness = createHarness(anAccount("a"), anAccount("b"));
-		harness.affinity.begin("s", "a");
-		harness.settings = { ...harness.settings, caps: { a: { "5h": 20 } } };
-		harness.pool.noteUsage("a", aSnapshot({ windows: [NEAR] }));
+		harness.affinity.begin(aSessionId("s"), anId("a"));
+		harness.settings = { ...harness.settings, caps: { [anId("a")]: { "5h": 20 } } };
+		harness.pool.noteUsage(anId("a"), aSnapshot({ windows: [NEAR] }));
 		await harness.ask();
 		const rotated = harness.told.find(({ type }) => type === "rotated");
 		expect(rotated).toMatchObject({ reason: "capped", window: "5h" });
-		harness.setFor = () => ({ folder: "/proj", accounts: ["a"] });
+		harness.setFor = () => ({ folder: "/proj", accounts: [anId("a")] });
 		harness.settings = { ...harness.settings, caps: {} };
 		await harness.ask();
 		expect(harness.told.findLast(({ type }) => type === "rotated")).toMatchObject({ reason: "not_in_set" });

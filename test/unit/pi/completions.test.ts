@@ -5,6 +5,7 @@ import { completionsFor } from "../../../src/pi/completions.ts";
 import { COMMANDS } from "../../support/commands.ts";
 import { anAccount, NOW } from "../../support/fakes.ts";
 import { isLinear } from "../../support/growth.ts";
+import { anId } from "../../support/ids.ts";
 import { runs } from "../../support/tiers.ts";
 import { createCommandHarness } from "../command-harness.ts";
 
@@ -20,7 +21,7 @@ const aDeskOf = (labels: readonly string[]) =>
 	createCommandHarness(
 		labels.map((label, at) =>
 			anAccount(label, {
-				id: `${at}`,
+				id: anId(`${at}`),
 				enabled: at !== 1,
 				needsLogin: at === 2 ? { reason: "revoked", at: NOW } : undefined,
 			}),

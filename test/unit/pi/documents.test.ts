@@ -15,6 +15,7 @@ import { openEventLog } from "../../../src/platform/stores/event-log.ts";
 import { openStateStore } from "../../../src/platform/stores/state-store.ts";
 import { anyCharacter } from "../../support/arbitraries.ts";
 import { aTokenOf, NOW } from "../../support/fakes.ts";
+import { aSessionId } from "../../support/ids.ts";
 import { scratchForEach } from "../../support/scratch-for-each.ts";
 import { runs } from "../../support/tiers.ts";
 
@@ -102,7 +103,7 @@ it("every document keeps to its schema, whatever lies in the files", async () =>
 			const pool = createPool({ accounts, state: states, clock, settings: () => DEFAULT_SETTINGS });
 			const view = viewOf(pool, DEFAULT_SETTINGS, NOW, { account: accounts.list()[0], isForeign: false });
 			showSchema.parse(JSON.parse(JSON.stringify(poolAsJson(view))));
-			const plan = pool.plan({ modelId: "gpt-5.5", affinity: undefined, sessionId: "s" });
+			const plan = pool.plan({ modelId: "gpt-5.5", affinity: undefined, sessionId: aSessionId("s") });
 			const why = { plan, isEnabled: true, isForeign: false, policy: rotation.policy, model: "gpt-5.5" };
 			whySchema.parse(JSON.parse(JSON.stringify(whyAsJson(why))));
 			const log = openEventLog(scratch.path("codex-events.jsonl"), clock.now, 1);

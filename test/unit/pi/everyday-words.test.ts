@@ -3,6 +3,7 @@ import { DEFAULT_SETTINGS } from "../../../src/core/settings.ts";
 import { ALIAS_WORDS, aliasCalled } from "../../../src/pi/aliases.ts";
 import { COMMANDS } from "../../support/commands.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW } from "../../support/fakes.ts";
+import { anId, aSessionId } from "../../support/ids.ts";
 import { type CommandHarness, createCommandHarness } from "../command-harness.ts";
 import { aContext } from "../fake-pi.ts";
 
@@ -10,10 +11,10 @@ let cli: CommandHarness;
 
 beforeEach(() => {
 	cli = createCommandHarness([
-		anAccount("anna", { id: "aaaaaaaaaaaa", email: "anna@acme.dev" }),
-		anAccount("bert", { id: "bbbbbbbbbbbb", email: "robert@acme.dev" }),
-		anAccount("day job", { id: "cccccccccccc", email: undefined }),
-		anAccount("🚀 東京オフィス", { id: "dddddddddddd", email: undefined }),
+		anAccount("anna", { id: anId("aaaaaaaaaaaa"), email: "anna@acme.dev" }),
+		anAccount("bert", { id: anId("bbbbbbbbbbbb"), email: "robert@acme.dev" }),
+		anAccount("day job", { id: anId("cccccccccccc"), email: undefined }),
+		anAccount("🚀 東京オフィス", { id: anId("dddddddddddd"), email: undefined }),
 	]);
 	cli.harness.settings = DEFAULT_SETTINGS;
 	cli.screen = aContext({ mode: "rpc" });
@@ -79,7 +80,7 @@ describe("a word that is mistyped", () => {
 	);
 
 	it("lists no twenty labels where nothing is near", async () => {
-		cli = createCommandHarness(Array.from({ length: 20 }, (_, at) => anAccount(`seat ${at}`, { id: `s${at}` })));
+		cli = createCommandHarness(Array.from({ length: 20 }, (_, at) => anAccount(`seat ${at}`, { id: anId(`s${at}`) })));
 		expect(await run("use nemo")).toBe('error: No Codex account is called "nemo". /multicodex show lists them.');
 	});
 });
@@ -174,7 +175,7 @@ describe("next", () => {
 		cli.harness.pool.plan({
 			modelId: "gpt-5.5",
 			affinity: cli.harness.affinity.account(),
-			sessionId: "s",
+			sessionId: aSessionId("s"),
 		}).next?.label;
 
 	beforeEach(() => {
@@ -197,12 +198,12 @@ describe("next", () => {
 	});
 
 	it("passes over accounts that are not ready, and says what the next one has left", async () => {
-		cli.harness.state.statusById.set("bbbbbbbbbbbb", {
-			...cli.harness.pool.status("bbbbbbbbbbbb"),
+		cli.harness.state.statusById.set(anId("bbbbbbbbbbbb"), {
+			...cli.harness.pool.status(anId("bbbbbbbbbbbb")),
 			cooldowns: [aCooldown({ until: NOW + HOUR_MS })],
 		});
 		cli.harness.pool.noteUsage(
-			"cccccccccccc",
+			anId("cccccccccccc"),
 			aSnapshot({ windows: [{ usedPercent: 52, windowMinutes: 300, resetsAt: NOW + HOUR_MS }] }),
 		);
 		expect(await run("next")).toMatch(/^info: .* day job, 48% .*\/multicodex use anna /);

@@ -5,6 +5,7 @@ import { createStraySignIns, type StraySignIns } from "../../../src/features/sig
 import { registerSessionHooks } from "../../../src/pi/lifecycle.ts";
 import { SESSION_ENTRY } from "../../../src/pi/session-memory.ts";
 import { anAccount, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
+import { anId, aSessionId } from "../../support/ids.ts";
 import { aContext, aPi, type FakeContext, type FakeContextInit, type FakePi } from "../fake-pi.ts";
 import { createHarness, type Harness } from "../harness.ts";
 
@@ -186,7 +187,7 @@ const rotated = {
 	window: "5h",
 	readyAt: undefined,
 	remainingPercent: undefined,
-	asked: { modelId: "gpt-5.5", sessionId: "s" },
+	asked: { modelId: "gpt-5.5", sessionId: aSessionId("s") },
 	grounds: { decidedBy: undefined, terms: [] },
 } as const;
 const continued = { type: "continued", first: rotated, to: anAccount("b"), remainingPercent: undefined } as const;
@@ -306,8 +307,8 @@ describe("a session", () => {
 
 describe("a session that is over", () => {
 	it("a session that is over is no longer at work on its account in any process after the last write", async () => {
-		harness.pool.acquireLease("a", "s", true);
-		harness.pool.acquireLease("a", "other", true);
+		harness.pool.acquireLease(anId("a"), aSessionId("s"), true);
+		harness.pool.acquireLease(anId("a"), aSessionId("other"), true);
 		const { ctx } = await start();
 		let atFlush: unknown;
 		onFlush = () => {
@@ -319,10 +320,10 @@ describe("a session that is over", () => {
 
 	it("takes nothing from the one that follows it", async () => {
 		const first = await start({ sessionId: "first" });
-		harness.pool.acquireLease("a", "first", true);
+		harness.pool.acquireLease(anId("a"), aSessionId("first"), true);
 		await pi.fire("session_shutdown", first.ctx);
 		await start({ sessionId: "second" });
-		harness.pool.acquireLease("a", "second", true);
+		harness.pool.acquireLease(anId("a"), aSessionId("second"), true);
 		expect([...harness.state.live]).toEqual([["second", "a"]]);
 	});
 });
@@ -388,9 +389,9 @@ describe("an answer", () => {
 	it("is followed by a look at what is known of its account, with or without a screen", async () => {
 		await start({ hasUI: false, mode: "print" });
 		order.length = 0;
-		harness.pool.served("b", false, true);
+		harness.pool.served(anId("b"), false, true);
 		expect(order.filter((step) => step.startsWith("follow"))).toEqual(["follow b"]);
-		harness.pool.served("a", true, false);
+		harness.pool.served(anId("a"), true, false);
 		expect(order.filter((step) => step.startsWith("follow"))).toEqual(["follow b", "follow a, which told nothing"]);
 	});
 
@@ -399,7 +400,7 @@ describe("an answer", () => {
 		order.length = 0;
 		harness.pool.emit(rotated);
 		harness.pool.emit({ type: "changed" });
-		harness.pool.acquireLease("a", "s", true);
+		harness.pool.acquireLease(anId("a"), aSessionId("s"), true);
 		expect(order.filter((step) => step.startsWith("follow"))).toEqual([]);
 	});
 });
@@ -411,8 +412,8 @@ describe("an answer by another account", () => {
 		"is remembered in the session by its id alone, once, when the message is over: %s",
 		async (event) => {
 			const { ctx } = await start();
-			harness.pool.emit({ type: "served", account: "b", hasMoved: true, hasToldUsage: true });
-			harness.pool.emit({ type: "served", account: "b", hasMoved: false, hasToldUsage: true });
+			harness.pool.emit({ type: "served", account: anId("b"), hasMoved: true, hasToldUsage: true });
+			harness.pool.emit({ type: "served", account: anId("b"), hasMoved: false, hasToldUsage: true });
 			expect(pi.entries).toEqual([]);
 			await pi.fire(event, ctx);
 			await pi.fire(event, ctx);
@@ -422,8 +423,8 @@ describe("an answer by another account", () => {
 
 	it("is remembered although others followed within one turn: the last one counts", async () => {
 		const { ctx } = await start();
-		harness.pool.emit({ type: "served", account: "a", hasMoved: true, hasToldUsage: true });
-		harness.pool.emit({ type: "served", account: "b", hasMoved: true, hasToldUsage: true });
+		harness.pool.emit({ type: "served", account: anId("a"), hasMoved: true, hasToldUsage: true });
+		harness.pool.emit({ type: "served", account: anId("b"), hasMoved: true, hasToldUsage: true });
 		await pi.fire("turn_end", ctx);
 		expect(pi.entries).toEqual([entry]);
 	});
@@ -431,7 +432,7 @@ describe("an answer by another account", () => {
 
 it("the end of a session waits for an exchange and writes everything, whatever fails before", async () => {
 	const { ctx } = await start();
-	harness.pool.emit({ type: "served", account: "b", hasMoved: true, hasToldUsage: true });
+	harness.pool.emit({ type: "served", account: anId("b"), hasMoved: true, hasToldUsage: true });
 	Object.assign(pi.api, {
 		appendEntry: () => {
 			throw new TypeError("the session file is full");
@@ -457,7 +458,7 @@ describe("the key that other extensions get", () => {
 		await new Promise(setImmediate);
 		order.length = 0;
 		harness.pool.emit({ type: "changed" });
-		harness.pool.emit({ type: "served", account: "b", hasMoved: true, hasToldUsage: true });
+		harness.pool.emit({ type: "served", account: anId("b"), hasMoved: true, hasToldUsage: true });
 		expect(turns()).toBe(0);
 		await new Promise(setImmediate);
 		expect(turns()).toBe(1);

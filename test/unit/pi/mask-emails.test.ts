@@ -3,15 +3,16 @@ import { afterEach, describe, expect, it } from "vitest";
 import { maskedContext } from "../../../src/pi/mask-emails.ts";
 import { COMMANDS } from "../../support/commands.ts";
 import { anAccount, NOW } from "../../support/fakes.ts";
+import { anId } from "../../support/ids.ts";
 import { aGrant, type CommandHarness, createCommandHarness } from "../command-harness.ts";
 import { aContext } from "../fake-pi.ts";
 
 const lost = { needsLogin: { reason: "revoked", at: NOW } };
 /** Labels that are e-mails: as a user may type them, and two that look the same once they are hidden. */
-const work = anAccount("me@work.example", { id: "aaaaaaaaaaaa", email: "me@work.example" });
-const twin = anAccount("mo@work.example", { id: "bbbbbbbbbbbb", email: "mo@work.example", ...lost });
-const side = anAccount("side", { id: "cccccccccccc", email: "side@home.example", enabled: false });
-const other = anAccount("my own@home.example", { id: "dddddddddddd", email: "own@home.example", ...lost });
+const work = anAccount("me@work.example", { id: anId("aaaaaaaaaaaa"), email: "me@work.example" });
+const twin = anAccount("mo@work.example", { id: anId("bbbbbbbbbbbb"), email: "mo@work.example", ...lost });
+const side = anAccount("side", { id: anId("cccccccccccc"), email: "side@home.example", enabled: false });
+const other = anAccount("my own@home.example", { id: anId("dddddddddddd"), email: "own@home.example", ...lost });
 const ADDRESS = /(me|mo|side|own|new)@/;
 
 function aMaskedHarness(mode: "tui" | "rpc" | "print" = "rpc"): CommandHarness {

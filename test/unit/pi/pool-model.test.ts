@@ -2,6 +2,7 @@ import type { Api, AssistantMessage, Model } from "@mariozechner/pi-ai";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { type Beyond, createBeyond } from "../../../src/core/beyond/beyond.ts";
 import type { PoolEvent } from "../../../src/core/events.ts";
+import type { AccountId } from "../../../src/core/ids.ts";
 import { createPoolModel, type PoolModel } from "../../../src/pi/pool-model.ts";
 import type { Route, RouteRequest } from "../../../src/pi/virtual-models.ts";
 import {
@@ -15,6 +16,7 @@ import {
 	NOW,
 	settled,
 } from "../../support/fakes.ts";
+import { anId, aSessionId } from "../../support/ids.ts";
 import { aContext, aPi, type FakeContext, type FakePi } from "../fake-pi.ts";
 import { createHarness, type Harness, MODEL } from "../harness.ts";
 import { aMessage } from "../streams.ts";
@@ -48,10 +50,10 @@ let savedModel: string | undefined;
 let rechecks: number;
 let lookedUpAt: string[];
 /** What usage tells of an account once it is asked for. */
-let onAskUsage: (id: string) => Promise<boolean>;
+let onAskUsage: (id: AccountId) => Promise<boolean>;
 const begin = (chain: readonly string[], hasVirtualModels = true) => {
 	harness = createHarness(anAccount("a"), anAccount("b"));
-	harness.affinity.begin("s");
+	harness.affinity.begin(aSessionId("s"));
 	setChain(chain);
 	pi = aPi({ hasVirtualModels });
 	piAuth = aPiAuth();
@@ -102,7 +104,7 @@ const aPoolModel = (link = harness.deps.link): PoolModel => {
 const setChain = (chain: readonly string[]) => {
 	harness.settings = { ...harness.settings, beyond: { ...harness.settings.beyond, chain } };
 };
-const spend = (id: string, until = NOW + HOUR_MS, scope: "account" | `model:${string}` = "account") =>
+const spend = (id: AccountId, until = NOW + HOUR_MS, scope: "account" | `model:${string}` = "account") =>
 	harness.state.update(id, (status) => ({
 		...status,
 		cooldowns: [aCooldown({ scope, until, reason: scope === "account" ? "usage_limit" : "model_not_supported" })],
@@ -225,7 +227,7 @@ describe("a host that throws where the virtual model is concerned", () => {
 describe("the route of a request", () => {
 	it("leads to the pool while an account can serve, with the thinking level of the person", async () => {
 		expect(await route()).toMatchObject({ model: { id: "gpt-5.5" }, thinkingLevel: "high" });
-		await spend("a");
+		await spend(anId("a"));
 		expect(await routed()).toBe("openai-codex/gpt-5.5");
 	});
 
@@ -415,7 +417,7 @@ describe("a link that fails", () => {
 });
 
 describe("a request for which the pool found no account", () => {
-	const asked = { modelId: "gpt-5.5", sessionId: "s" };
+	const asked = { modelId: "gpt-5.5", sessionId: aSessionId("s") };
 	const names = (of: typeof asked | undefined = asked) => poolModel.links(of).map(({ model }) => model);
 	const [free] = [{ kind: "chain", model: "local/free", isPaid: false }] as const;
 
@@ -430,7 +432,7 @@ describe("a request for which the pool found no account", () => {
 	});
 
 	it("is offered none for a summary, while we are off, or after its session was replaced", () => {
-		expect(names({ ...asked, sessionId: "of a summary" })).toEqual([]);
+		expect(names({ ...asked, sessionId: aSessionId("of a summary") })).toEqual([]);
 		harness.settings = { ...harness.settings, enabled: false };
 		expect(names()).toEqual([]);
 	});
@@ -468,7 +470,7 @@ describe("what comes before the chain", () => {
 	const withReserveModel = async (consent: "always" | "ask" | "never") => {
 		harness.settings = { ...harness.settings, beyond: { ...harness.settings.beyond, reserveModel: consent } };
 		await spendAll();
-		await harness.state.update("a", (status) => ({ ...status, usage: aSnapshot({ reserveModel }) }));
+		await harness.state.update(anId("a"), (status) => ({ ...status, usage: aSnapshot({ reserveModel }) }));
 		for (const { id } of harness.pool.accounts()) await spend(id);
 	};
 

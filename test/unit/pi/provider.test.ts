@@ -8,6 +8,7 @@ import * as texts from "../../../src/core/request/turn-texts.ts";
 import { registerProvider } from "../../../src/pi/provider.ts";
 import { answers, type FakeCodex, startFakeCodex } from "../../support/fake-codex/index.ts";
 import { anAccount, aSnapshot, settled } from "../../support/fakes.ts";
+import { anId, aSessionId } from "../../support/ids.ts";
 import { aContext, aPi, type FakePi } from "../fake-pi.ts";
 import { answered, CONTEXT, createHarness, type Harness, MODEL } from "../harness.ts";
 
@@ -341,7 +342,7 @@ describe("switched off", () => {
 			isEnabled = true;
 			hasAccount = withAccount;
 			const provider = register("a");
-			harness.deps.sockets.claim("s", "a").release();
+			harness.deps.sockets.claim(aSessionId("s"), anId("a")).release();
 			harness.closed.length = 0;
 			isEnabled = false;
 			provider.keepAvailability();
@@ -444,7 +445,7 @@ describe("a request that is not ours", () => {
 			collect(
 				stream({ ...there(), provider: "my-proxy" }, CONTEXT, { apiKey: access, transport: "sse", sessionId: "s" }),
 			);
-		const asOurs = () => harness.deps.sockets.claim("s", "a");
+		const asOurs = () => harness.deps.sockets.claim(aSessionId("s"), anId("a"));
 		asOurs().release();
 		harness.closed.length = 0;
 		await theirs();
@@ -471,7 +472,7 @@ describe("a request that is not ours", () => {
 
 	it("a request while pi holds an API key is pi's own, on no socket of ours", async () => {
 		register("a");
-		harness.deps.sockets.claim("s", "a").release();
+		harness.deps.sockets.claim(aSessionId("s"), anId("a")).release();
 		harness.closed.length = 0;
 		Object.assign(harness.deps.link, { isForeign: () => true });
 		await passesThrough(there());
@@ -507,12 +508,12 @@ describe("the key, where caps or an account set keep all accounts from others", 
 	it("is none of pi's own login where that is outside the set, or at its cap", () => {
 		registerHouse(createHarness(anAccount("a", { linked: true }), anAccount("b")));
 		expect(hooks().getApiKey({ access: "token of pi" })).toBe("token of pi");
-		harness.setFor = () => ({ folder: "/proj", accounts: ["b"] });
+		harness.setFor = () => ({ folder: "/proj", accounts: [anId("b")] });
 		expect(hooks().getApiKey({ access: "token of pi" })).toBe("pi-multicodex-kept");
-		harness.setFor = () => ({ folder: "/proj", accounts: ["a"] });
+		harness.setFor = () => ({ folder: "/proj", accounts: [anId("a")] });
 		expect(hooks().getApiKey({ access: "token of pi" })).toBe("token of pi");
-		harness.settings = { ...harness.settings, caps: { a: { "5h": 20 } } };
-		harness.pool.noteUsage("a", aSnapshot({ windows: [{ usedPercent: 85, windowMinutes: 300 }] }));
+		harness.settings = { ...harness.settings, caps: { [anId("a")]: { "5h": 20 } } };
+		harness.pool.noteUsage(anId("a"), aSnapshot({ windows: [{ usedPercent: 85, windowMinutes: 300 }] }));
 		expect(hooks().getApiKey({ access: "token of pi" })).toBe("pi-multicodex-kept");
 		isEnabled = false;
 		expect(hooks().getApiKey({ access: "token of pi" })).toBe("token of pi");
@@ -520,13 +521,13 @@ describe("the key, where caps or an account set keep all accounts from others", 
 
 	it("is none of a login that is not known yet, while a set holds", () => {
 		register("b");
-		harness.setFor = () => ({ folder: "/proj", accounts: ["gone"] });
+		harness.setFor = () => ({ folder: "/proj", accounts: [anId("gone")] });
 		expect(hooks().getApiKey({ access: "token of pi" })).toBe("pi-multicodex-kept");
 	});
 
 	it("serves no request of an empty pool while a set holds", async () => {
 		register();
-		harness.setFor = () => ({ folder: "/proj", accounts: ["gone"] });
+		harness.setFor = () => ({ folder: "/proj", accounts: [anId("gone")] });
 		const events = await collect(stream(there(), CONTEXT, { apiKey: codex.grant("theirs").access, transport: "sse" }));
 		expect(wordsOf(events)).toBe(texts.setIsEmpty());
 		harness.setFor = () => ({ folder: EVERYWHERE, accounts: [] });

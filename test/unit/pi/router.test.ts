@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { registerCommand } from "../../../src/pi/router.ts";
 import { COMMANDS, LISTED } from "../../support/commands.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW } from "../../support/fakes.ts";
+import { anId, aSessionId } from "../../support/ids.ts";
 import { type CommandHarness, createCommandHarness } from "../command-harness.ts";
 import { aContext, aPi, type FakeContext } from "../fake-pi.ts";
 import type { Harness } from "../harness.ts";
@@ -10,10 +11,10 @@ let cli: CommandHarness;
 let harness: Harness;
 let screen: FakeContext;
 
-const work = anAccount("work", { id: "3f9c0a7be21d" });
-const home = anAccount("home", { id: "3f00aa7be21d", linked: true, source: "pi" });
-const off = anAccount("off", { id: "aaaaaaaaaaaa", enabled: false });
-const out = anAccount("out", { id: "bbbbbbbbbbbb", needsLogin: { reason: "revoked", at: NOW } });
+const work = anAccount("work", { id: anId("3f9c0a7be21d") });
+const home = anAccount("home", { id: anId("3f00aa7be21d"), linked: true, source: "pi" });
+const off = anAccount("off", { id: anId("aaaaaaaaaaaa"), enabled: false });
+const out = anAccount("out", { id: anId("bbbbbbbbbbbb"), needsLogin: { reason: "revoked", at: NOW } });
 
 beforeEach(() => {
 	cli = createCommandHarness([work, home, off, out]);
@@ -145,7 +146,7 @@ describe("show", () => {
 		const active = async () => JSON.parse((await run("show --json")).replace("info: ", "")).active;
 		harness.state.statusById.set(home.id, { cooldowns: [], strikes: 0, lastUsedAt: NOW - HOUR_MS });
 		expect(await active()).toBe(work.id);
-		harness.affinity.begin("s", home.id, NOW);
+		harness.affinity.begin(aSessionId("s"), home.id, NOW);
 		expect(await active()).toBe(home.id);
 		await harness.pool.pin(work.id);
 		expect(await active()).toBe(work.id);

@@ -19,6 +19,7 @@ import {
 	settled,
 	until,
 } from "../../support/fakes.ts";
+import { aWorkspaceId } from "../../support/ids.ts";
 import { scratchForEach } from "../../support/scratch-for-each.ts";
 import { isWide } from "../../support/tiers.ts";
 
@@ -83,7 +84,9 @@ it(`sends no refresh token twice in ${EXCHANGES} exchanges while clocks jump and
 		return { accounts, credentials, jump, state };
 	});
 	const [first] = processes;
-	await first?.accounts.put(anAccount("work", { id: ID, workspaceId: "acct-work", credential: issue(0) }));
+	await first?.accounts.put(
+		anAccount("work", { id: ID, workspaceId: aWorkspaceId("acct-work"), credential: issue(0) }),
+	);
 
 	while (spent.length < EXCHANGES) {
 		const refused = first?.accounts.list()[0]?.credential.access;

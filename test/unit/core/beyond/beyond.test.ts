@@ -4,12 +4,14 @@ import type { BeyondSources } from "../../../../src/core/beyond/beyond.ts";
 import type { DryAnswer, Offer, Rung } from "../../../../src/core/beyond/ladder.ts";
 import { rungKey } from "../../../../src/core/beyond/ladder.ts";
 import { decisionOf } from "../../../../src/core/decision.ts";
+import { type AccountId, entriesById } from "../../../../src/core/ids.ts";
 import type { Redemption } from "../../../../src/core/ports.ts";
 import { creditsUntil } from "../../../../src/core/quota.ts";
 import { gateOf, isOnlyResting } from "../../../../src/core/request/candidate.ts";
 import type { BeyondSettings } from "../../../../src/core/settings.ts";
 import type { ReserveModel, UsageSnapshot } from "../../../../src/core/usage.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW, settled } from "../../../support/fakes.ts";
+import { anId, aSessionId } from "../../../support/ids.ts";
 import { runs } from "../../../support/tiers.ts";
 import { answered, createHarnessWith, gaveUp, type Harness, MODEL, refused } from "../../harness.ts";
 
@@ -41,7 +43,7 @@ interface Setting {
 	/** What is known of each account besides that its week is spent. */
 	readonly accounts: Readonly<Record<string, Partial<UsageSnapshot>>>;
 	/** Of an account whose reset credit can be redeemed. */
-	readonly redeem?: (account: string, signal: AbortSignal | undefined) => Redemption | Promise<Redemption>;
+	readonly redeem?: (account: AccountId, signal: AbortSignal | undefined) => Redemption | Promise<Redemption>;
 }
 
 function aSpentPool({ beyond, ask, sources, accounts, redeem }: Setting): World {
@@ -71,7 +73,7 @@ function aSpentPool({ beyond, ask, sources, accounts, redeem }: Setting): World 
 		...Object.keys(accounts).map((id) => anAccount(id)),
 	);
 	harness.settings = { ...harness.settings, beyond: { ...harness.settings.beyond, ...beyond } };
-	for (const [id, usage] of Object.entries(accounts)) {
+	for (const [id, usage] of entriesById(accounts)) {
 		harness.pool.noteUsage(id, aSnapshot({ source: "api", windows: [fiveHours, week(100)], ...usage }));
 		if (usage.resetCredits) {
 			const credits = [{ id: `credit of ${id}`, expiresAt: NOW + DAY_MS }];
@@ -115,10 +117,10 @@ describe("a request of a pool that is out", () => {
 		});
 		await world.harness.ask();
 		const { pool, beyond } = world.harness.deps;
-		const plan = pool.plan({ modelId: MODEL.id, sessionId: "s", affinity: "a" });
+		const plan = pool.plan({ modelId: MODEL.id, sessionId: aSessionId("s"), affinity: anId("a") });
 		const consents = (isNextTurn: boolean) =>
 			beyond
-				.offers(plan, { request: undefined, served: "a", patienceMs: 0, isNextTurn })
+				.offers(plan, { request: undefined, served: anId("a"), patienceMs: 0, isNextTurn })
 				.flatMap(({ rung, consent }) => (rung.kind === "credits" ? [consent] : []));
 		expect([consents(false), consents(true)]).toEqual([["given"], ["ask"]]);
 		expect([beyond.mayAsk(), beyond.mayAsk(true)]).toEqual([false, true]);
@@ -144,7 +146,7 @@ describe("a request of a pool that is out", () => {
 			ask: yesTo("credits"),
 			accounts: { a: { credits: FUNDED } },
 		});
-		world.harness.affinity.served("s", "a");
+		world.harness.affinity.served(aSessionId("s"), anId("a"));
 		expect((await world.harness.ask()).words).toBe(gaveUp(world.harness));
 		expect([world.questions, world.harness.tries]).toEqual([[], []]);
 	});
@@ -155,7 +157,7 @@ describe("a request of a pool that is out", () => {
 			ask: yesTo("wait"),
 			accounts: { a: {}, b: { credits: FUNDED } },
 		});
-		world.harness.affinity.served("s", "a");
+		world.harness.affinity.served(aSessionId("s"), anId("a"));
 		expect((await world.harness.ask()).text).toBe("from b");
 		expect(world.questions).toEqual([]);
 	});
@@ -206,7 +208,10 @@ describe("a request of a pool that is out", () => {
 		const { harness } = world;
 		harness.onPause = () => {
 			if (harness.pauses.length < 5) return;
-			harness.pool.noteUsage("b", aSnapshot({ source: "api", capturedAt: harness.clock.at, windows: [week(10)] }));
+			harness.pool.noteUsage(
+				anId("b"),
+				aSnapshot({ source: "api", capturedAt: harness.clock.at, windows: [week(10)] }),
+			);
 			if (harness.pauses.length === 5) void harness.pool.clearCooldowns();
 		};
 		expect((await harness.ask()).text).toBe("from b");
@@ -226,10 +231,10 @@ describe("a request of a pool that is out", () => {
 		const { harness } = world;
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs: 30_000 } };
 		const rest = (inMs: number) => ({ cooldowns: [aCooldown({ until: harness.clock.at + inMs })], strikes: 0 });
-		harness.state.statusById.set("b", rest(HOUR_MS));
+		harness.state.statusById.set(anId("b"), rest(HOUR_MS));
 		// After more than the longest wait `b` is known to be back soon.
 		harness.onPause = () => {
-			if (harness.pauses.length === 60) harness.state.statusById.set("b", rest(0));
+			if (harness.pauses.length === 60) harness.state.statusById.set(anId("b"), rest(0));
 		};
 		expect((await harness.ask()).text).toBe("from b");
 		expect(harness.clock.at - NOW).toBeGreaterThan(30_000);
@@ -242,8 +247,8 @@ describe("a request of a pool that is out", () => {
 			accounts: { a: { credits: FUNDED }, b: { reserveModel: LUNA } },
 		});
 		const { harness } = world;
-		harness.state.statusById.set("b", {
-			...harness.state.status("b"),
+		harness.state.statusById.set(anId("b"), {
+			...harness.state.status(anId("b")),
 			cooldowns: [aCooldown({ until: NOW + 5 * MINUTE_MS })],
 			usage: undefined,
 		});
@@ -275,7 +280,7 @@ describe("a request of a pool that is out", () => {
 				return { kind: "redeemed" };
 			},
 		});
-		world.harness.state.statusById.set("a", { cooldowns: [aCooldown({ until: NOW + DAY_MS })], strikes: 0 });
+		world.harness.state.statusById.set(anId("a"), { cooldowns: [aCooldown({ until: NOW + DAY_MS })], strikes: 0 });
 		expect((await world.harness.ask()).text).toBe("from b");
 		expect([world.redeemed, offered(world.questions[0])]).toEqual([["b"], ["reset-credit b credit of b", "wait"]]);
 	});
@@ -367,7 +372,7 @@ describe("a request of a pool that is out", () => {
 			ask: yesTo("credits"),
 			accounts: { a: { credits: FUNDED }, b: {} },
 		});
-		world.harness.state.statusById.set("b", { cooldowns: [], strikes: 0 });
+		world.harness.state.statusById.set(anId("b"), { cooldowns: [], strikes: 0 });
 		world.harness.play("b", refused(403));
 		await world.harness.ask();
 		expect([world.harness.tries, world.questions]).toEqual([["b"], []]);
@@ -376,10 +381,10 @@ describe("a request of a pool that is out", () => {
 	it("logs each move between what a session is served from", async () => {
 		const world = aSpentPool({ accounts: { a: { credits: FUNDED }, b: {} } });
 		const { harness } = world;
-		harness.affinity.served("s", "a");
+		harness.affinity.served(aSessionId("s"), anId("a"));
 		for (let time = 0; time < 2; time += 1) await harness.ask();
 		await harness.pool.clearCooldowns();
-		harness.pool.noteUsage("b", aSnapshot({ source: "api", capturedAt: NOW + 1, windows: [week(10)] }));
+		harness.pool.noteUsage(anId("b"), aSnapshot({ source: "api", capturedAt: NOW + 1, windows: [week(10)] }));
 		for (let time = 0; time < 2; time += 1) await harness.ask();
 		const kinds = told(world, "source-changed").map((event) => decisionOf(event));
 		expect(kinds).toMatchObject([
@@ -394,12 +399,12 @@ it("each session keeps what it is served from while another one is at work betwe
 	const world = aSpentPool({ accounts: { a: { credits: FUNDED } } });
 	const { harness } = world;
 	const { beyond } = harness.deps;
-	for (const sessionId of ["one", "two", "one", "two"]) {
-		harness.affinity.begin(sessionId, "a", NOW);
+	for (const sessionId of [aSessionId("one"), aSessionId("two"), aSessionId("one"), aSessionId("two")]) {
+		harness.affinity.begin(sessionId, anId("a"), NOW);
 		await harness.ask({ sessionId });
 	}
 	expect(told(world, "source-changed").map((event) => decisionOf(event)?.session)).toEqual(["one", "two"]);
-	expect(["one", "two", "three"].map((session) => beyond.source(session)?.on)).toEqual([
+	expect(["one", "two", "three"].map(aSessionId).map((session) => beyond.source(session)?.on)).toEqual([
 		"credits",
 		"credits",
 		undefined,
@@ -463,7 +468,7 @@ it("two requests of one turn share the yes to a reset credit while it is redeeme
 });
 
 describe("money, credits and resets", () => {
-	const ids = ["a", "b", "c"];
+	const ids = ["a", "b", "c"].map(anId);
 	const aSetting = fc.record({
 		credits: fc.constantFrom("own" as const, "ask" as const, "ask" as const, "allow" as const, "never" as const),
 		reserveModel: fc.constantFrom("ask" as const, "ask" as const, "always" as const, "never" as const),
@@ -548,7 +553,7 @@ describe("money, credits and resets", () => {
 						},
 					},
 				};
-				const isOnCredits = (id: string) => {
+				const isOnCredits = (id: AccountId) => {
 					const { usage, cooldowns } = harness.pool.status(id);
 					const gate = gateOf({ account: anAccount(id), cooldowns, usage }, MODEL.id, harness.clock.at);
 					return (
@@ -557,13 +562,13 @@ describe("money, credits and resets", () => {
 					);
 				};
 				/** Now, or after a moment's rest, which a session on its own credits need not wait for. */
-				const hasIncluded = (id: string, mayRest: boolean) => {
+				const hasIncluded = (id: AccountId, mayRest: boolean) => {
 					const { usage, cooldowns } = harness.pool.status(id);
 					const candidate = { account: anAccount(id), cooldowns, usage };
 					const gate = gateOf(candidate, MODEL.id, harness.clock.at);
 					return !gate || (mayRest && gate.kind === "cooling" && isOnlyResting(candidate, MODEL.id, harness.clock.at));
 				};
-				const judge = (id: string, isOnReserve: boolean) => {
+				const judge = (id: AccountId, isOnReserve: boolean) => {
 					const isOwn = harness.affinity.lastServed() === id && ["own", "allow"].includes(setting.credits);
 					const key = isOnReserve ? "reserve-model" : "credits";
 					const isAgreed = [...yeses].some((yes) => (isOnReserve ? yes.startsWith(key) : yes === `${key} ${id}`));
@@ -609,7 +614,7 @@ describe("money, credits and resets", () => {
 					else if (step.type === "rest") {
 						const rest = aCooldown({ reason: "rate_limit", until: harness.clock.at + HOUR_MS });
 						harness.state.statusById.set(step.id, { cooldowns: [rest], strikes: 0 });
-					} else if (step.type === "settle") harness.affinity.served("s", step.id);
+					} else if (step.type === "settle") harness.affinity.served(aSessionId("s"), step.id);
 					else if (step.type === "turn") {
 						beginTurn();
 						harness.deps.beyond.beginTurn();

@@ -1,9 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { AccountId } from "../../../../src/core/ids.ts";
 import { creditsUntil, hasFunds } from "../../../../src/core/quota.ts";
 import { gateOf } from "../../../../src/core/request/candidate.ts";
 import type { Budget, UsageSnapshot } from "../../../../src/core/usage.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+import { anId, aSessionId } from "../../../support/ids.ts";
 import { runs } from "../../../support/tiers.ts";
 import { answered, createHarness, gaveUp, type Harness, refused } from "../../harness.ts";
 
@@ -17,13 +19,13 @@ const spent = (overrides: Partial<UsageSnapshot> = {}) =>
 	aSnapshot({ source: "api", windows: [week(100)], ...overrides });
 const onCredits = () => spent({ credits: FUNDED });
 const told = (harness: Harness) => harness.told.filter(({ type }) => type === "on-credits");
-const hasServed = (harness: Harness, id: string) => void harness.affinity.served("s", id);
+const hasServed = (harness: Harness, id: AccountId) => void harness.affinity.served(aSessionId("s"), id);
 
 describe("bought credits", () => {
 	it("bought credits are not touched while another account has included quota: the session moves to it", async () => {
 		const harness = createHarness(anAccount("a"), anAccount("b"));
-		hasServed(harness, "a");
-		harness.pool.noteUsage("a", onCredits());
+		hasServed(harness, anId("a"));
+		harness.pool.noteUsage(anId("a"), onCredits());
 		expect((await harness.ask()).text).toBe("from b");
 		expect(harness.tries).toEqual(["b"]);
 		expect(harness.told.find(({ type }) => type === "rotated")).toMatchObject({
@@ -35,9 +37,9 @@ describe("bought credits", () => {
 
 	it("bought credits are spent by the session on that account when nothing else is left, and reported once", async () => {
 		const harness = createHarness(anAccount("a"), anAccount("b"));
-		hasServed(harness, "a");
-		harness.pool.noteUsage("a", onCredits());
-		harness.pool.noteUsage("b", spent());
+		hasServed(harness, anId("a"));
+		harness.pool.noteUsage(anId("a"), onCredits());
+		harness.pool.noteUsage(anId("b"), spent());
 		for (let time = 0; time < 3; time += 1) expect((await harness.ask()).text).toBe("from a");
 		expect(told(harness)).toMatchObject([{ account: { id: "a" }, until: NOW + 3 * DAY_MS }]);
 		// Also hours later, when its cache is gone.
@@ -48,18 +50,18 @@ describe("bought credits", () => {
 
 	it("bought credits are spent by no session that is not on the account, pinned or not", async () => {
 		const harness = createHarness(anAccount("a"), anAccount("b"));
-		hasServed(harness, "b");
-		harness.pool.noteUsage("a", onCredits());
-		harness.pool.noteUsage("b", spent());
+		hasServed(harness, anId("b"));
+		harness.pool.noteUsage(anId("a"), onCredits());
+		harness.pool.noteUsage(anId("b"), spent());
 		expect((await harness.ask()).words).toBe(gaveUp(harness));
-		await harness.pool.pin("a");
+		await harness.pool.pin(anId("a"));
 		expect((await harness.ask()).words).toBe(gaveUp(harness));
 		expect([harness.tries, harness.exhaustions[0]?.cooling]).toEqual([[], 2]);
 	});
 
 	it("bought credits are not moved onto when an account is refused within a request", async () => {
 		const harness = createHarness(anAccount("a"), anAccount("b"));
-		harness.pool.noteUsage("b", onCredits());
+		harness.pool.noteUsage(anId("b"), onCredits());
 		harness.play("a", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 3600 } }));
 		expect((await harness.ask()).words).toBe(gaveUp(harness));
 		expect(harness.tries).toEqual(["a"]);
@@ -67,9 +69,9 @@ describe("bought credits", () => {
 
 	it("bought credits are left for one that is pinned as for any other", async () => {
 		const harness = createHarness(anAccount("a"), anAccount("b"));
-		hasServed(harness, "a");
-		await harness.pool.pin("a");
-		harness.pool.noteUsage("a", onCredits());
+		hasServed(harness, anId("a"));
+		await harness.pool.pin(anId("a"));
+		harness.pool.noteUsage(anId("a"), onCredits());
 		expect((await harness.ask()).text).toBe("from b");
 	});
 
@@ -79,14 +81,14 @@ describe("bought credits", () => {
 		["is the only one that is switched on", [anAccount("a"), anAccount("b", { enabled: false })]],
 	])("bought credits are spent as pi would by an account that %s", async (_name, rows) => {
 		const harness = createHarness(...rows);
-		harness.pool.noteUsage("a", onCredits());
+		harness.pool.noteUsage(anId("a"), onCredits());
 		expect((await harness.ask()).text).toBe("from a");
 		expect(told(harness)).toHaveLength(1);
 	});
 
 	it("bought credits end with a refusal: the account cools as ever", async () => {
 		const harness = createHarness(anAccount("a"));
-		harness.pool.noteUsage("a", onCredits());
+		harness.pool.noteUsage(anId("a"), onCredits());
 		harness.play("a", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 3600 } }));
 		expect((await harness.ask()).words).toBe(gaveUp(harness));
 		expect((await harness.ask()).words).toBe(gaveUp(harness));
@@ -96,35 +98,35 @@ describe("bought credits", () => {
 	it("bought credits are waited with for an account that only rests", async () => {
 		const harness = createHarness(anAccount("a"), anAccount("b"));
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs: MINUTE_MS } };
-		hasServed(harness, "a");
-		harness.pool.noteUsage("a", onCredits());
+		hasServed(harness, anId("a"));
+		harness.pool.noteUsage(anId("a"), onCredits());
 		const rest = aCooldown({ reason: "rate_limit", until: NOW + 30_000 });
-		harness.state.statusById.set("b", { cooldowns: [rest], strikes: 0 });
+		harness.state.statusById.set(anId("b"), { cooldowns: [rest], strikes: 0 });
 		expect((await harness.ask()).text).toBe("from b");
 		// Not longer than the person would wait: then it goes on as pi would.
-		harness.state.statusById.set("b", {
+		harness.state.statusById.set(anId("b"), {
 			cooldowns: [{ ...rest, until: harness.clock.at + 2 * MINUTE_MS }],
 			strikes: 0,
 		});
-		hasServed(harness, "a");
+		hasServed(harness, anId("a"));
 		expect((await harness.ask()).text).toBe("from a");
 	});
 
 	it("bought credits are not spent because the others are doubted", async () => {
 		const harness = createHarness(anAccount("a"), anAccount("b"));
-		hasServed(harness, "a");
-		harness.pool.noteUsage("a", onCredits());
-		harness.pool.doubt(["b"]);
+		hasServed(harness, anId("a"));
+		harness.pool.noteUsage(anId("a"), onCredits());
+		harness.pool.doubt([anId("b")]);
 		expect((await harness.ask()).text).toBe("from b");
 	});
 
 	it("bought credits are no reason to leave out a seat whose quota they are", async () => {
 		const harness = createHarness(anAccount("a"), anAccount("b"));
-		harness.pool.noteUsage("a", aSnapshot({ source: "api", credits: FUNDED }));
-		harness.pool.noteUsage("b", aSnapshot({ source: "api", windows: [week(95, 6 * DAY_MS)] }));
+		harness.pool.noteUsage(anId("a"), aSnapshot({ source: "api", credits: FUNDED }));
+		harness.pool.noteUsage(anId("b"), aSnapshot({ source: "api", windows: [week(95, 6 * DAY_MS)] }));
 		expect(harness.pool.state(anAccount("a"))).toBe("ready");
 		expect(told(harness)).toEqual([]);
-		hasServed(harness, "a");
+		hasServed(harness, anId("a"));
 		expect((await harness.ask()).text).toBe("from a");
 	});
 
@@ -148,7 +150,7 @@ describe("bought credits", () => {
 			source: fc.constantFrom("api" as const, "headers" as const),
 			resetsInMs: fc.constantFrom(undefined, HOUR_MS, DAY_MS, 3 * DAY_MS),
 		});
-		const id = fc.constantFrom("a", "b", "c");
+		const id = fc.constantFrom(...["a", "b", "c"].map(anId));
 		const aStep = fc.oneof(
 			fc.record({ type: fc.constant("usage" as const), id, usage: aUsage }),
 			fc.record({ type: fc.constant("ask" as const), isRefused: fc.constantFrom(true, false, false, false) }),
@@ -168,7 +170,7 @@ describe("bought credits", () => {
 					const harness = createHarness(...rows);
 					const { clock, pool, affinity } = harness;
 					let isRefused = false;
-					const gate = (name: string) => {
+					const gate = (name: AccountId) => {
 						const { cooldowns, usage } = pool.status(name);
 						return gateOf({ account: anAccount(name), cooldowns, usage }, "gpt-5.5", clock.at);
 					};

@@ -18,6 +18,7 @@ import {
 	RESERVE_MODEL_CONSENTS,
 } from "../../../../src/core/settings.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { planOf } from "../../plans.ts";
 
 const week = (usedPercent: number) => ({ usedPercent, windowMinutes: 10_080, resetsAt: NOW + 3 * DAY_MS });
@@ -125,13 +126,13 @@ describe("what may serve once all included quota is out", () => {
 
 	it.each(CREDITS_CONSENTS)("what a session's own credits pay is left to the plan alone: credits=%s", (credits) => {
 		const beyond = settings({ credits });
-		const setting = { served: "a", leavesOwnCredits: !goesOnWithOwnCredits(beyond) };
+		const setting = { served: anId("a"), leavesOwnCredits: !goesOnWithOwnCredits(beyond) };
 		const plan = planOf([funded("a"), cooling("b")], setting);
 		const isUnasked = credits === "own" || credits === "allow";
 		expect(plan.order.map(({ account, gate }) => [account.id, gate?.kind])).toEqual(
 			isUnasked ? [["a", "credits"]] : [],
 		);
-		const offers = told(ladder(plan, beyond, facts({ served: "a" })));
+		const offers = told(ladder(plan, beyond, facts({ served: anId("a") })));
 		expect(offers).toEqual({ own: [], allow: [], ask: ["credits a: ask", "wait: ask"], never: ["wait: ask"] }[credits]);
 	});
 
@@ -157,7 +158,7 @@ describe("what may serve once all included quota is out", () => {
 	});
 
 	it("is nothing while another request might still be served by an account that this one has tried", () => {
-		const plan = planOf([funded("a"), free("b")], { tried: new Set(["b"]) });
+		const plan = planOf([funded("a"), free("b")], { tried: new Set([anId("b")]) });
 		expect(ladder(plan, settings({ credits: "allow" }), everything).map(({ rung }) => rung.kind)).not.toContain(
 			"credits",
 		);
@@ -203,7 +204,7 @@ describe("what may serve once all included quota is out", () => {
 	it("begins with the account that the session is on, then goes by what is left", () => {
 		const pool = [funded("a"), funded("b"), cooling("c"), cooling("d"), cooling("e")];
 		const all = facts({
-			served: "b",
+			served: anId("b"),
 			reserveModels: [luna("c", 10), luna("d"), { ...luna("e"), leftPercent: undefined }],
 		});
 		expect(told(ladder(planOf(pool), settings({ credits: "allow", reserveModel: "always" }), all))).toEqual([
@@ -214,7 +215,7 @@ describe("what may serve once all included quota is out", () => {
 			"reserve-model c: given",
 			"wait: ask",
 		]);
-		const own = ladder(planOf(pool), settings({ reserveModel: "always" }), { ...all, served: "c" });
+		const own = ladder(planOf(pool), settings({ reserveModel: "always" }), { ...all, served: anId("c") });
 		expect(told(own)[0]).toBe("reserve-model c: given");
 	});
 

@@ -24,6 +24,7 @@ import {
 	NOW,
 	settled,
 } from "../../../support/fakes.ts";
+import { anId, aWorkspaceId } from "../../../support/ids.ts";
 
 const ID = idFor("user-work__acct-work", "acct-work");
 
@@ -85,7 +86,9 @@ function open(credential: Credential, overrides: Partial<Account> = {}): void {
 	clock = aClock();
 	machine = aMachine();
 	processes = 0;
-	accounts = anAccountStore(anAccount("work", { id: ID, workspaceId: "acct-work", credential, ...overrides }));
+	accounts = anAccountStore(
+		anAccount("work", { id: ID, workspaceId: aWorkspaceId("acct-work"), credential, ...overrides }),
+	);
 	state = aStateStore();
 	piAuth = aPiAuth();
 	spent = [];
@@ -98,7 +101,7 @@ function open(credential: Credential, overrides: Partial<Account> = {}): void {
 }
 const openLinked = (credential: Credential) => {
 	open(credential, { linked: true, source: "pi" });
-	piAuth.login = { kind: "oauth", credential, workspaceId: "acct-work" };
+	piAuth.login = { kind: "oauth", credential, workspaceId: aWorkspaceId("acct-work") };
 };
 const row = () => accounts.rows[0] ?? anAccount("missing");
 const ask = (options: Parameters<Credentials["accessToken"]>[1] = {}) => credentials.accessToken(ID, options);
@@ -145,8 +148,8 @@ describe("a token that is good", () => {
 	});
 
 	it("a token that is good is none of an account that is gone", async () => {
-		expect(await credentials.accessToken("missing", {})).toMatchObject({ kind: "unavailable" });
-		expect(credentials.currentToken("missing")).toBeUndefined();
+		expect(await credentials.accessToken(anId("missing"), {})).toMatchObject({ kind: "unavailable" });
+		expect(credentials.currentToken(anId("missing"))).toBeUndefined();
 	});
 });
 
@@ -727,7 +730,11 @@ describe("what came for a refresh token while its exchange was under way", () =>
 	it("stays ours where pi has signed in as another account meanwhile", async () => {
 		openLinked(EXPIRED);
 		meanwhile(async () => {
-			piAuth.login = { kind: "oauth", credential: { ...FRESH, access: aTokenOf("home") }, workspaceId: "acct-home" };
+			piAuth.login = {
+				kind: "oauth",
+				credential: { ...FRESH, access: aTokenOf("home") },
+				workspaceId: aWorkspaceId("acct-home"),
+			};
 			await accounts.patch(ID, { linked: false });
 		});
 		await ask();
@@ -873,7 +880,7 @@ describe("pi's own login", () => {
 		openLinked(EXPIRED);
 		const theirs = issued(NOW + 1000);
 		piAuth.beforeLock = () => {
-			piAuth.login = { kind: "oauth", credential: theirs, workspaceId: "acct-work" };
+			piAuth.login = { kind: "oauth", credential: theirs, workspaceId: aWorkspaceId("acct-work") };
 		};
 		expect(await ask()).toEqual({ kind: "ready", access: theirs.access });
 		expect([spent, row().credential]).toEqual([[], theirs]);
@@ -891,7 +898,7 @@ describe("pi's own login", () => {
 		openLinked(EXPIRED);
 		const theirs = issued(NOW + 1000);
 		answer = () => {
-			piAuth.login = { kind: "oauth", credential: theirs, workspaceId: "acct-work" };
+			piAuth.login = { kind: "oauth", credential: theirs, workspaceId: aWorkspaceId("acct-work") };
 			return { kind: "refused", code: "refresh_token_reused", closed: false };
 		};
 		expect(await ask()).toEqual({ kind: "ready", access: theirs.access });
@@ -926,7 +933,7 @@ describe("pi's own login", () => {
 	it("is spent from our copy where that is the newer one", async () => {
 		openLinked(EXPIRED);
 		const older = issued(NOW - 20 * DAY_MS, NOW - DAY_MS);
-		piAuth.login = { kind: "oauth", credential: older, workspaceId: "acct-work" };
+		piAuth.login = { kind: "oauth", credential: older, workspaceId: aWorkspaceId("acct-work") };
 		piAuth.isFull = true;
 		answer = () => {
 			piAuth.isFull = false;
@@ -1096,7 +1103,7 @@ describe("a refresh token that was refused for good", () => {
 
 	it("is flagged with it where pi's file had another one than the row", async () => {
 		openLinked(issued(NOW - 20 * DAY_MS, NOW - DAY_MS));
-		piAuth.login = { kind: "oauth", credential: EXPIRED, workspaceId: "acct-work" };
+		piAuth.login = { kind: "oauth", credential: EXPIRED, workspaceId: aWorkspaceId("acct-work") };
 		answer = () => refusal;
 		expect(await ask()).toMatchObject({ kind: "signed-out" });
 		expect(row()).toMatchObject({ credential: EXPIRED, needsLogin: { reason: "refresh_token_expired" } });
@@ -1106,7 +1113,7 @@ describe("a refresh token that was refused for good", () => {
 		const later = issued(NOW - DAY_MS, NOW + 9 * MINUTE_MS);
 		openLinked(EXPIRED);
 		piAuth.beforeLock = () => {
-			piAuth.login = { kind: "oauth", credential: later, workspaceId: "acct-work" };
+			piAuth.login = { kind: "oauth", credential: later, workspaceId: aWorkspaceId("acct-work") };
 			accounts.rows = [{ ...row(), credential: later, needsLogin: { reason: "refresh_token_expired", at: NOW } }];
 		};
 		expect(await ask()).toMatchObject({ kind: "unavailable" });
@@ -1250,8 +1257,8 @@ describe("a renewal that fails until the person has changed something", () => {
 
 describe("an account that is merged into another one while its token is renewed", () => {
 	it("is not renewed under both ids: the note of the former one counts", async () => {
-		open(EXPIRED, { formerIds: ["gone"] });
-		await state.update("gone", (status) => ({
+		open(EXPIRED, { formerIds: [anId("gone")] });
+		await state.update(anId("gone"), (status) => ({
 			...status,
 			exchange: { tokenHash: fingerprint(EXPIRED.refresh), at: NOW },
 		}));
@@ -1280,7 +1287,12 @@ describe("a token that came for one account and speaks for another", () => {
 		expiresAt: at + 10 * DAY_MS,
 	});
 	const other = (over: Partial<Account> = {}) =>
-		anAccount("other", { id: OTHER_ID, workspaceId: "acct-other", credential: ofOther(NOW - DAY_MS), ...over });
+		anAccount("other", {
+			id: OTHER_ID,
+			workspaceId: aWorkspaceId("acct-other"),
+			credential: ofOther(NOW - DAY_MS),
+			...over,
+		});
 	const rowOf = (id: string) => accounts.rows.find((each) => each.id === id);
 	const lost = { reason: "renewed_as_another", at: NOW };
 	beforeEach(() => {
@@ -1373,8 +1385,11 @@ describe("a token that came for one account and speaks for another", () => {
 	});
 
 	it.each<[string, Partial<Account>]>([
-		["workspace", { workspaceId: "acct-typed-by-hand" }],
-		["workspace and user", { workspaceId: "acct-typed-by-hand", claims: ["chatgpt_user_id=typed-by-hand"] }],
+		["workspace", { workspaceId: aWorkspaceId("acct-typed-by-hand") }],
+		[
+			"workspace and user",
+			{ workspaceId: aWorkspaceId("acct-typed-by-hand"), claims: ["chatgpt_user_id=typed-by-hand"] },
+		],
 	])("is judged by the token that was spent where the row names another %s than that", async (_what, over) => {
 		open(EXPIRED, over);
 		answer = () => grant();

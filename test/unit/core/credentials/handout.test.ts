@@ -1,27 +1,29 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { createHandout } from "../../../../src/core/credentials/handout.ts";
+import type { AccountId } from "../../../../src/core/ids.ts";
 import { anAccount, aSnapshot, HOUR_MS } from "../../../support/fakes.ts";
+import { anId, aSessionId } from "../../../support/ids.ts";
 import { createHarness, type Harness } from "../../harness.ts";
 
 let harness: Harness;
 let expired: Set<string>;
-const tokenOf = (id: string) => harness.pool.account(id)?.credential.access;
-const valid = (id: string) => ({ token: tokenOf(id), isValid: true });
+const tokenOf = (id: AccountId) => harness.pool.account(id)?.credential.access;
+const valid = (id: AccountId) => ({ token: tokenOf(id), isValid: true });
 const handout = () => {
 	const credentials = {
 		...harness.deps.credentials,
-		currentToken: (id: string) => (expired.has(id) ? undefined : tokenOf(id)),
+		currentToken: (id: AccountId) => (expired.has(id) ? undefined : tokenOf(id)),
 	};
 	return createHandout({ pool: harness.pool, affinity: harness.affinity, credentials });
 };
 
 beforeEach(() => {
 	harness = createHarness(anAccount("a"), anAccount("b"), anAccount("c"));
-	harness.affinity.begin("s");
+	harness.affinity.begin(aSessionId("s"));
 	expired = new Set();
 });
 
-const cool = (...ids: string[]) => {
+const cool = (...ids: AccountId[]) => {
 	for (const id of ids) {
 		const account = harness.pool.account(id);
 		if (!account) throw new Error(`${id} is not there`);
@@ -36,28 +38,28 @@ const cool = (...ids: string[]) => {
 
 describe("the token for others", () => {
 	it("the token for others is that of the account that the session is on, else that of the first choice", () => {
-		expect(handout()()).toEqual(valid("a"));
-		harness.affinity.served("s", "b");
-		expect(handout()()).toEqual(valid("b"));
+		expect(handout()()).toEqual(valid(anId("a")));
+		harness.affinity.served(aSessionId("s"), anId("b"));
+		expect(handout()()).toEqual(valid(anId("b")));
 	});
 
 	it("is another account's while one is exhausted", () => {
-		harness.affinity.served("s", "a");
-		cool("a");
-		expect(handout()()).toEqual(valid("b"));
+		harness.affinity.served(aSessionId("s"), anId("a"));
+		cool(anId("a"));
+		expect(handout()()).toEqual(valid(anId("b")));
 	});
 
 	it("the token for others is one that is still valid, and without any the one that would be renewed", () => {
 		expired.add("a");
-		expect(handout()()).toEqual(valid("b"));
+		expect(handout()()).toEqual(valid(anId("b")));
 		expired = new Set(["a", "b", "c"]);
-		expect(handout()()).toEqual({ token: tokenOf("a"), isValid: false });
+		expect(handout()()).toEqual({ token: tokenOf(anId("a")), isValid: false });
 	});
 
 	it("is there while every account rests, and missing without accounts", () => {
-		harness.affinity.served("s", "b");
-		cool("a", "b", "c");
-		expect(handout()()).toEqual(valid("b"));
+		harness.affinity.served(aSessionId("s"), anId("b"));
+		cool(anId("a"), anId("b"), anId("c"));
+		expect(handout()()).toEqual(valid(anId("b")));
 		harness = createHarness();
 		expect(handout()()).toBeUndefined();
 	});
@@ -73,21 +75,24 @@ describe("the token for others", () => {
 
 describe("the token for others, where caps and sets hold", () => {
 	it("is that of an account of the set, also where every token of it has run out", () => {
-		harness.setFor = () => ({ folder: "/proj", accounts: ["b"] });
-		harness.affinity.served("s", "a");
-		expect(handout()()).toEqual(valid("b"));
+		harness.setFor = () => ({ folder: "/proj", accounts: [anId("b")] });
+		harness.affinity.served(aSessionId("s"), anId("a"));
+		expect(handout()()).toEqual(valid(anId("b")));
 		expired = new Set(["b"]);
-		expect(handout()()).toEqual({ token: tokenOf("b"), isValid: false });
-		harness.setFor = () => ({ folder: "/proj", accounts: ["gone"] });
+		expect(handout()()).toEqual({ token: tokenOf(anId("b")), isValid: false });
+		harness.setFor = () => ({ folder: "/proj", accounts: [anId("gone")] });
 		expect(handout()()).toBeUndefined();
 	});
 
 	it("the token for others, where caps and sets hold is none of an account at its cap", () => {
-		harness.settings = { ...harness.settings, caps: { a: { "5h": 20 }, b: { "5h": 20 }, c: { "5h": 20 } } };
+		harness.settings = {
+			...harness.settings,
+			caps: { [anId("a")]: { "5h": 20 }, [anId("b")]: { "5h": 20 }, [anId("c")]: { "5h": 20 } },
+		};
 		const windows = [{ usedPercent: 90, windowMinutes: 300, resetsAt: harness.clock.now() + HOUR_MS }];
-		for (const id of ["a", "b"]) harness.pool.noteUsage(id, aSnapshot({ windows }));
-		expect(handout()()).toEqual(valid("c"));
-		harness.pool.noteUsage("c", aSnapshot({ windows }));
+		for (const id of [anId("a"), anId("b")]) harness.pool.noteUsage(id, aSnapshot({ windows }));
+		expect(handout()()).toEqual(valid(anId("c")));
+		harness.pool.noteUsage(anId("c"), aSnapshot({ windows }));
 		expect(handout()()).toBeUndefined();
 	});
 });

@@ -29,6 +29,7 @@ import {
 	NOW,
 	settled,
 } from "../../../support/fakes.ts";
+import { anId, aWorkspaceId } from "../../../support/ids.ts";
 import { expectMode, onPosix } from "../../../support/posix.ts";
 import { scratchForEach } from "../../../support/scratch-for-each.ts";
 import { runs } from "../../../support/tiers.ts";
@@ -326,7 +327,7 @@ describe("an account that leaves", () => {
 	});
 
 	it("stays, and pi stays signed in, while another process holds the lock of pi's file", async () => {
-		const piAuth = aPiAuth({ kind: "oauth", credential: credentialOf("work"), workspaceId: "acct-work" });
+		const piAuth = aPiAuth({ kind: "oauth", credential: credentialOf("work"), workspaceId: aWorkspaceId("acct-work") });
 		piAuth.lockRefusal = "busy";
 		open({ piAuth, accounts: anAccountStore(rowOf("work", { linked: true, source: "pi" })) });
 		state.pinnedId = idOf("work");
@@ -341,7 +342,11 @@ describe("an account that leaves", () => {
 		"%s is no longer called busy once its locks are held: a later failure is reported as it is",
 		async (_what, overrides) => {
 			const store = anAccountStore(rowOf("work", overrides));
-			const piAuth = aPiAuth({ kind: "oauth", credential: credentialOf("work"), workspaceId: "acct-work" });
+			const piAuth = aPiAuth({
+				kind: "oauth",
+				credential: credentialOf("work"),
+				workspaceId: aWorkspaceId("acct-work"),
+			});
 			if (!("linked" in overrides)) piAuth.login = { kind: "none" };
 			const remove = () => Promise.reject(Object.assign(new Error("the file's lock"), { name: "LockBusyError" }));
 			open({ piAuth, accounts: { ...store, remove } });
@@ -352,7 +357,7 @@ describe("an account that leaves", () => {
 
 describe("an account that cannot leave", () => {
 	const credential = credentialOf("work", NOW + HOUR_MS, "pis");
-	const login = { kind: "oauth", credential, workspaceId: "acct-work" } as const;
+	const login = { kind: "oauth", credential, workspaceId: aWorkspaceId("acct-work") } as const;
 
 	it("an account that pi is signed in to waits for the renewal of our grant", async () => {
 		const piAuth = aPiAuth(login);
@@ -719,11 +724,11 @@ describe("accounts that were taken for two", () => {
 
 it("what a change announces is each change once, and nothing where nothing has changed", async () => {
 	open({ accounts: anAccountStore(anAccount("work")) });
-	await membership.setEnabled("work", false);
-	await membership.setEnabled("work", true);
-	await membership.rename("work", "job");
-	await membership.remove("work");
-	await membership.remove("work");
+	await membership.setEnabled(anId("work"), false);
+	await membership.setEnabled(anId("work"), true);
+	await membership.rename(anId("work"), "job");
+	await membership.remove(anId("work"));
+	await membership.remove(anId("work"));
 	expect((await membership.lastRemoved())?.label).toBe("job");
 	await membership.restore();
 	expect(told).toEqual(["disabled", "enabled", "renamed", "removed", "restored"]);

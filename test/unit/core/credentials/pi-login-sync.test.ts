@@ -23,6 +23,7 @@ import {
 	NOW,
 	settled,
 } from "../../../support/fakes.ts";
+import { anId, aWorkspaceId } from "../../../support/ids.ts";
 
 let accounts: FakeAccountStore;
 let state: FakeStateStore;
@@ -78,7 +79,7 @@ const credentialOf = (name: string, issuedAt = NOW, refresh = `refresh-${name}-$
 	expiresAt: issuedAt + 10 * DAY_MS,
 });
 const login = (name: string, credential = credentialOf(name)) => {
-	piAuth.login = { kind: "oauth", credential, workspaceId: `acct-${name}` };
+	piAuth.login = { kind: "oauth", credential, workspaceId: aWorkspaceId(`acct-${name}`) };
 };
 /** A row of the pool for one who may also be pi's login. */
 const rowOf = (name: string, overrides: Partial<Account> = {}) =>
@@ -158,10 +159,10 @@ describe("pi's login", () => {
 
 	it("stays with pi where the account is one that machines share, also while that needs a sign-in", async () => {
 		const needsLogin = { reason: "refused", at: NOW };
-		const shared = anAccount("a", { id: "x", shared: true, claims: claimsOfToken("a"), needsLogin });
+		const shared = anAccount("a", { id: anId("x"), shared: true, claims: claimsOfToken("a"), needsLogin });
 		open(shared);
 		const credential = { access: aTokenOf("a"), refresh: "of pi", expiresAt: NOW + HOUR_MS };
-		piAuth.login = { kind: "oauth", credential, workspaceId: "acct-a" };
+		piAuth.login = { kind: "oauth", credential, workspaceId: aWorkspaceId("acct-a") };
 
 		await link.sync();
 		await link.sync();

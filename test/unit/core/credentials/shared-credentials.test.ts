@@ -17,6 +17,7 @@ import {
 	NOW,
 	settled,
 } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 
 type Renewed = Awaited<ReturnType<SharedTokens["renew"]>>;
 
@@ -64,7 +65,7 @@ beforeEach(() => {
 	});
 });
 
-const ask = (refused?: string) => credentials.accessToken("a", { refused });
+const ask = (refused?: string) => credentials.accessToken(anId("a"), { refused });
 
 describe("the token of a shared account", () => {
 	it("is given at once while it is good, and renewed behind where that is due", async () => {

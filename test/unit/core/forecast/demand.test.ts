@@ -2,14 +2,16 @@ import { describe, expect, it } from "vitest";
 import { demandOf, type Sized } from "../../../../src/core/forecast/demand.ts";
 import { demandFutures } from "../../../../src/core/forecast/demand-paths.ts";
 import type { HistorySample } from "../../../../src/core/forecast/quota-history.ts";
+import type { AccountId } from "../../../../src/core/ids.ts";
 import { anAccount, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 
 const WEEK = 10_080;
 
 /** A sample, at so many hours before now. */
 function ago(hours: number, usedPercent: number, more: Partial<HistorySample> = {}): HistorySample {
 	const at = NOW - hours * HOUR_MS;
-	return { accountId: "a", windowMinutes: 300, at, usedPercent, resetsAt: NOW + HOUR_MS, ...more };
+	return { accountId: anId("a"), windowMinutes: 300, at, usedPercent, resetsAt: NOW + HOUR_MS, ...more };
 }
 
 const sized = (label: string, plan = "plus"): Sized => ({ account: anAccount(label, { plan }), usage: undefined });
@@ -53,7 +55,7 @@ describe("the demand of the last hours", () => {
 	});
 
 	it("knows what a session takes in an hour by the accounts that were used side by side", () => {
-		const used = (accountId: string, perHour: number) =>
+		const used = (accountId: AccountId, perHour: number) =>
 			Array.from({ length: 200 }, (_, index) =>
 				ago(200 - index, perHour * (index % 4), {
 					accountId,
@@ -64,8 +66,8 @@ describe("the demand of the last hours", () => {
 			const sizedAs = accounts.map((_, index) => sized(`${index}`));
 			return demandOf(accounts.flat(), sizedAs, NOW).sessionPace;
 		};
-		expect(paceOf(used("0", 20), used("1", 20))).toBeCloseTo(20, 0);
-		expect(paceOf(used("0", 40))).toBeGreaterThan(36);
+		expect(paceOf(used(anId("0"), 20), used(anId("1"), 20))).toBeCloseTo(20, 0);
+		expect(paceOf(used(anId("0"), 40))).toBeGreaterThan(36);
 		// As long as little is known.
 		expect(paceOf([ago(3, 1), ago(2, 5)])).toBeCloseTo(30, 0);
 	});

@@ -4,6 +4,7 @@ import type { Candidate } from "../../../../src/core/request/candidate.ts";
 import type { Snapshot } from "../../../../src/core/request/plan.ts";
 import type { PolicyName } from "../../../../src/core/request/policies.ts";
 import { anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW, resultOf } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 
 /** Accounts whose 5h window has begun, with so much of it used. */
 function poolOf(used: readonly number[], policy: PolicyName = "soonest-reset"): Snapshot {
@@ -69,7 +70,7 @@ describe("a future that is played", () => {
 	it("a future that is played is the same every time, whatever was played before", () => {
 		const snapshot = poolOf([10, 30, 50], "round-robin");
 		const request = { modelId: undefined };
-		const player = createPlayer({ snapshot, request, serving: "a1", windowsPerWeek: 6, sessionPace: 30 });
+		const player = createPlayer({ snapshot, request, serving: anId("a1"), windowsPerWeek: 6, sessionPace: 30 });
 		const path = Float64Array.from({ length: 60 }, (_, hour) => (hour % 12 < 6 ? 70 : 0));
 		const first = resultOf(player(path));
 		resultOf(player(path.map((amount) => amount * 2)));

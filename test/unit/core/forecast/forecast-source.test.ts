@@ -3,6 +3,7 @@ import type { ForecastInput } from "../../../../src/core/forecast/forecast.ts";
 import { createForecastSource, type ForecastMaker } from "../../../../src/core/forecast/forecast-source.ts";
 import type { Snapshot } from "../../../../src/core/request/plan.ts";
 import { aClock, MINUTE_MS } from "../../../support/fakes.ts";
+import { anId, aSessionId } from "../../../support/ids.ts";
 
 function aSource(read = async () => []) {
 	const clock = aClock();
@@ -34,7 +35,7 @@ function aSource(read = async () => []) {
 		giveWay: async () => {
 			ways += 1;
 		},
-		asked: () => ({ modelId: undefined, sessionId: "s", serving: "a" }),
+		asked: () => ({ modelId: undefined, sessionId: aSessionId("s"), serving: anId("a") }),
 		clock,
 		onFailure: (error) => failures.push(error),
 	});

@@ -4,6 +4,7 @@ import type { HistorySample } from "../../../../src/core/forecast/quota-history.
 import type { Candidate } from "../../../../src/core/request/candidate.ts";
 import type { UsageWindow } from "../../../../src/core/usage.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 
 const WEEK = 10_080;
 
@@ -23,7 +24,7 @@ function aCandidate(label: string, windows: readonly UsageWindow[], more: Partia
 }
 
 /** So many days on which one account was used from 9 to 17 UTC, `perHour` percent of its 5h window an hour. */
-function officeHours(days: number, perHour: number, accountId = "a"): HistorySample[] {
+function officeHours(days: number, perHour: number, accountId = anId("a")): HistorySample[] {
 	const samples: HistorySample[] = [];
 	let used = 0;
 	let resetsAt = 0;
@@ -55,7 +56,7 @@ function forecastOf(
 		policy: "soonest-reset",
 		reserve: {},
 	} as const;
-	const input = { snapshot, request: { modelId: undefined }, serving: "a", ...more };
+	const input = { snapshot, request: { modelId: undefined }, serving: anId("a"), ...more };
 	const steps = forecastSteps(input, knownDemand(history, snapshot));
 	for (;;) {
 		const step = steps.next();

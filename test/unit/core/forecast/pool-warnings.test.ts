@@ -2,8 +2,10 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { PoolEvent } from "../../../../src/core/events.ts";
 import type { Outlook } from "../../../../src/core/forecast/forecast.ts";
 import { createPoolWarnings } from "../../../../src/core/forecast/pool-warnings.ts";
+import type { AccountId } from "../../../../src/core/ids.ts";
 import { DEFAULT_SETTINGS } from "../../../../src/core/settings.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { createHarness, type Harness } from "../../harness.ts";
 
 let harness: Harness;
@@ -31,7 +33,7 @@ const dryAt = (at: number, to: number | undefined = at + HOUR_MS): Outlook => ({
 	to,
 	comesBack: [],
 });
-const uses = (id: string, usedPercent: number, resetsAt = NOW + 4 * HOUR_MS) => {
+const uses = (id: AccountId, usedPercent: number, resetsAt = NOW + 4 * HOUR_MS) => {
 	const usage = aSnapshot({ windows: [{ usedPercent, windowMinutes: 300, resetsAt }] });
 	harness.state.statusById.set(id, { cooldowns: [], strikes: 0, usage });
 };
@@ -43,8 +45,8 @@ beforeEach(() => {
 	aheadMs = 3 * HOUR_MS;
 	asked = 0;
 	outlook = dryAt(NOW + 2 * HOUR_MS);
-	uses("a", 70);
-	uses("b", 60, NOW + HOUR_MS);
+	uses(anId("a"), 70);
+	uses(anId("b"), 60, NOW + HOUR_MS);
 });
 
 describe("a pool that a forecast has run out", () => {
@@ -85,12 +87,12 @@ describe("a pool that a forecast has run out", () => {
 
 	it.each([
 		["a person wants none", () => (aheadMs = 0)],
-		["an account has plenty left", () => uses("b", 49)],
-		["nothing is known of an account", () => harness.state.statusById.delete("b")],
+		["an account has plenty left", () => uses(anId("b"), 49)],
+		["nothing is known of an account", () => harness.state.statusById.delete(anId("b"))],
 		[
 			"no account is ready",
 			() => {
-				for (const id of ["a", "b"]) {
+				for (const id of [anId("a"), anId("b")]) {
 					harness.state.statusById.set(id, { cooldowns: [aCooldown()], strikes: 0 });
 				}
 			},

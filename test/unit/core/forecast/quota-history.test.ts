@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { boundedHistory, type HistorySample, samplesOf } from "../../../../src/core/forecast/quota-history.ts";
 import { aSnapshot, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 
 const MINUTE_MS = 60_000;
 
 function aSample(at: number, usedPercent: number, more: Partial<HistorySample> = {}): HistorySample {
-	return { accountId: "a", windowMinutes: 300, at, usedPercent, resetsAt: NOW + 4 * HOUR_MS, ...more };
+	return { accountId: anId("a"), windowMinutes: 300, at, usedPercent, resetsAt: NOW + 4 * HOUR_MS, ...more };
 }
 
 /** Every account in use at every hour of `days` days up to {@link NOW}, in both windows. */
@@ -18,7 +19,7 @@ function busyDays(accounts: number, days: number): HistorySample[] {
 				{ windowMinutes: 300, usedPercent: (hour * 37) % 100, resetsAt: at + (5 - (hour % 5)) * HOUR_MS },
 				{ windowMinutes: 10_080, usedPercent: (hour * 0.6) % 100, resetsAt: at + 3 * DAY_MS },
 			];
-			for (const window of windows) samples.push({ accountId: `account-${index}`, at, ...window });
+			for (const window of windows) samples.push({ accountId: anId(`account-${index}`), at, ...window });
 		}
 	}
 	return samples;
@@ -30,7 +31,7 @@ describe("the history of quota", () => {
 			{ windowMinutes: 300, usedPercent: 80, resetsAt: NOW - 1 },
 			{ windowMinutes: 10_080, usedPercent: 12.5, resetsAt: NOW + DAY_MS },
 		];
-		expect(samplesOf("a", aSnapshot({ windows }))).toEqual([
+		expect(samplesOf(anId("a"), aSnapshot({ windows }))).toEqual([
 			{ accountId: "a", windowMinutes: 10_080, at: NOW, usedPercent: 12.5, resetsAt: NOW + DAY_MS },
 		]);
 	});

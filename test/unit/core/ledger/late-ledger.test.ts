@@ -2,8 +2,9 @@ import { beforeEach, expect, it } from "vitest";
 import { createLateLedger, type DatedEntry, type LateLedger } from "../../../../src/core/ledger/late-ledger.ts";
 import type { LedgerEntry } from "../../../../src/core/ledger/ledger.ts";
 import { NOW, until } from "../../../support/fakes.ts";
+import { anId, aSessionId } from "../../../support/ids.ts";
 
-const entry: LedgerEntry = { kind: "rotated", account: "a", asked: { modelId: "m", sessionId: "s" } };
+const entry: LedgerEntry = { kind: "rotated", account: anId("a"), asked: { modelId: "m", sessionId: aSessionId("s") } };
 let added: DatedEntry[];
 let loads: number;
 let flushes: number;

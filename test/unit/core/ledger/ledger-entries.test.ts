@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { LedgerEntry } from "../../../../src/core/ledger/ledger.ts";
 import { failover } from "../../../../src/core/request/request-loop.ts";
 import { anAccount, HOUR_MS } from "../../../support/fakes.ts";
+import { aSessionId } from "../../../support/ids.ts";
 import {
 	answered,
 	CONTEXT,
@@ -32,7 +33,11 @@ const toldBy = (play: Play): Play =>
 async function entriesOf(harness: Harness, sessionId?: string, signal?: AbortSignal): Promise<string[]> {
 	const entries: LedgerEntry[] = [];
 	const deps = { ...harness.deps, record: (entry: LedgerEntry) => void entries.push(entry) };
-	const options = { fetch: echoing, ...(sessionId !== undefined && { sessionId }), ...(signal && { signal }) };
+	const options = {
+		fetch: echoing,
+		...(sessionId !== undefined && { sessionId: aSessionId(sessionId) }),
+		...(signal && { signal }),
+	};
 	await failover({ model: MODEL, context: CONTEXT, options }, { push: () => undefined, end: () => undefined }, deps);
 	return entries.map((entry) => {
 		const { account, asked, kind } = entry;

@@ -1,13 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { daysBefore, type LedgerRow, NOTHING } from "../../../../src/core/ledger/ledger.ts";
 import { type Grouping, type Period, reportOf, usedToday } from "../../../../src/core/ledger/ledger-report.ts";
+import { anId } from "../../../support/ids.ts";
 
 const NOW = new Date(2026, 10, 30, 12).getTime();
 const TODAY = "2026-11-30";
 const aRow = (ago: number, row: Partial<LedgerRow> = {}): LedgerRow => ({
 	...NOTHING,
 	period: daysBefore(TODAY, ago),
-	account: "a",
+	account: anId("a"),
 	project: "/p",
 	model: "gpt-5.5",
 	requests: 1,
@@ -27,9 +28,9 @@ describe("a report", () => {
 	it("begins with what took the most tokens, and ends with what is kept of several together", () => {
 		const rows = [
 			aRow(0, { account: undefined, input: 99 }),
-			aRow(0, { account: "b", input: 1 }),
-			aRow(0, { account: "c", output: 50 }),
-			aRow(1, { account: "b", input: 1 }),
+			aRow(0, { account: anId("b"), input: 1 }),
+			aRow(0, { account: anId("c"), output: 50 }),
+			aRow(1, { account: anId("b"), input: 1 }),
 		];
 		expect(keys(rows, "week", "account")).toEqual(["c 1", "b 2", "undefined 1"]);
 	});
@@ -46,7 +47,7 @@ describe("a report", () => {
 	});
 
 	it("leaves out what was not used in its period, although it was in the days that a course shows", () => {
-		const rows = [aRow(0), aRow(3, { account: "b" })];
+		const rows = [aRow(0), aRow(3, { account: anId("b") })];
 		expect(keys(rows, "today", "account")).toEqual(["a 1"]);
 		expect(reportOf(rows, "today", "account", NOW).total.course).toEqual([0, 0, 0, 10, 0, 0, 10]);
 	});
@@ -67,7 +68,12 @@ describe("a report", () => {
 });
 
 it("what an account was used for today is nothing where it only was left or refused", () => {
-	const rows = [aRow(0), aRow(0, { project: "/q" }), aRow(1), aRow(0, { account: "b", requests: 0, rotations: 2 })];
-	expect(usedToday(rows, "a", NOW)).toEqual({ ...NOTHING, requests: 2, input: 20 });
-	expect([usedToday(rows, "b", NOW), usedToday(rows, "c", NOW)]).toEqual([undefined, undefined]);
+	const rows = [
+		aRow(0),
+		aRow(0, { project: "/q" }),
+		aRow(1),
+		aRow(0, { account: anId("b"), requests: 0, rotations: 2 }),
+	];
+	expect(usedToday(rows, anId("a"), NOW)).toEqual({ ...NOTHING, requests: 2, input: 20 });
+	expect([usedToday(rows, anId("b"), NOW), usedToday(rows, anId("c"), NOW)]).toEqual([undefined, undefined]);
 });

@@ -16,14 +16,15 @@ import {
 	NOTHING,
 	sumOf,
 } from "../../../../src/core/ledger/ledger.ts";
+import { anId, aSessionId } from "../../../support/ids.ts";
 import { isWide, runs } from "../../../support/tiers.ts";
 
 const TODAY = "2026-11-30";
-const asked = { modelId: "gpt-5.5", sessionId: "s" };
+const asked = { modelId: "gpt-5.5", sessionId: aSessionId("s") };
 const aRow = (row: Partial<LedgerRow>): LedgerRow => ({
 	...NOTHING,
 	period: TODAY,
-	account: "a",
+	account: anId("a"),
 	project: "/p",
 	model: "gpt-5.5",
 	requests: 1,
@@ -36,7 +37,7 @@ describe("what is counted of a request", () => {
 
 	it("is what its final message tells: input, what a cache had of it, output and cost", () => {
 		const usage = { input: 10, output: 3, cacheRead: 7, cacheWrite: 2, totalTokens: 22, cost };
-		expect(amountsOf({ kind: "answered", account: "a", asked, usage })).toEqual({
+		expect(amountsOf({ kind: "answered", account: anId("a"), asked, usage })).toEqual({
 			...NOTHING,
 			requests: 1,
 			input: 12,
@@ -48,12 +49,12 @@ describe("what is counted of a request", () => {
 
 	it("is a request and nothing more where the host tells nothing that can be counted", () => {
 		const usage = { input: Number.NaN, output: -1, cacheRead: Number.POSITIVE_INFINITY, cacheWrite: 0, totalTokens: 0 };
-		const counted = amountsOf({ kind: "answered", account: "a", asked, usage: { ...usage, cost } });
+		const counted = amountsOf({ kind: "answered", account: anId("a"), asked, usage: { ...usage, cost } });
 		expect(counted).toEqual({ ...NOTHING, requests: 1, cost: 0.5 });
 	});
 
 	it("is the time that a refusal took; a clock that was set back meanwhile takes none", () => {
-		const refused = (tookMs: number) => amountsOf({ kind: "refused", account: "a", asked, tookMs });
+		const refused = (tookMs: number) => amountsOf({ kind: "refused", account: anId("a"), asked, tookMs });
 		expect([refused(1234.4), refused(-5)]).toEqual([
 			{ ...NOTHING, refusals: 1, refusedMs: 1234 },
 			{ ...NOTHING, refusals: 1 },
@@ -111,7 +112,13 @@ describe("the rows of a ledger", () => {
 		fc.assert(
 			fc.property(fc.array(row, { maxLength: 300 }), (drawn) => {
 				const rows = drawn.map(({ day, account, project, requests, cost }) =>
-					aRow({ period: daysBefore(TODAY, day), account: `a${account}`, project: `/${project}`, requests, cost }),
+					aRow({
+						period: daysBefore(TODAY, day),
+						account: anId(`a${account}`),
+						project: `/${project}`,
+						requests,
+						cost,
+					}),
 				);
 				const kept = bounded(rows, TODAY);
 				expect(totals(sumOf(kept))).toEqual(totals(sumOf(rows)));
@@ -130,7 +137,7 @@ describe("the rows of a ledger", () => {
 		for (const ago of days) {
 			const day = daysBefore(TODAY, ago);
 			const own = Array.from({ length: 1000 }, (_, at) =>
-				aRow({ period: day, account: `a${at}`, project: `/p${at % 3}`, model: `m${at % 2}`, input: at }),
+				aRow({ period: day, account: anId(`a${at}`), project: `/p${at % 3}`, model: `m${at % 2}`, input: at }),
 			);
 			requests += own.length;
 			rows = bounded([...rows, ...own], day);
@@ -144,7 +151,7 @@ describe("the rows of a ledger", () => {
 
 	it("rows of a ledger stay within their bound where one day alone has more than fits", () => {
 		const rows = Array.from({ length: MOST_ROWS + 1000 }, (_, at) =>
-			aRow({ account: `a${at % 300}`, project: `/p${at}` }),
+			aRow({ account: anId(`a${at % 300}`), project: `/p${at}` }),
 		);
 		const kept = bounded(rows, TODAY);
 		expect(kept).toHaveLength(300);

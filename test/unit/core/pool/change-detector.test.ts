@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { PoolEvent } from "../../../../src/core/events.ts";
+import type { AccountId } from "../../../../src/core/ids.ts";
 import { createChangeDetector } from "../../../../src/core/pool/change-detector.ts";
 import { createPool, type Pool } from "../../../../src/core/pool/pool.ts";
 import { DEFAULT_SETTINGS } from "../../../../src/core/settings.ts";
@@ -19,6 +20,7 @@ import {
 	NOW,
 	settled,
 } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 
 let clock: FakeClock;
 let accounts: FakeAccountStore;
@@ -74,11 +76,11 @@ beforeEach(() => {
 	for (const { pool } of [ours, theirs]) pool.detectChanges();
 });
 
-const account = (id: string) => ours.pool.account(id) ?? anAccount(id);
+const account = (id: AccountId) => ours.pool.account(id) ?? anAccount(id);
 
 describe("a cooldown", () => {
 	it("is reported when it begins, and at the next look by every other process", () => {
-		ours.pool.cool(account("a"), limit(), "gpt-5.5");
+		ours.pool.cool(account(anId("a")), limit(), "gpt-5.5");
 		expect([ours.heard(), theirs.heard()]).toEqual([["cooling a refusal"], []]);
 		for (const { pool } of [ours, theirs, theirs]) pool.detectChanges();
 		expect([ours.heard(), theirs.heard()]).toEqual([["cooling a refusal"], ["cooling a elsewhere"]]);
@@ -86,22 +88,22 @@ describe("a cooldown", () => {
 	});
 
 	it("a cooldown that is over is no news where it held before the first look", () => {
-		state.statusById.set("a", { cooldowns: [aCooldown()], strikes: 0 });
+		state.statusById.set(anId("a"), { cooldowns: [aCooldown()], strikes: 0 });
 		const late = aProcess();
 		late.pool.detectChanges();
 		expect(late.heard()).toEqual([]);
 	});
 
 	it("is reported again when its end moves later, and not for a jitter", () => {
-		ours.pool.cool(account("a"), limit(), "gpt-5.5");
-		ours.pool.cool(account("a"), limit({ until: NOW + HOUR_MS + MINUTE_MS }), "gpt-5.5");
+		ours.pool.cool(account(anId("a")), limit(), "gpt-5.5");
+		ours.pool.cool(account(anId("a")), limit({ until: NOW + HOUR_MS + MINUTE_MS }), "gpt-5.5");
 		expect(ours.heard()).toHaveLength(1);
-		ours.pool.cool(account("a"), limit({ until: NOW + 5 * HOUR_MS }), "gpt-5.5");
+		ours.pool.cool(account(anId("a")), limit({ until: NOW + 5 * HOUR_MS }), "gpt-5.5");
 		expect(ours.heard()).toHaveLength(2);
 	});
 
 	it("is over by its time, seen at the next look and once", () => {
-		ours.pool.cool(account("a"), limit(), "gpt-5.5");
+		ours.pool.cool(account(anId("a")), limit(), "gpt-5.5");
 		clock.at = NOW + HOUR_MS + 1;
 		expect(ours.heard()).toHaveLength(1);
 		for (let looks = 0; looks < 3; looks += 1) ours.pool.detectChanges();
@@ -109,35 +111,35 @@ describe("a cooldown", () => {
 	});
 
 	it("is over by newer usage, here and elsewhere", () => {
-		ours.pool.cool(account("a"), limit(), "gpt-5.5");
+		ours.pool.cool(account(anId("a")), limit(), "gpt-5.5");
 		theirs.pool.detectChanges();
 		clock.at = NOW + 5 * MINUTE_MS;
-		ours.pool.noteUsage("a", used(3));
+		ours.pool.noteUsage(anId("a"), used(3));
 		theirs.pool.detectChanges();
 		expect(ours.heard().at(-1)).toBe("recovered a usage");
 		expect(theirs.heard().at(-1)).toBe("recovered a elsewhere");
 	});
 
 	it("a cooldown that is ended by hand is over", async () => {
-		ours.pool.cool(account("a"), limit(), "gpt-5.5");
+		ours.pool.cool(account(anId("a")), limit(), "gpt-5.5");
 		await ours.pool.clearCooldowns();
 		expect(ours.heard()).toEqual(["cooling a refusal", "recovered a reset"]);
 	});
 
 	it("begins with usage that is used up", () => {
-		ours.pool.noteUsage("b", used(100));
+		ours.pool.noteUsage(anId("b"), used(100));
 		expect(ours.heard()).toEqual(["cooling b usage"]);
 	});
 
 	it("a cooldown of a part of an account is one of its own", () => {
-		ours.pool.cool(account("a"), limit({ scope: "model:gpt-6", reason: "not_included" }), "gpt-6");
-		ours.pool.cool(account("a"), limit(), "gpt-6");
+		ours.pool.cool(account(anId("a")), limit({ scope: "model:gpt-6", reason: "not_included" }), "gpt-6");
+		ours.pool.cool(account(anId("a")), limit(), "gpt-6");
 		expect(ours.told.map((event) => "scope" in event && event.scope)).toEqual(["model:gpt-6", "account"]);
 	});
 
 	it("a cooldown of an account that was removed is not reported", async () => {
-		ours.pool.cool(account("a"), limit(), "gpt-5.5");
-		await accounts.remove("a");
+		ours.pool.cool(account(anId("a")), limit(), "gpt-5.5");
+		await accounts.remove(anId("a"));
 		ours.pool.detectChanges();
 		expect(ours.heard()).toEqual(["cooling a refusal"]);
 	});
@@ -146,29 +148,29 @@ describe("a cooldown", () => {
 describe("a lost sign-in", () => {
 	it("is reported once for any number of requests, and again after a new sign-in", async () => {
 		const lose = async () => {
-			await accounts.patch("a", { needsLogin: { reason: "revoked", at: clock.at } });
-			ours.pool.lost("signed-out", account("a"), "revoked");
+			await accounts.patch(anId("a"), { needsLogin: { reason: "revoked", at: clock.at } });
+			ours.pool.lost("signed-out", account(anId("a")), "revoked");
 		};
 		await lose();
 		await lose();
 		ours.pool.detectChanges();
 		await lose();
 		expect(ours.heard()).toEqual(["signed-out"]);
-		await accounts.patch("a", { needsLogin: undefined });
+		await accounts.patch(anId("a"), { needsLogin: undefined });
 		ours.pool.detectChanges();
 		await lose();
 		expect(ours.heard()).toEqual(["signed-out", "signed-out"]);
 	});
 
 	it("a lost sign-in is not told by another process, which finds it flagged", () => {
-		ours.pool.signOut(account("a"), "access-a", "unauthorized");
+		ours.pool.signOut(account(anId("a")), "access-a", "unauthorized");
 		theirs.pool.detectChanges();
 		expect([ours.heard(), theirs.heard()]).toEqual([["signed-out"], []]);
 	});
 
 	it("a sign-in that is lost because OpenAI closed the account is reported once", () => {
-		ours.pool.close(account("a"), "closed by OpenAI");
-		ours.pool.close(account("a"), "closed by OpenAI");
+		ours.pool.close(account(anId("a")), "closed by OpenAI");
+		ours.pool.close(account(anId("a")), "closed by OpenAI");
 		expect(ours.heard()).toEqual(["closed"]);
 	});
 });
@@ -176,13 +178,14 @@ describe("a lost sign-in", () => {
 describe("the last account", () => {
 	const lastOnesOf = ({ told }: Process) => told.filter(({ type }) => type === "last-one");
 	const alone = (process: Process) => {
-		for (const id of ["a", "b"]) process.pool.cool(account(id), limit({ until: NOW + 9 * HOUR_MS }), "gpt-5.5");
-		process.pool.setActive("c");
+		for (const id of [anId("a"), anId("b")])
+			process.pool.cool(account(id), limit({ until: NOW + 9 * HOUR_MS }), "gpt-5.5");
+		process.pool.setActive(anId("c"));
 	};
 	/** Has a process hear, one after the other, how much of the window of `c` is used. */
 	const hears = async (process: Process, percents: readonly number[], overrides: Partial<UsageSnapshot> = {}) => {
 		for (const percent of percents) {
-			process.pool.noteUsage("c", used(percent, overrides));
+			process.pool.noteUsage(anId("c"), used(percent, overrides));
 			await settled();
 		}
 	};
@@ -220,10 +223,10 @@ describe("the last account", () => {
 
 	it("is reported by one of all processes, also after a restart of them, and again for the next threshold", async () => {
 		alone(ours);
-		theirs.pool.setActive("c");
+		theirs.pool.setActive(anId("c"));
 		await Promise.all([hears(ours, [80]), hears(theirs, [80])]);
 		const later = aProcess();
-		later.pool.setActive("c");
+		later.pool.setActive(anId("c"));
 		await hears(later, [82]);
 		expect([ours, theirs, later].flatMap(lastOnesOf)).toHaveLength(1);
 		await hears(later, [90]);
@@ -237,17 +240,17 @@ describe("the last account", () => {
 		await hears(ours, [80, 81], { windows });
 		clock.at = NOW + HOUR_MS;
 		const later = aProcess();
-		later.pool.setActive("c");
+		later.pool.setActive(anId("c"));
 		await hears(later, [82], { windows });
 		expect([ours, later].flatMap(lastOnesOf)).toHaveLength(1);
 	});
 
 	it("is not reported while another account is ready or in use, nor to a person with one account", async () => {
-		ours.pool.cool(account("a"), limit(), "gpt-5.5");
-		ours.pool.setActive("c");
+		ours.pool.cool(account(anId("a")), limit(), "gpt-5.5");
+		ours.pool.setActive(anId("c"));
 		await hears(ours, [95]);
 		expect(lastOnesOf(ours)).toEqual([]);
-		ours.pool.cool(account("b"), limit(), "gpt-5.5");
+		ours.pool.cool(account(anId("b")), limit(), "gpt-5.5");
 		await hears(theirs, [96]);
 		expect(theirs.heard()).not.toContain("last-one");
 		await hears(ours, [96]);
@@ -255,26 +258,26 @@ describe("the last account", () => {
 	});
 
 	it("is not reported while another account cools for a moment, and is reported once that one has run out", async () => {
-		ours.pool.cool(account("a"), limit({ until: NOW + 9 * HOUR_MS }), "gpt-5.5");
-		ours.pool.cool(account("b"), limit({ reason: "rate_limit", until: NOW + MINUTE_MS }), "gpt-5.5");
-		ours.pool.setActive("c");
+		ours.pool.cool(account(anId("a")), limit({ until: NOW + 9 * HOUR_MS }), "gpt-5.5");
+		ours.pool.cool(account(anId("b")), limit({ reason: "rate_limit", until: NOW + MINUTE_MS }), "gpt-5.5");
+		ours.pool.setActive(anId("c"));
 		await hears(ours, [95]);
 		expect(lastOnesOf(ours)).toEqual([]);
-		ours.pool.cool(account("b"), limit({ until: NOW + 9 * HOUR_MS }), "gpt-5.5");
+		ours.pool.cool(account(anId("b")), limit({ until: NOW + 9 * HOUR_MS }), "gpt-5.5");
 		await hears(ours, [96]);
 		expect(lastOnesOf(ours)).toHaveLength(1);
 	});
 
 	it("the last account is not reported where the others were switched off by hand", async () => {
-		for (const id of ["a", "b"]) await accounts.patch(id, { enabled: false });
-		ours.pool.setActive("c");
+		for (const id of [anId("a"), anId("b")]) await accounts.patch(id, { enabled: false });
+		ours.pool.setActive(anId("c"));
 		await hears(ours, [95]);
 		expect(lastOnesOf(ours)).toEqual([]);
 	});
 });
 
 it("tells of a pin when it changes", async () => {
-	for (const id of ["a", "a", undefined, undefined]) await ours.pool.pin(id);
+	for (const id of [anId("a"), anId("a"), undefined, undefined]) await ours.pool.pin(id);
 	expect(ours.told).toEqual([
 		{ type: "pinned", account: "a" },
 		{ type: "pinned", account: undefined },

@@ -3,6 +3,7 @@ import type { PoolEvent } from "../../../../src/core/events.ts";
 import { failover } from "../../../../src/core/request/request-loop.ts";
 import type { UsageWindow } from "../../../../src/core/usage.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW, settled } from "../../../support/fakes.ts";
+import { anId, aSessionId } from "../../../support/ids.ts";
 import { CONTEXT, createHarness, failedWith, gaveUp, type Harness, MODEL, refused } from "../../harness.ts";
 
 const LIMIT = refused(429, { error: { type: "usage_limit_reached", message: "limit", resets_in_seconds: 3600 } });
@@ -39,7 +40,7 @@ describe("a session's first request", () => {
 describe("a request that goes from account to account", () => {
 	it("tells each step, and in the end one line: the first cause, and who answers", async () => {
 		const harness = someone("a", "b", "c");
-		harness.affinity.begin("s", "a", NOW);
+		harness.affinity.begin(aSessionId("s"), anId("a"), NOW);
 		harness.play("a", LIMIT);
 		harness.play("b", LIMIT);
 		await harness.ask();
@@ -53,7 +54,7 @@ describe("a request that goes from account to account", () => {
 		const order: string[] = [];
 		harness.pool.subscribe(({ type }) => type === "continued" && order.push(type));
 		const sink = { push: ({ type }: { type: string }) => order.push(type), end: () => undefined };
-		await failover({ model: MODEL, context: CONTEXT, options: { sessionId: "s" } }, sink, harness.deps);
+		await failover({ model: MODEL, context: CONTEXT, options: { sessionId: aSessionId("s") } }, sink, harness.deps);
 		expect(order).toEqual(["continued", "start", "text_start", "text_delta", "text_end", "done"]);
 		const dry = someone("a", "b");
 		for (const id of ["a", "b"]) dry.play(id, LIMIT);
@@ -74,9 +75,9 @@ describe("a request that goes from account to account", () => {
 
 	it("says what has become of an account that lost its sign-in", async () => {
 		const harness = someone("a", "b");
-		harness.affinity.begin("s", "a", NOW);
-		harness.tokens.set("a", () => {
-			void harness.accounts.patch("a", { needsLogin: { reason: "revoked", at: NOW } });
+		harness.affinity.begin(aSessionId("s"), anId("a"), NOW);
+		harness.tokens.set(anId("a"), () => {
+			void harness.accounts.patch(anId("a"), { needsLogin: { reason: "revoked", at: NOW } });
 			return { kind: "signed-out", account: anAccount("a"), reason: "revoked", closed: false };
 		});
 		await harness.ask();
@@ -85,8 +86,8 @@ describe("a request that goes from account to account", () => {
 
 	it("says so where no token could be had", async () => {
 		const harness = someone("a", "b");
-		harness.affinity.begin("s", "a", NOW);
-		harness.tokens.set("a", () => ({ kind: "unavailable", reason: "busy", retryAt: NOW + HOUR_MS }));
+		harness.affinity.begin(aSessionId("s"), anId("a"), NOW);
+		harness.tokens.set(anId("a"), () => ({ kind: "unavailable", reason: "busy", retryAt: NOW + HOUR_MS }));
 		await harness.ask();
 		expect(movesOf(harness)).toEqual(["rotated a b unavailable", "continued a b"]);
 	});
@@ -105,8 +106,8 @@ describe("a refusal that says neither what is spent nor until when", () => {
 
 	it("names the window that resets when the account is back", async () => {
 		const harness = someone("a", "b");
-		harness.state.statusById.set("a", known(five, week));
-		harness.affinity.begin("s", "a", NOW);
+		harness.state.statusById.set(anId("a"), known(five, week));
+		harness.affinity.begin(aSessionId("s"), anId("a"), NOW);
 		harness.play("a", BARE);
 		await harness.ask();
 		expect(ends(harness)).toEqual([["5h", five.resetsAt, false]]);
@@ -115,8 +116,8 @@ describe("a refusal that says neither what is spent nor until when", () => {
 
 	it("uses the answer of the usage endpoint, which it waits for", async () => {
 		const harness = someone("a", "b");
-		harness.state.statusById.set("a", known(five, week));
-		harness.state.statusById.set("b", known(week));
+		harness.state.statusById.set(anId("a"), known(five, week));
+		harness.state.statusById.set(anId("b"), known(week));
 		let answer: () => void = () => undefined;
 		harness.onAsk = async (id) => {
 			await new Promise<void>((resolve) => {
@@ -125,7 +126,7 @@ describe("a refusal that says neither what is spent nor until when", () => {
 			const windows = [five, { ...week, usedPercent: 100 }];
 			harness.pool.noteUsage(id, aSnapshot({ source: "api", capturedAt: NOW, windows }));
 		};
-		harness.affinity.begin("s", "a", NOW);
+		harness.affinity.begin(aSessionId("s"), anId("a"), NOW);
 		harness.play("a", BARE);
 		// The answer is not held up by it.
 		expect((await harness.ask()).final?.type).toBe("done");
@@ -144,7 +145,7 @@ describe("a refusal that says neither what is spent nor until when", () => {
 				answer = resolve;
 			});
 		};
-		harness.affinity.begin("s", "a", NOW);
+		harness.affinity.begin(aSessionId("s"), anId("a"), NOW);
 		harness.play("a", BARE);
 		await harness.ask();
 		harness.pool.plan = () => {
@@ -199,8 +200,8 @@ describe("a refusal that says neither what is spent nor until when", () => {
 		const harness = someone("a", "b");
 		const limits = { spark: { windows: [{ ...week, usedPercent: 100 }] } };
 		const cooldowns = [aCooldown({ scope: "limit:spark", models: ["gpt-5.5"], until: week.resetsAt })];
-		harness.state.statusById.set("a", { cooldowns, strikes: 0, usage: aSnapshot({ windows: [five], limits }) });
-		harness.affinity.begin("s", "a", NOW);
+		harness.state.statusById.set(anId("a"), { cooldowns, strikes: 0, usage: aSnapshot({ windows: [five], limits }) });
+		harness.affinity.begin(aSessionId("s"), anId("a"), NOW);
 		await harness.ask();
 		expect(ends(harness)).toEqual([["7d", week.resetsAt, false]]);
 	});
@@ -209,7 +210,7 @@ describe("a refusal that says neither what is spent nor until when", () => {
 describe("a session between two requests", () => {
 	const begun = async () => {
 		const harness = someone("a", "b");
-		harness.affinity.begin("s", "a", NOW);
+		harness.affinity.begin(aSessionId("s"), anId("a"), NOW);
 		await harness.ask();
 		harness.told.length = 0;
 		return harness;
@@ -218,7 +219,7 @@ describe("a session between two requests", () => {
 	it("is moved by the policy when its cache is gone, and says what was left", async () => {
 		const harness = await begun();
 		const windows = [{ usedPercent: 92, windowMinutes: 300, resetsAt: NOW + 4 * HOUR_MS }];
-		harness.state.statusById.set("a", { cooldowns: [], strikes: 0, usage: aSnapshot({ windows }) });
+		harness.state.statusById.set(anId("a"), { cooldowns: [], strikes: 0, usage: aSnapshot({ windows }) });
 		harness.clock.at = NOW + HOUR_MS;
 		await harness.ask();
 		expect(movesOf(harness)).toEqual(["switched a b policy", "continued a b"]);
@@ -228,26 +229,26 @@ describe("a session between two requests", () => {
 
 	it("moves as visibly where its account was spent meanwhile", async () => {
 		const harness = await begun();
-		harness.state.statusById.set("a", { cooldowns: [aCooldown()], strikes: 0 });
+		harness.state.statusById.set(anId("a"), { cooldowns: [aCooldown()], strikes: 0 });
 		await harness.ask();
 		expect(movesOf(harness)).toEqual(["rotated a b usage_limit", "continued a b"]);
 	});
 
 	it("shows no notice where a person has pinned another account, or switched the session's own off", async () => {
 		const harness = await begun();
-		await harness.pool.pin("b");
+		await harness.pool.pin(anId("b"));
 		await harness.ask();
 		expect(movesOf(harness)).toEqual(["switched a b pin"]);
 		const other = await begun();
-		await other.accounts.edit("a", { enabled: false });
+		await other.accounts.edit(anId("a"), { enabled: false });
 		await other.ask();
 		expect(movesOf(other)).toEqual(["switched a b user"]);
 	});
 
 	it("tells the failover that follows a pin", async () => {
 		const harness = someone("a", "b", "c");
-		harness.affinity.begin("s", "a", NOW);
-		await harness.pool.pin("b");
+		harness.affinity.begin(aSessionId("s"), anId("a"), NOW);
+		await harness.pool.pin(anId("b"));
 		harness.play("b", LIMIT);
 		await harness.ask();
 		expect(movesOf(harness)).toEqual(["switched a b pin", "rotated b a usage_limit", "continued b a"]);

@@ -23,6 +23,7 @@ import {
 	settled,
 	until,
 } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { scratchForEach } from "../../../support/scratch-for-each.ts";
 
 const BASE = "http://127.0.0.1:1/backend-api";
@@ -79,13 +80,13 @@ describe("a defect on the way to usage", () => {
 		const update = vi.spyOn(state, "updateSoon").mockImplementation(() => {
 			throw new TypeError("secret");
 		});
-		await Promise.all([monitor.refreshStale(), monitor.follow("a", true), monitor.recheckCooling()]);
-		await monitor.follow("a", false);
-		expect(await monitor.ask("a")).toBe(false);
+		await Promise.all([monitor.refreshStale(), monitor.follow(anId("a"), true), monitor.recheckCooling()]);
+		await monitor.follow(anId("a"), false);
+		expect(await monitor.ask(anId("a"))).toBe(false);
 		expect(told).toEqual(Array.from({ length: 6 }, () => "usage"));
 		status.mockRestore();
 		update.mockRestore();
-		expect(await monitor.ask("a")).toBe(true);
+		expect(await monitor.ask(anId("a"))).toBe(true);
 	});
 });
 
@@ -93,20 +94,20 @@ const askedFor = () => asked.map(({ workspaceId }) => workspaceId);
 
 describe("usage", () => {
 	it("is asked for with the account's own token, and taken in", async () => {
-		expect(await monitor.ask("a")).toBe(true);
+		expect(await monitor.ask(anId("a"))).toBe(true);
 		expect(asked).toEqual([{ baseUrl: BASE, access: "access-a", workspaceId: "acct-a" }]);
-		expect(state.status("a")).toMatchObject({ usage: { source: "api", capturedAt: NOW }, usageAskedAt: NOW });
+		expect(state.status(anId("a"))).toMatchObject({ usage: { source: "api", capturedAt: NOW }, usageAskedAt: NOW });
 	});
 
 	it("is asked for with the reserve model of a spent account, unless the person wants none", async () => {
 		const spent = { a: { usage: aSnapshot({ windows: [{ usedPercent: 100, windowMinutes: 300 }] }) } };
 		open({ ...spent, b: { cooldowns: [aCooldown()] } }, anAccount("a"), anAccount("b"), anAccount("c"));
-		for (const id of ["a", "b", "c"]) await monitor.ask(id);
+		for (const id of [anId("a"), anId("b"), anId("c")]) await monitor.ask(id);
 		expect(asked.map((request) => "withReserveModel" in request)).toEqual([true, true, false]);
-		expect(["a", "b", "c"].map((id) => state.status(id).reserveAskedAt)).toEqual([NOW, NOW, undefined]);
+		expect(["a", "b", "c"].map(anId).map((id) => state.status(id).reserveAskedAt)).toEqual([NOW, NOW, undefined]);
 		open(spent, anAccount("a"));
 		mayUseReserveModel = false;
-		await monitor.ask("a");
+		await monitor.ask(anId("a"));
 		expect(asked).toEqual([{ baseUrl: BASE, access: "access-a", workspaceId: "acct-a" }]);
 	});
 
@@ -118,43 +119,43 @@ describe("usage", () => {
 			clock.at += 200;
 			return aSnapshot({ source: "api", capturedAt: NOW, windows });
 		};
-		await monitor.ask("a");
-		expect(state.status("a").cooldowns.map(({ setAt }) => setAt)).toContain(NOW + 200);
-		expect(isReserveUnknown(account, state.status("a"), clock.at)).toBe(false);
+		await monitor.ask(anId("a"));
+		expect(state.status(anId("a")).cooldowns.map(({ setAt }) => setAt)).toContain(NOW + 200);
+		expect(isReserveUnknown(account, state.status(anId("a")), clock.at)).toBe(false);
 	});
 
 	it("is asked for only by the person while everything is switched off", async () => {
 		isEnabled = false;
 		await monitor.refreshStale();
-		await monitor.follow("a", false);
+		await monitor.follow(anId("a"), false);
 		await monitor.recheckCooling();
 		expect(askedFor()).toEqual([]);
-		expect(await monitor.ask("a")).toBe(true);
+		expect(await monitor.ask(anId("a"))).toBe(true);
 	});
 
 	it("is asked for once while an answer is under way", async () => {
 		const finish: ((usage: UsageSnapshot) => void)[] = [];
 		answer = () => new Promise((resolve) => finish.push(resolve));
-		const all = [monitor.ask("a"), monitor.ask("a"), monitor.refreshStale()];
+		const all = [monitor.ask(anId("a")), monitor.ask(anId("a")), monitor.refreshStale()];
 		await settled();
 		expect(askedFor()).toEqual(["acct-a", "acct-b"]);
 		for (const each of finish) each(aSnapshot());
 		// Its answer is for all of them.
 		expect(await Promise.all(all)).toEqual([true, true, undefined]);
 		answer = async () => aSnapshot();
-		await monitor.ask("a");
+		await monitor.ask(anId("a"));
 		expect(askedFor()).toEqual(["acct-a", "acct-b", "acct-a"]);
 	});
 
 	it("is asked for once more where the account was refused while an answer was under way", async () => {
 		const finish: ((usage: UsageSnapshot) => void)[] = [];
 		answer = () => new Promise((resolve) => finish.push(resolve));
-		const first = monitor.ask("a");
+		const first = monitor.ask(anId("a"));
 		await settled();
 		clock.at += 1000;
 		const cooldowns = [aCooldown({ setAt: clock.at })];
-		state.statusById.set("a", { ...state.status("a"), cooldowns });
-		const after = [monitor.ask("a"), monitor.ask("a")];
+		state.statusById.set(anId("a"), { ...state.status(anId("a")), cooldowns });
+		const after = [monitor.ask(anId("a")), monitor.ask(anId("a"))];
 		await settled();
 		expect(askedFor()).toEqual(["acct-a"]);
 		finish[0]?.(aSnapshot({ source: "api", capturedAt: NOW }));
@@ -199,43 +200,43 @@ describe("usage", () => {
 			usageApi: { fetch: () => Promise.reject(new Error("asked")) },
 		});
 		await monitor.refreshStale();
-		expect(await monitor.ask("a")).toBe(false);
-		expect(state.status("a")).toEqual({ cooldowns: [], strikes: 0 });
+		expect(await monitor.ask(anId("a"))).toBe(false);
+		expect(state.status(anId("a"))).toEqual({ cooldowns: [], strikes: 0 });
 	});
 
 	it("is asked for with no token that is not good now", async () => {
 		tokens.set("a", undefined);
-		expect(await monitor.ask("a")).toBe(false);
+		expect(await monitor.ask(anId("a"))).toBe(false);
 		expect(asked).toEqual([]);
 	});
 
 	it("is asked for no account that is switched off or unknown", async () => {
 		open({}, anAccount("a", { enabled: false }));
-		expect([await monitor.ask("a"), await monitor.ask("missing"), asked]).toEqual([false, false, []]);
+		expect([await monitor.ask(anId("a")), await monitor.ask(anId("missing")), asked]).toEqual([false, false, []]);
 	});
 
 	it("never hides what a request was refused for, whether it fails or comes right", async () => {
 		const lastError = { text: "Workspace is not authorized in this region.", at: NOW };
 		open({ a: { lastError } }, anAccount("a"));
 		answer = () => Promise.reject(new Error("the usage service answered 503"));
-		await monitor.ask("a");
-		expect(state.status("a").lastError).toEqual(lastError);
+		await monitor.ask(anId("a"));
+		expect(state.status(anId("a")).lastError).toEqual(lastError);
 		answer = async () => aSnapshot();
-		await monitor.ask("a");
-		expect(state.status("a")).toMatchObject({ lastError, usageError: undefined });
+		await monitor.ask(anId("a"));
+		expect(state.status(anId("a"))).toMatchObject({ lastError, usageError: undefined });
 	});
 
 	it("usage that fails to arrive changes nothing else, and leaves the reason", async () => {
 		const known = aSnapshot({ windows: [{ usedPercent: 10, windowMinutes: 300 }] });
 		open({ a: { usage: known, cooldowns: [aCooldown()] } }, anAccount("a"));
 		answer = () => Promise.reject(new Error("the usage service answered 503"));
-		expect(await monitor.ask("a")).toBe(false);
-		expect(state.status("a")).toMatchObject({
+		expect(await monitor.ask(anId("a"))).toBe(false);
+		expect(state.status(anId("a"))).toMatchObject({
 			usage: known,
 			cooldowns: [aCooldown()],
 			usageError: { text: "the usage service answered 503", at: NOW },
 		});
-		expect(pool.account("a")).toMatchObject({ enabled: true, needsLogin: undefined });
+		expect(pool.account(anId("a"))).toMatchObject({ enabled: true, needsLogin: undefined });
 	});
 });
 
@@ -247,12 +248,12 @@ describe("the end of a session", () => {
 			calls += 1;
 			return new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
 		};
-		const first = monitor.ask("a");
+		const first = monitor.ask(anId("a"));
 		await settled();
 		clock.at += 1000;
-		const waiting = monitor.follow("a", false);
-		state.statusById.set("a", { ...state.status("a"), cooldowns: [aCooldown({ setAt: clock.at })] });
-		const again = monitor.ask("a");
+		const waiting = monitor.follow(anId("a"), false);
+		state.statusById.set(anId("a"), { ...state.status(anId("a")), cooldowns: [aCooldown({ setAt: clock.at })] });
+		const again = monitor.ask(anId("a"));
 		await settled();
 		monitor.stop();
 		await first;
@@ -264,14 +265,14 @@ describe("the end of a session", () => {
 	it("lets go of what is being asked, without a word of it, and the next one asks again", async () => {
 		answer = (signal) =>
 			new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
-		const all = [monitor.ask("a"), monitor.refreshStale()];
+		const all = [monitor.ask(anId("a")), monitor.refreshStale()];
 		await settled();
 		monitor.stop();
 		expect(await Promise.all(all)).toEqual([false, undefined]);
-		expect(state.status("a").usageError).toBeUndefined();
+		expect(state.status(anId("a")).usageError).toBeUndefined();
 		answer = async () => aSnapshot();
-		await monitor.ask("a");
-		expect(state.status("a").usage).toBeDefined();
+		await monitor.ask(anId("a"));
+		expect(state.status(anId("a")).usage).toBeDefined();
 	});
 });
 
@@ -316,7 +317,7 @@ describe("a refresh of what is stale", () => {
 		};
 		await expect(monitor.refreshStale()).resolves.toBeUndefined();
 		expect(askedFor()).toEqual(["acct-a", "acct-b"]);
-		expect(state.status("b").usage).toBeDefined();
+		expect(state.status(anId("b")).usage).toBeDefined();
 	});
 });
 
@@ -337,8 +338,8 @@ describe("usage behind a session's turns", () => {
 			clock.at += MINUTE_MS / 2;
 			const hasReset = clock.at >= NOW + HOUR_MS / 2;
 			const resetsAt = hasReset ? NOW + 5 * HOUR_MS : NOW + HOUR_MS / 2;
-			pool.noteUsage("a", told(0, { windows: windows(hasReset ? turn / 4 : 60, 10, resetsAt) }));
-			await monitor.follow("a", true);
+			pool.noteUsage(anId("a"), told(0, { windows: windows(hasReset ? turn / 4 : 60, 10, resetsAt) }));
+			await monitor.follow(anId("a"), true);
 			if (turn % 2 === 0) await monitor.recheckCooling();
 		}
 		expect(asked).toHaveLength(2);
@@ -358,20 +359,20 @@ describe("usage behind a session's turns", () => {
 		afterEach(() => monitor.stop());
 
 		it("is asked for after each answer near a cap, and a request waits for it", async () => {
-			caps = { a: { "5h": 55 } };
-			pool.noteUsage("a", told(40));
+			caps = { [anId("a")]: { "5h": 55 } };
+			pool.noteUsage(anId("a"), told(40));
 			const done = vi.fn();
-			expect(monitor.figuresDue("a")).toBeUndefined();
+			expect(monitor.figuresDue(anId("a"))).toBeUndefined();
 			for (let turn = 1; turn <= 3; turn += 1) {
 				done.mockClear();
 				used = 40 + turn;
-				const following = monitor.follow("a", false);
-				void monitor.figuresDue("a")?.then(done);
+				const following = monitor.follow(anId("a"), false);
+				void monitor.figuresDue(anId("a"))?.then(done);
 				expect(done).not.toHaveBeenCalled();
 				await following;
 				await settled();
 				expect(done).toHaveBeenCalled();
-				expect(monitor.figuresDue("a")).toBeUndefined();
+				expect(monitor.figuresDue(anId("a"))).toBeUndefined();
 				clock.at += 1000;
 			}
 			expect(times).toHaveLength(3);
@@ -380,19 +381,19 @@ describe("usage behind a session's turns", () => {
 		it("is asked for at its usual pace far above a cap, and beside one of a window that is not there", async () => {
 			for (const floors of [{ "5h": 20 }, { "30d": 90 }]) {
 				times.length = 0;
-				caps = { a: floors };
+				caps = { [anId("a")]: floors };
 				clock.at += 10 * MINUTE_MS;
-				pool.noteUsage("a", told(40));
-				await monitor.follow("a", false);
-				expect(monitor.figuresDue("a")).toBeUndefined();
-				await monitor.follow("a", false);
+				pool.noteUsage(anId("a"), told(40));
+				await monitor.follow(anId("a"), false);
+				expect(monitor.figuresDue(anId("a"))).toBeUndefined();
+				await monitor.follow(anId("a"), false);
 				expect(times).toHaveLength(1);
 			}
 		});
 
 		it("is asked for of the account that answered, at most once a minute", async () => {
 			for (let turn = 0; turn < 16; turn += 1) {
-				await monitor.follow("a", false);
+				await monitor.follow(anId("a"), false);
 				clock.at += MINUTE_MS / 4;
 			}
 			expect(times).toEqual([0, 1, 2, 3]);
@@ -402,16 +403,16 @@ describe("usage behind a session's turns", () => {
 		it("is asked for after the first answer, however soon that comes after the session has begun", async () => {
 			await monitor.refreshStale();
 			clock.at += 5000;
-			await monitor.follow("a", false);
+			await monitor.follow(anId("a"), false);
 			clock.at += 5000;
-			await monitor.follow("a", false);
+			await monitor.follow(anId("a"), false);
 			expect(askedFor()).toEqual(["acct-a", "acct-b", "acct-a"]);
 		});
 
 		it("is asked for after each answer with less than 10 % left, and not with 10 %", async () => {
 			used = 90;
 			for (let turn = 0; turn < 4; turn += 1) {
-				await monitor.follow("a", false);
+				await monitor.follow(anId("a"), false);
 				clock.at += 1000;
 			}
 			const before = times.length;
@@ -419,7 +420,7 @@ describe("usage behind a session's turns", () => {
 			clock.at += MINUTE_MS;
 			used = 91;
 			for (let turn = 0; turn < 4; turn += 1) {
-				await monitor.follow("a", false);
+				await monitor.follow(anId("a"), false);
 				clock.at += 1000;
 			}
 			expect(times.length - before).toBeGreaterThanOrEqual(4);
@@ -431,10 +432,10 @@ describe("usage behind a session's turns", () => {
 			onTestFinished(() => {
 				vi.useRealTimers();
 			});
-			await monitor.follow("a", false);
+			await monitor.follow(anId("a"), false);
 			for (let turn = 0; turn < 3; turn += 1) {
 				clock.at += 10_000;
-				await monitor.follow("a", false);
+				await monitor.follow(anId("a"), false);
 			}
 			expect(times).toEqual([0]);
 			clock.at = NOW + MINUTE_MS;
@@ -443,7 +444,7 @@ describe("usage behind a session's turns", () => {
 			await vi.advanceTimersByTimeAsync(2 * MINUTE_MS);
 			expect(times).toEqual([0, 1]);
 			clock.at += 10_000;
-			await monitor.follow("a", false);
+			await monitor.follow(anId("a"), false);
 			monitor.stop();
 			clock.at += 2 * MINUTE_MS;
 			await vi.advanceTimersByTimeAsync(2 * MINUTE_MS);
@@ -455,11 +456,11 @@ describe("usage behind a session's turns", () => {
 			onTestFinished(() => {
 				vi.useRealTimers();
 			});
-			await monitor.follow("a", false);
+			await monitor.follow(anId("a"), false);
 			clock.at += 30_000;
-			await monitor.follow("a", false);
+			await monitor.follow(anId("a"), false);
 			clock.at += 1000;
-			state.statusById.set("a", { ...state.status("a"), usageAskedAt: clock.at });
+			state.statusById.set(anId("a"), { ...state.status(anId("a")), usageAskedAt: clock.at });
 			clock.at += 2 * MINUTE_MS;
 			await vi.advanceTimersByTimeAsync(2 * MINUTE_MS);
 			expect(times).toEqual([0]);
@@ -472,10 +473,10 @@ describe("usage behind a session's turns", () => {
 				await new Promise<void>((resolve) => finish.push(resolve));
 				return told(95, { source: "api" });
 			};
-			const first = monitor.ask("a");
+			const first = monitor.ask(anId("a"));
 			await settled();
 			clock.at += 1000;
-			const following = monitor.follow("a", false);
+			const following = monitor.follow(anId("a"), false);
 			await settled();
 			expect(finish).toHaveLength(1);
 			finish[0]?.();
@@ -487,7 +488,7 @@ describe("usage behind a session's turns", () => {
 
 		it("is not asked for while everything is switched off", async () => {
 			isEnabled = false;
-			await monitor.follow("a", false);
+			await monitor.follow(anId("a"), false);
 			expect(asked).toEqual([]);
 		});
 	});
@@ -500,8 +501,8 @@ describe("usage behind a session's turns", () => {
 		{ used: 100, times: 1 },
 	])("is asked for of the others $times times in an hour in which $used % stay used", async ({ used, times }) => {
 		for (let turn = 0; turn < 240; turn += 1) {
-			pool.noteUsage("a", told(5, { windows: windows(5, used) }));
-			await monitor.follow("a", true);
+			pool.noteUsage(anId("a"), told(5, { windows: windows(5, used) }));
+			await monitor.follow(anId("a"), true);
 			clock.at += MINUTE_MS / 4;
 		}
 		expect(askedFor()).toEqual(Array.from({ length: times }, () => "acct-b"));
@@ -511,8 +512,8 @@ describe("usage behind a session's turns", () => {
 		const times: number[] = [];
 		for (const used of [76, 85, 91, 95, 98, 99, 2, 80]) {
 			clock.at += 6 * MINUTE_MS;
-			pool.noteUsage("a", told(used));
-			await monitor.follow("a", true);
+			pool.noteUsage(anId("a"), told(used));
+			await monitor.follow(anId("a"), true);
 			if (asked.length > times.length) times.push(used);
 		}
 		expect(times).toEqual([76, 91, 98, 80]);
@@ -520,13 +521,13 @@ describe("usage behind a session's turns", () => {
 	});
 
 	it("is asked for of the others where any window nears its end", async () => {
-		pool.noteUsage("a", told(5, { windows: windows(5, 80) }));
-		await monitor.follow("a", true);
+		pool.noteUsage(anId("a"), told(5, { windows: windows(5, 80) }));
+		await monitor.follow(anId("a"), true);
 		expect(askedFor()).toEqual(["acct-b"]);
 	});
 
 	it("usage behind a session's turns is not asked for of an account that is gone", async () => {
-		await monitor.follow("gone", false);
+		await monitor.follow(anId("gone"), false);
 		expect(asked).toEqual([]);
 	});
 
@@ -537,7 +538,7 @@ describe("usage behind a session's turns", () => {
 			return told(40, { source: "api", windows: windows(40, 10, clock.at - MINUTE_MS) });
 		};
 		for (let turn = 0; turn < 40; turn += 1) {
-			await monitor.follow("a", true);
+			await monitor.follow(anId("a"), true);
 			clock.at += MINUTE_MS / 4;
 		}
 		expect(times).toEqual([0, 5]);
@@ -577,24 +578,24 @@ describe("usage that fails to arrive", () => {
 		};
 		open({ a: status }, anAccount("a"));
 		answer = () => Promise.reject(new Error("503"));
-		await monitor.follow("a", false);
+		await monitor.follow(anId("a"), false);
 		expect(asked).toHaveLength(1);
-		expect(state.status("a")).toEqual({
+		expect(state.status(anId("a"))).toEqual({
 			...status,
 			usageAskedAt: NOW,
 			usageFailures: 1,
 			usageError: { text: "503", at: NOW },
 		});
-		expect([state.live.size, state.pinnedId, pool.account("a")]).toEqual([0, undefined, anAccount("a")]);
+		expect([state.live.size, state.pinnedId, pool.account(anId("a"))]).toEqual([0, undefined, anAccount("a")]);
 	});
 
 	it("usage that fails to arrive is as if it had never failed once an answer has come", async () => {
 		answer = () => Promise.reject(new Error("503"));
 		await timesOver(8);
-		expect(state.status("a").usageFailures).toBe(4);
+		expect(state.status(anId("a")).usageFailures).toBe(4);
 		answer = async () => aSnapshot({ capturedAt: clock.at, source: "api" });
-		expect(await monitor.ask("a")).toBe(true);
-		expect(state.status("a")).toMatchObject({ usageFailures: undefined, usageError: undefined });
+		expect(await monitor.ask(anId("a"))).toBe(true);
+		expect(state.status(anId("a"))).toMatchObject({ usageFailures: undefined, usageError: undefined });
 		clock.at += 5 * MINUTE_MS;
 		answer = () => Promise.reject(new Error("503"));
 		expect(gaps(await timesOver(4))).toEqual([60, 120]);
@@ -604,15 +605,15 @@ describe("usage that fails to arrive", () => {
 		answer = () => Promise.reject(new Error("503"));
 		await timesOver(30);
 		const before = asked.length;
-		expect(await monitor.ask("a")).toBe(false);
+		expect(await monitor.ask(anId("a"))).toBe(false);
 		expect(asked).toHaveLength(before + 1);
 	});
 
 	it("holds up no other account", async () => {
 		open({}, anAccount("a"), anAccount("b"));
 		answer = () => Promise.reject(new Error("503"));
-		await monitor.ask("a");
-		await monitor.ask("a");
+		await monitor.ask(anId("a"));
+		await monitor.ask(anId("a"));
 		answer = async () => aSnapshot({ capturedAt: clock.at });
 		asked = [];
 		await monitor.refreshStale();
@@ -622,11 +623,11 @@ describe("usage that fails to arrive", () => {
 	it("usage that fails to arrive is no failure where the session ended meanwhile", async () => {
 		answer = (signal) =>
 			new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
-		const asking = monitor.follow("a", false);
+		const asking = monitor.follow(anId("a"), false);
 		await until("it is asked", () => asked.length === 1);
 		monitor.stop();
 		await asking;
-		expect(state.status("a").usageFailures).toBeUndefined();
+		expect(state.status(anId("a")).usageFailures).toBeUndefined();
 	});
 
 	it("usage that fails to arrive is not asked for any more where the session ended before its turn came", async () => {
@@ -636,7 +637,7 @@ describe("usage that fails to arrive", () => {
 			await new Promise<void>((resolve) => claims.push(resolve));
 			return updateIf(...claim);
 		};
-		const asking = monitor.follow("a", false);
+		const asking = monitor.follow(anId("a"), false);
 		await until("it waits for the file", () => claims.length === 1);
 		monitor.stop();
 		for (const proceed of claims) proceed();
@@ -703,7 +704,7 @@ describe("over many processes", () => {
 		const times: number[] = [];
 		for (let tick = 0; tick < ticks; tick += 1) {
 			const before = asked.length;
-			await Promise.all(processes.map((each) => each.monitor.follow("a", false)));
+			await Promise.all(processes.map((each) => each.monitor.follow(anId("a"), false)));
 			await Promise.all(stores.map((store) => store.flush()));
 			for (let call = before; call < asked.length; call += 1) times.push((clock.at - NOW) / 1000);
 			clock.at += 10_000;
@@ -761,7 +762,7 @@ describe("over many processes", () => {
 		it("is asked for every quarter of an hour and at its reset, by one process", async () => {
 			const processes = [aProcess(...six.slice(0, 1)), aProcess(...six.slice(0, 1))];
 			const [one, other] = processes;
-			one?.pool.noteUsage("a", spent());
+			one?.pool.noteUsage(anId("a"), spent());
 			await one?.state.flush();
 			expect(other?.pool.plan(anyone).next).toBeUndefined();
 			answer = async () =>
@@ -775,7 +776,7 @@ describe("over many processes", () => {
 
 		it("an account that is back early is ready for all processes at once", async () => {
 			const [one, other] = [aProcess(...six.slice(0, 1)), aProcess(...six.slice(0, 1))];
-			one.pool.noteUsage("a", spent());
+			one.pool.noteUsage(anId("a"), spent());
 			await one.state.flush();
 			answer = async () => aSnapshot({ source: "api", capturedAt: clock.at, windows: windows(0) });
 			expect(await timesOver(20, () => other.monitor.recheckCooling())).toEqual([15]);
@@ -786,7 +787,7 @@ describe("over many processes", () => {
 		it("an account that cools for one limit is asked for no more often", async () => {
 			const { state: store, monitor: its } = aProcess(...six.slice(0, 1));
 			const cooldown = aCooldown({ scope: "limit:spark", models: ["spark"], until: NOW + 24 * HOUR_MS });
-			await store.update("a", (status) => ({
+			await store.update(anId("a"), (status) => ({
 				...status,
 				cooldowns: [cooldown],
 				usage: aSnapshot({ windows: windows(20) }),
@@ -797,7 +798,7 @@ describe("over many processes", () => {
 
 		it("only a cooling account is asked for", async () => {
 			const { state: store, monitor: its } = aProcess(...six.slice(0, 3));
-			await store.update("b", (status) => ({ ...status, cooldowns: [aCooldown()] }));
+			await store.update(anId("b"), (status) => ({ ...status, cooldowns: [aCooldown()] }));
 			await its.recheckCooling();
 			expect(askedFor()).toEqual(["acct-b"]);
 		});
@@ -810,8 +811,8 @@ describe("an account at its cap", () => {
 	it("is asked about as one that is out of quota, since it may be full again before its time", async () => {
 		open({}, anAccount("a"));
 		monitor.setBaseUrl(BASE);
-		caps = { a: { "5h": 50 } };
-		pool.noteUsage("a", aSnapshot({ windows: windows(60), capturedAt: NOW }));
+		caps = { [anId("a")]: { "5h": 50 } };
+		pool.noteUsage(anId("a"), aSnapshot({ windows: windows(60), capturedAt: NOW }));
 		expect(pool.aboveCap(anAccount("a"))).toBe(-10);
 		clock.at = NOW + 16 * MINUTE_MS;
 		answer = async () => aSnapshot({ source: "api", capturedAt: clock.now(), windows: windows(60) });

@@ -7,6 +7,7 @@ import { endingOf } from "../../../../src/core/request/exhaustion.ts";
 import { beginProgress, type Progress } from "../../../../src/core/request/request-progress.ts";
 import { exhausted } from "../../../../src/core/request/turn-texts.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { planOf } from "../../plans.ts";
 
 const free = (id: string, overrides: Partial<Candidate> = {}): Candidate => ({
@@ -34,14 +35,14 @@ const refusal = { kind: "refused", failure, message: "The backend says no." } as
 describe("the end of a request that no account serves", () => {
 	it("counts accounts that cool, with the first return, and those that were not tried", () => {
 		const all = [cooling("a", { until: NOW + MINUTE_MS, guessed: true }), cooling("b"), free("c"), free("d")];
-		const progress = begun({ tried: new Set(["c"]), refusals: new Map([["b", 1]]) });
+		const progress = begun({ tried: new Set([anId("c")]), refusals: new Map([[anId("b"), 1]]) });
 		const { why } = endingOf(progress, planOf(all, { tried: progress.tried }));
 		expect(why).toMatchObject({ total: 4, cooling: 2, tried: 1, unavailable: 1, untried: 1, guessed: true });
 		expect(why?.readyAt).toBe(NOW + MINUTE_MS);
 	});
 
 	it("counts an account as spent that refused a moment ago, though its cooldown has ended since", () => {
-		const progress = begun({ tried: new Set(["a"]), refusals: new Map([["a", 1]]) });
+		const progress = begun({ tried: new Set([anId("a")]), refusals: new Map([[anId("a"), 1]]) });
 		expect(endingOf(progress, planOf([free("a")], { tried: progress.tried })).why).toMatchObject({
 			cooling: 1,
 			tried: 1,
@@ -50,7 +51,7 @@ describe("the end of a request that no account serves", () => {
 
 	it("calls a sign-in that was refused no quota, and leaves the last word to the backend", () => {
 		const suspects = [{ ...refusal, account: anAccount("a") }];
-		const progress = begun({ tried: new Set(["a"]), refusals: new Map([["a", 2]]), suspects });
+		const progress = begun({ tried: new Set([anId("a")]), refusals: new Map([[anId("a"), 2]]), suspects });
 		const { why, text } = endingOf(progress, planOf([free("a")], { tried: progress.tried }));
 		expect(why).toMatchObject({ cooling: 0, refused: 1, unavailable: 1 });
 		expect(text).toBe("The backend says no.");
@@ -87,7 +88,7 @@ describe("the end of a request that no account serves", () => {
 			fc.property(fc.array(anAccountOf, { maxLength: 7 }), (rows) => {
 				const all = rows.map(({ kind }, at) => kinds[kind](`a${at}`));
 				const idsWhere = (is: (row: (typeof rows)[number]) => boolean) =>
-					rows.flatMap((row, at) => (is(row) ? [`a${at}`] : []));
+					rows.flatMap((row, at) => (is(row) ? [anId(`a${at}`)] : []));
 				const progress = begun({
 					tried: new Set(idsWhere(({ isTried }) => isTried)),
 					refusals: new Map(idsWhere(({ isTried, refusals }) => isTried && refusals > 0).map((id) => [id, 1])),
@@ -118,7 +119,7 @@ describe("a request within an account set, or at caps", () => {
 	};
 
 	it("counts only what the session may use", () => {
-		const set = { folder: "/proj", accounts: ["a", "b"] };
+		const set = { folder: "/proj", accounts: [anId("a"), anId("b")] };
 		const all = [cooling("a"), capped("b"), free("c", { outsideOf: "/proj" }), cooling("d", { until: NOW + 1 })];
 		const outside = all.map((each) => (each.account.id === "d" ? { ...each, outsideOf: "/proj" } : each));
 		const { why } = endingOf(begun(), planOf(outside, { set }));
@@ -134,7 +135,7 @@ describe("a request within an account set, or at caps", () => {
 	});
 
 	it("says that the set is empty where none of its accounts is left", () => {
-		const set = { folder: "/proj", accounts: ["gone"] };
+		const set = { folder: "/proj", accounts: [anId("gone")] };
 		const { text } = endingOf(begun(), planOf([free("c", { outsideOf: "/proj" })], { set }));
 		expect(text).toContain("No account of this folder's account set is in the pool");
 	});

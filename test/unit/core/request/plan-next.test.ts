@@ -5,9 +5,10 @@ import { plan, type SelectionRequest, type Snapshot } from "../../../../src/core
 import { createNextInPlan } from "../../../../src/core/request/plan-next.ts";
 import { POLICIES, type PolicyName } from "../../../../src/core/request/policies.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { runs } from "../../../support/tiers.ts";
 
-const IDS = ["a", "b", "c", "d", "e"];
+const IDS = ["a", "b", "c", "d", "e"].map(anId);
 
 const sometimes = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
 /** Full hours, so that different times meet. */

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Candidate } from "../../../../src/core/request/candidate.ts";
 import { firstBack, gatedIn, readyCount, TRIAL_MS } from "../../../../src/core/request/plan.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { planOf } from "../../plans.ts";
 
 const free = (id: string, overrides: Partial<Candidate> = {}): Candidate => ({
@@ -20,7 +21,7 @@ const FUNDED = { hasCredits: true, unlimited: false };
 describe("a plan", () => {
 	it("names every account once: in the order, behind a gate, or as one that the request is done with", () => {
 		const off = free("off", { account: anAccount("off", { enabled: false }) });
-		const plan = planOf([free("a"), off, cooling("c"), free("d")], { tried: new Set(["d"]) });
+		const plan = planOf([free("a"), off, cooling("c"), free("d")], { tried: new Set([anId("d")]) });
 		expect([idsIn(plan.order), idsIn(plan.gated), plan.passed.map(({ id }) => id)]).toEqual([
 			["a"],
 			["off", "c"],
@@ -31,7 +32,7 @@ describe("a plan", () => {
 
 	it("tries accounts that refused requests lately last, the pinned one and the session's own as well", () => {
 		const doubted = free("a", { isDoubted: true });
-		const plan = planOf([doubted, free("b")], { pinned: "a", affinity: "a" });
+		const plan = planOf([doubted, free("b")], { pinned: anId("a"), affinity: anId("a") });
 		expect(idsIn(plan.order)).toEqual(["b", "a"]);
 		expect(plan.order[1]).toMatchObject({ decidedBy: "doubt" });
 		expect(
@@ -45,9 +46,9 @@ describe("a plan", () => {
 		const soon = cooling("a", { until: NOW + MINUTE_MS });
 		const late = cooling("b", { until: NOW + HOUR_MS });
 		expect(planOf([soon, late]).waitUntil).toBe(NOW + MINUTE_MS);
-		expect(planOf([soon, late], { givenUp: new Set(["a"]) }).waitUntil).toBe(NOW + HOUR_MS);
+		expect(planOf([soon, late], { givenUp: new Set([anId("a")]) }).waitUntil).toBe(NOW + HOUR_MS);
 		const retry = { at: NOW + 5000, since: NOW, access: anAccount("a").credential.access };
-		expect(planOf([free("a")], { retries: new Map([["a", retry]]) }).waitUntil).toBe(NOW + 5000);
+		expect(planOf([free("a")], { retries: new Map([[anId("a"), retry]]) }).waitUntil).toBe(NOW + 5000);
 		expect(planOf([soon, free("c")]).waitUntil).toBeUndefined();
 		expect(planOf([free("a", { account: anAccount("a", { enabled: false }) })]).waitUntil).toBeUndefined();
 	});
@@ -57,15 +58,15 @@ describe("a plan", () => {
 		["a token was stored since", { access: "former" }],
 	])("offers an account at once that had no token where %s", (_name, overrides) => {
 		const retry = { at: NOW + HOUR_MS, since: NOW, access: anAccount("a").credential.access, ...overrides };
-		const plan = planOf([free("a")], { retries: new Map([["a", retry]]) });
+		const plan = planOf([free("a")], { retries: new Map([[anId("a"), retry]]) });
 		expect([idsIn(plan.order), plan.passed]).toEqual([["a"], []]);
-		const tried = planOf([free("a")], { retries: new Map([["a", retry]]), tried: new Set(["a"]) });
+		const tried = planOf([free("a")], { retries: new Map([[anId("a"), retry]]), tried: new Set([anId("a")]) });
 		expect([tried.order, tried.waitUntil]).toEqual([[], NOW]);
 	});
 
 	it("leaves crowded accounts for the last, and still names one of them as the next to serve", () => {
 		const usage = aSnapshot({ windows: [{ usedPercent: 50, windowMinutes: 300, resetsAt: NOW + HOUR_MS }] });
-		const setting = { served: "own", liveSessions: new Map([["busy", 3]]) };
+		const setting = { served: anId("own"), liveSessions: new Map([[anId("busy"), 3]]) };
 		const all = [cooling("own", { until: NOW + MINUTE_MS }), free("busy", { usage })];
 		const waits = planOf(all, { ...setting, patienceMs: MINUTE_MS });
 		expect([waits.order, idsIn(waits.lastResort), waits.next?.id]).toEqual([[], ["busy"], "busy"]);
@@ -77,9 +78,9 @@ describe("a plan", () => {
 
 	it("puts bought credits behind every account with quota, for the session that is on them alone", () => {
 		const own = free("own", { usage: spentWith(FUNDED) });
-		const both = planOf([own, free("b")], { served: "own" });
+		const both = planOf([own, free("b")], { served: anId("own") });
 		expect([idsIn(both.order), idsIn(both.lastResort)]).toEqual([["b"], ["own"]]);
-		const alone = planOf([own, cooling("b")], { served: "own" });
+		const alone = planOf([own, cooling("b")], { served: anId("own") });
 		expect(alone.order).toMatchObject([{ account: { id: "own" }, gate: { kind: "credits" } }]);
 		expect([readyCount(alone), alone.next?.id]).toEqual([0, "own"]);
 		expect(idsIn(planOf([own, cooling("b")]).order)).toEqual([]);
@@ -88,7 +89,7 @@ describe("a plan", () => {
 	it("leaves bought credits alone where an account with quota is back within the wait", () => {
 		const own = free("own", { usage: spentWith(FUNDED) });
 		const resting = cooling("b", { reason: "rate_limit", until: NOW + MINUTE_MS });
-		const setting = { served: "own", patienceMs: MINUTE_MS };
+		const setting = { served: anId("own"), patienceMs: MINUTE_MS };
 		expect(idsIn(planOf([own, resting], setting).order)).toEqual([]);
 		expect(planOf([own, resting], setting).waitUntil).toBe(NOW + MINUTE_MS);
 		expect(idsIn(planOf([own, resting], { ...setting, patienceMs: MINUTE_MS - 1 }).order)).toEqual(["own"]);
@@ -109,10 +110,10 @@ describe("a plan", () => {
 
 	it("tells what keeps an account out, and until when", () => {
 		const plan = planOf([cooling("a", { scope: "model:gpt-5.5", reason: "model_not_supported" })]);
-		const gated = gatedIn(plan, "a");
+		const gated = gatedIn(plan, anId("a"));
 		expect(gated).toMatchObject({ gate: { kind: "cooling" }, readyAt: NOW + HOUR_MS });
 		expect(gated?.blocking()).toMatchObject([{ reason: "model_not_supported" }]);
-		expect(gatedIn(plan, "b")).toBeUndefined();
+		expect(gatedIn(plan, anId("b"))).toBeUndefined();
 	});
 });
 
@@ -157,7 +158,7 @@ describe("a trial", () => {
 		const older = cooling("b", { ...told, setAt: AGO - HOUR_MS });
 		expect(planOf([cooling("a", told), older, cooling("c", guess)]).trial?.id).toBe("c");
 		expect(planOf([cooling("a", told), older]).trial?.id).toBe("b");
-		expect(planOf([cooling("a", told), older], { tried: new Set(["b"]) }).trial?.id).toBe("a");
+		expect(planOf([cooling("a", told), older], { tried: new Set([anId("b")]) }).trial?.id).toBe("a");
 	});
 
 	it("a trial is not put off by a trial that a wrong clock has dated ahead", () => {

@@ -1,11 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { readyAt } from "../../../../src/core/cooldown.ts";
+import { type AccountId, entriesById } from "../../../../src/core/ids.ts";
 import { type Candidate, isEligible } from "../../../../src/core/request/candidate.ts";
 import { gatedIn, selectionReason } from "../../../../src/core/request/plan.ts";
 import { POLICIES, type PolicyName } from "../../../../src/core/request/policies.ts";
 import type { UsageWindow } from "../../../../src/core/usage.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { runs } from "../../../support/tiers.ts";
 import { aSetting as context, planOf, rank, rowsOf, type Setting } from "../../plans.ts";
 
@@ -27,7 +29,7 @@ const week = (usedPercent: number, resetsInMs?: number): UsageWindow => ({
 });
 const ids = (ranked: readonly Candidate[]) => ranked.map(({ account }) => account.id);
 
-const live = (sessions: Readonly<Record<string, number>>) => new Map(Object.entries(sessions));
+const live = (sessions: Readonly<Record<string, number>>) => new Map(entriesById(sessions));
 
 describe("the choice among eligible accounts", () => {
 	const untouched = candidate("untouched", [fiveHours(0, 5 * HOUR_MS), week(0, 7 * DAY_MS)]);
@@ -48,13 +50,17 @@ describe("the choice among eligible accounts", () => {
 
 	it("the choice among eligible accounts is the pinned one first, then the session's own", () => {
 		const all = [untouched, soon, late];
-		expect(ids(rank(all, context({ pinned: "late", affinity: "soon" })))).toEqual(["late", "soon", "untouched"]);
-		expect(ids(rank(all, context({ affinity: "late" })))).toEqual(["late", "untouched", "soon"]);
+		expect(ids(rank(all, context({ pinned: anId("late"), affinity: anId("soon") })))).toEqual([
+			"late",
+			"soon",
+			"untouched",
+		]);
+		expect(ids(rank(all, context({ affinity: anId("late") })))).toEqual(["late", "untouched", "soon"]);
 	});
 
 	it("leaves out a pinned one that is cooling, and goes on with the session's own", () => {
 		const cooling = { ...late, cooldowns: [aCooldown()] };
-		expect(ids(rank([untouched, soon, cooling], context({ pinned: "late", affinity: "soon" })))).toEqual([
+		expect(ids(rank([untouched, soon, cooling], context({ pinned: anId("late"), affinity: anId("soon") })))).toEqual([
 			"soon",
 			"untouched",
 		]);
@@ -146,9 +152,9 @@ describe("the choice among eligible accounts", () => {
 
 	it("spreads sessions that start together, although the news of each is not there yet", () => {
 		const twins = ["a", "b", "c"].map((id) => candidate(id, [fiveHours(0, 5 * HOUR_MS), week(0, 7 * DAY_MS)]));
-		const sessions = new Map<string, number>();
+		const sessions = new Map<AccountId, number>();
 		const chosen = Array.from({ length: 6 }, () => {
-			const id = rank(twins, context({ liveSessions: sessions }))[0]?.account.id ?? "missing";
+			const id = rank(twins, context({ liveSessions: sessions }))[0]?.account.id ?? anId("missing");
 			sessions.set(id, (sessions.get(id) ?? 0) + 1);
 			return id;
 		});
@@ -181,7 +187,7 @@ describe("an eligible account", () => {
 	it("an eligible account is none that is switched off or must sign in, even when pinned", () => {
 		const off = candidate("off", [], { account: anAccount("off", { enabled: false }) });
 		const out = candidate("out", [], { account: anAccount("out", { needsLogin: { reason: "revoked", at: NOW } }) });
-		expect(rank([off, out], context({ pinned: "off", affinity: "out" }))).toEqual([]);
+		expect(rank([off, out], context({ pinned: anId("off"), affinity: anId("out") }))).toEqual([]);
 	});
 });
 
@@ -206,16 +212,16 @@ describe("the other policies", () => {
 
 	it("round-robin goes on after the one that was chosen last, and begins again at the top", () => {
 		const all = [low, unknown, half, full];
-		const next = (lastChosen: string | undefined) => ids(rank(all, context({ lastChosen }), "round-robin"));
+		const next = (lastChosen: AccountId | undefined) => ids(rank(all, context({ lastChosen }), "round-robin"));
 		expect(next(undefined)).toEqual(["low", "unknown", "half", "full"]);
-		expect(next("low")).toEqual(["unknown", "half", "full", "low"]);
-		expect(next("full")).toEqual(["low", "unknown", "half", "full"]);
-		expect(next("gone")).toEqual(["low", "unknown", "half", "full"]);
+		expect(next(anId("low"))).toEqual(["unknown", "half", "full", "low"]);
+		expect(next(anId("full"))).toEqual(["low", "unknown", "half", "full"]);
+		expect(next(anId("gone"))).toEqual(["low", "unknown", "half", "full"]);
 	});
 
 	it("round-robin keeps its place while the one that was chosen last cools", () => {
 		const cooling = { ...unknown, cooldowns: [aCooldown()] };
-		expect(ids(rank([low, cooling, half, full], context({ lastChosen: "unknown" }), "round-robin"))).toEqual([
+		expect(ids(rank([low, cooling, half, full], context({ lastChosen: anId("unknown") }), "round-robin"))).toEqual([
 			"half",
 			"full",
 			"low",
@@ -224,7 +230,7 @@ describe("the other policies", () => {
 
 	it("put the pin and the session's own first, all of them", () => {
 		for (const policy of Object.keys(POLICIES) as PolicyName[]) {
-			const ranked = ids(rank([full, half, low], context({ pinned: "low", affinity: "half" }), policy));
+			const ranked = ids(rank([full, half, low], context({ pinned: anId("low"), affinity: anId("half") }), policy));
 			expect(ranked).toEqual(["low", "half", "full"]);
 		}
 	});
@@ -267,8 +273,8 @@ describe("the reserve", () => {
 	});
 
 	it("never stands against the pin or the session's own account", () => {
-		expect(ids(rank([other, spare], context({ reserve, affinity: "spare" })))).toEqual(["spare", "other"]);
-		expect(ids(rank([other, spare], context({ reserve, pinned: "spare" })))).toEqual(["spare", "other"]);
+		expect(ids(rank([other, spare], context({ reserve, affinity: anId("spare") })))).toEqual(["spare", "other"]);
+		expect(ids(rank([other, spare], context({ reserve, pinned: anId("spare") })))).toEqual(["spare", "other"]);
 	});
 
 	it("never empties the choice", () => {
@@ -282,12 +288,17 @@ describe("an account", () => {
 	/** It served the session that asks, and is back as soon as that would wait. */
 	const own = candidate("own", undefined, { cooldowns: [aCooldown({ until: NOW + HOUR_MS })] });
 	const crowdOf = (plan: ReturnType<typeof planOf>) => {
-		const gate = gatedIn(plan, "one")?.gate;
+		const gate = gatedIn(plan, anId("one"))?.gate;
 		return gate?.kind === "crowded" ? gate : undefined;
 	};
 	const crowded = (one: Candidate, sessions: number, overrides: Partial<Setting> = {}) =>
 		crowdOf(
-			planOf([own, one], { liveSessions: live({ one: sessions }), served: "own", patienceMs: HOUR_MS, ...overrides }),
+			planOf([own, one], {
+				liveSessions: live({ one: sessions }),
+				served: anId("own"),
+				patienceMs: HOUR_MS,
+				...overrides,
+			}),
 		);
 	const one = (used: number, overrides: Partial<Candidate> = {}) => ({
 		...candidate("one", undefined, { usage: usage(used) }),
@@ -316,7 +327,7 @@ describe("an account", () => {
 	});
 
 	it("an account is not called crowded where it is pinned, or cannot serve anyway", () => {
-		expect(crowded(one(90), 2, { pinned: "one" })).toBeUndefined();
+		expect(crowded(one(90), 2, { pinned: anId("one") })).toBeUndefined();
 		expect(crowded(one(90, { cooldowns: [aCooldown()] }), 2)).toBeUndefined();
 		expect(crowded(one(90, { account: anAccount("one", { enabled: false }) }), 2)).toBeUndefined();
 	});
@@ -325,7 +336,7 @@ describe("an account", () => {
 		const other = candidate("other", undefined, { cooldowns: [aCooldown()] });
 		const verdicts = explain([one(60), other], {
 			liveSessions: live({ one: 2 }),
-			served: "other",
+			served: anId("other"),
 			patienceMs: HOUR_MS,
 		});
 		expect(verdicts).toMatchObject([
@@ -348,7 +359,7 @@ describe("the explanation of a choice", () => {
 	});
 
 	it("tells the terms in the order in which they decide, each with its value and in words", () => {
-		const [first] = explain([soon], context({ liveSessions: live({ soon: 1 }), affinity: "soon" }));
+		const [first] = explain([soon], context({ liveSessions: live({ soon: 1 }), affinity: anId("soon") }));
 		expect(first?.terms).toEqual([
 			{ name: "pin", value: 0, text: "not pinned" },
 			{ name: "session", value: 1, text: "served this session last" },
@@ -455,8 +466,8 @@ describe("any ranking", () => {
 			}),
 		);
 	const pools = someAccounts(0);
-	const anId = fc.option(
-		fc.integer({ min: 0, max: 7 }).map((at) => `a${at}`),
+	const someId = fc.option(
+		fc.integer({ min: 0, max: 7 }).map((at) => anId(`a${at}`)),
 		{ nil: undefined },
 	);
 	const policies = fc.constantFrom(...(Object.keys(POLICIES) as PolicyName[]));
@@ -464,14 +475,14 @@ describe("any ranking", () => {
 	const byWorth = fc.constantFrom("soonest-reset" as const, "most-headroom" as const);
 	const contexts = fc
 		.record({
-			pinned: anId,
-			affinity: anId,
-			lastChosen: anId,
+			pinned: someId,
+			affinity: someId,
+			lastChosen: someId,
 			sessions: fc.array(fc.integer({ min: 0, max: 8 }), { minLength: 8, maxLength: 8 }),
 			reserve: fc.record({ "5h": fc.integer({ min: 0, max: 100 }), "7d": fc.integer({ min: 0, max: 100 }) }),
 		})
 		.map(({ sessions, ...rest }) =>
-			context({ ...rest, liveSessions: new Map(sessions.map((count, at) => [`a${at}`, count])) }),
+			context({ ...rest, liveSessions: new Map(sessions.map((count, at) => [anId(`a${at}`), count])) }),
 		);
 	const isReady = ({ account, cooldowns }: Candidate) =>
 		account.enabled && !account.needsLogin && readyAt(cooldowns, "gpt-5.5", NOW) <= NOW;
@@ -491,7 +502,7 @@ describe("any ranking", () => {
 			fc.property(pools, contexts, policies, (pool, where, policy) => {
 				const { pinned, affinity } = where;
 				const ranked = ids(rank(pool, where, policy));
-				const isRanked = (id: string | undefined) => id !== undefined && ranked.includes(id);
+				const isRanked = (id: AccountId | undefined) => id !== undefined && ranked.includes(id);
 				if (isRanked(pinned)) expect(ranked[0]).toBe(pinned);
 				if (isRanked(affinity) && affinity !== pinned) expect(ranked[isRanked(pinned) ? 1 : 0]).toBe(affinity);
 			}),
@@ -606,7 +617,8 @@ describe("any ranking", () => {
 			fc.property(someAccounts(1), contexts, fc.nat(), fc.integer({ min: 1, max: 60 }), (pool, where, nth, by) => {
 				const chosen = pool[nth % pool.length]?.account.id;
 				const fuller = pool.map((each) => (each.account.id === chosen ? refill(each, by) : each));
-				const placeIn = (list: readonly Candidate[]) => ids(rank(list, where, "most-headroom")).indexOf(chosen ?? "");
+				const placeIn = (list: readonly Candidate[]) =>
+					ids(rank(list, where, "most-headroom")).indexOf(chosen ?? anId(""));
 				expect(placeIn(fuller)).toBeLessThanOrEqual(placeIn(pool));
 			}),
 			runs(30),
@@ -616,9 +628,9 @@ describe("any ranking", () => {
 	it("never ranks an account higher for having more sessions on it", () => {
 		fc.assert(
 			fc.property(someAccounts(1), contexts, policies, fc.nat(), (pool, where, policy, nth) => {
-				const chosen = pool[nth % pool.length]?.account.id ?? "";
+				const chosen = pool[nth % pool.length]?.account.id ?? anId("");
 				const busier = new Map(where.liveSessions).set(chosen, (where.liveSessions.get(chosen) ?? 0) + 1);
-				const placeWith = (liveSessions: ReadonlyMap<string, number>) =>
+				const placeWith = (liveSessions: ReadonlyMap<AccountId, number>) =>
 					ids(rank(pool, { ...where, liveSessions }, policy)).indexOf(chosen);
 				expect(placeWith(busier)).toBeGreaterThanOrEqual(placeWith(where.liveSessions));
 			}),
@@ -662,7 +674,7 @@ describe("the grounds of a choice", () => {
 	const grounds = (tried: readonly string[], cooling?: Candidate) => {
 		const plan = planOf(
 			[first, second, third, ...(cooling ? [cooling] : [])],
-			{ tried: new Set(tried) },
+			{ tried: new Set(tried.map(anId)) },
 			"most-headroom",
 		);
 		return selectionReason(plan, plan.next ?? anAccount("none"));

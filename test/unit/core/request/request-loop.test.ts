@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { PoolEvent } from "../../../../src/core/events.ts";
+import type { AccountId } from "../../../../src/core/ids.ts";
 import { hideEmails } from "../../../../src/core/privacy.ts";
 import { gatedIn, type SelectionRequest } from "../../../../src/core/request/plan.ts";
 import { POLICIES, type PolicyName } from "../../../../src/core/request/policies.ts";
@@ -16,6 +17,7 @@ import {
 	NOW,
 	settled,
 } from "../../../support/fakes.ts";
+import { anId, aSessionId, aWorkspaceId } from "../../../support/ids.ts";
 import { runs } from "../../../support/tiers.ts";
 import {
 	answered,
@@ -36,7 +38,7 @@ const toldOf = <T extends PoolEvent["type"]>(harness: Harness, type: T) =>
 	harness.told.filter((event): event is Extract<PoolEvent, { type: T }> => event.type === type);
 /** The plan of a session that no account has served yet. */
 const planOf = ({ pool }: Harness, overrides: Partial<SelectionRequest> = {}) =>
-	pool.plan({ modelId: MODEL.id, sessionId: "s", affinity: undefined, ...overrides });
+	pool.plan({ modelId: MODEL.id, sessionId: aSessionId("s"), affinity: undefined, ...overrides });
 const WHOLE = ["start", "text_start", "text_delta", "text_end", "done"];
 
 describe("a request", () => {
@@ -66,7 +68,7 @@ describe("a request", () => {
 		expect(typesOf(events)).toEqual(WHOLE);
 		expect(text).toBe("from b");
 		expect(harness.tries).toEqual(["a", "b"]);
-		expect(harness.state.status("a").cooldowns).toMatchObject([{ scope: "account", until: NOW + HOUR_MS }]);
+		expect(harness.state.status(anId("a")).cooldowns).toMatchObject([{ scope: "account", until: NOW + HOUR_MS }]);
 		expect(toldOf(harness, "rotated")).toMatchObject([
 			{ from: { id: "a" }, to: { id: "b" }, reason: "usage_limit", readyAt: NOW + HOUR_MS },
 		]);
@@ -108,9 +110,9 @@ describe("a request", () => {
 
 	it("begins with the session's account, and with the pinned one before that", async () => {
 		const harness = someone("a", "b", "c");
-		harness.affinity.begin("s", "b", NOW);
+		harness.affinity.begin(aSessionId("s"), anId("b"), NOW);
 		await harness.ask();
-		await harness.pool.pin("c");
+		await harness.pool.pin(anId("c"));
 		await harness.ask();
 		expect(harness.tries).toEqual(["b", "c"]);
 	});
@@ -172,7 +174,7 @@ describe("output that was shown", () => {
 		expect(words).toBe(texts.continuesElsewhere());
 		expect(text).toBe("");
 		expect(harness.tries).toEqual(["a"]);
-		expect(harness.state.status("a").cooldowns).toHaveLength(1);
+		expect(harness.state.status(anId("a")).cooldowns).toHaveLength(1);
 		expect((await harness.ask()).text).toBe("from b");
 	});
 
@@ -186,7 +188,7 @@ describe("output that was shown", () => {
 		const harness = someone("a", "b");
 		harness.play("a", failedWith("The server had an error", { after: "half" }));
 		expect((await harness.ask()).words).toBe("The server had an error");
-		expect(harness.state.status("a").cooldowns).toEqual([]);
+		expect(harness.state.status(anId("a")).cooldowns).toEqual([]);
 	});
 });
 
@@ -203,7 +205,7 @@ describe("the matrix before any output", () => {
 		const { words, ends } = await harness.ask();
 		expect([words, ends]).toEqual([told, 1]);
 		expect(harness.tries).toEqual(["a"]);
-		expect(harness.state.status("a").cooldowns).toEqual([]);
+		expect(harness.state.status(anId("a")).cooldowns).toEqual([]);
 		expect(toldOf(harness, "rotated")).toEqual([]);
 	});
 
@@ -225,32 +227,32 @@ describe("the matrix before any output", () => {
 			const harness = someone("a", "b");
 			harness.play("a", play);
 			expect((await harness.ask()).text).toBe("from b");
-			expect(harness.state.status("a").cooldowns).toMatchObject([{ scope, reason }]);
+			expect(harness.state.status(anId("a")).cooldowns).toMatchObject([{ scope, reason }]);
 		}
 	});
 
 	it("goes to another workspace when one is limited as a whole", async () => {
-		const seat = (name: string) => anAccount(name, { workspaceId: "acct-team" });
+		const seat = (name: string) => anAccount(name, { workspaceId: aWorkspaceId("acct-team") });
 		const harness = createHarness(seat("a"), seat("b"), anAccount("c"));
 		const headers = { "x-codex-rate-limit-reached-type": "workspace_owner_usage_limit_reached" };
 		harness.play("a", refused(429, { error: { type: "usage_limit_reached" } }, headers));
 		expect((await harness.ask()).text).toBe("from c");
 		expect(harness.tries).toEqual(["a", "c"]);
-		expect(harness.state.status("b").cooldowns).toMatchObject([
+		expect(harness.state.status(anId("b")).cooldowns).toMatchObject([
 			{ reason: "workspace_limit", until: NOW + 15 * MINUTE_MS, shared: true },
 		]);
 		// Another seat that answers proves that the workspace has quota: the refused one keeps its own rest.
-		harness.pool.served("b", false, true);
-		expect(harness.state.status("b").cooldowns).toEqual([]);
-		expect(harness.state.status("a").cooldowns).toMatchObject([{ reason: "workspace_limit" }]);
+		harness.pool.served(anId("b"), false, true);
+		expect(harness.state.status(anId("b")).cooldowns).toEqual([]);
+		expect(harness.state.status(anId("a")).cooldowns).toMatchObject([{ reason: "workspace_limit" }]);
 	});
 
 	it("stays in a workspace where one member alone is at its limit", async () => {
-		const seat = (name: string) => anAccount(name, { workspaceId: "acct-team" });
+		const seat = (name: string) => anAccount(name, { workspaceId: aWorkspaceId("acct-team") });
 		const harness = createHarness(seat("a"), seat("b"));
 		harness.play("a", refused(429, { error: { code: "workspace_member_usage_limit_reached" } }));
 		expect((await harness.ask()).text).toBe("from b");
-		expect(harness.state.status("b").cooldowns).toEqual([]);
+		expect(harness.state.status(anId("b")).cooldowns).toEqual([]);
 	});
 
 	it("cools one limit of an account alone, so that its other models go on", async () => {
@@ -258,12 +260,12 @@ describe("the matrix before any output", () => {
 		harness.readUsageHeaders = () => ({ snapshot: undefined, activeLimit: "codex_bengalfox", activeWindows: [] });
 		harness.play("a", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 3600 } }));
 		await harness.ask();
-		expect(harness.state.status("a").cooldowns).toMatchObject([
+		expect(harness.state.status(anId("a")).cooldowns).toMatchObject([
 			{ scope: "limit:codex_bengalfox", models: ["gpt-5.5"] },
 		]);
-		const account = harness.pool.account("a") ?? anAccount("a");
+		const account = harness.pool.account(anId("a")) ?? anAccount("a");
 		expect(harness.pool.state(account)).toBe("ready");
-		expect(gatedIn(planOf(harness, { modelId: "gpt-6" }), "a")).toBeUndefined();
+		expect(gatedIn(planOf(harness, { modelId: "gpt-6" }), anId("a"))).toBeUndefined();
 	});
 
 	it("waits briefly and asks the same account once more, where the server says so", async () => {
@@ -271,7 +273,7 @@ describe("the matrix before any output", () => {
 		harness.play("a", refused(429, {}, { "retry-after": "2" }), answered("second try"));
 		expect((await harness.ask()).text).toBe("second try");
 		expect([harness.tries, harness.pauses]).toEqual([["a", "a"], [2000]]);
-		expect(harness.state.status("a").cooldowns).toEqual([]);
+		expect(harness.state.status(anId("a")).cooldowns).toEqual([]);
 	});
 
 	it("goes elsewhere after that, and where the server asks for a longer wait", async () => {
@@ -283,7 +285,7 @@ describe("the matrix before any output", () => {
 		long.play("a", refused(429, {}, { "retry-after": "11" }));
 		expect((await long.ask()).text).toBe("from b");
 		expect([long.tries, long.pauses]).toEqual([["a", "b"], []]);
-		expect(long.state.status("a").cooldowns).toMatchObject([{ until: NOW + 11_000 }]);
+		expect(long.state.status(anId("a")).cooldowns).toMatchObject([{ until: NOW + 11_000 }]);
 	});
 
 	it("asks for usage in the background where the refusal names no reset", async () => {
@@ -313,7 +315,7 @@ describe("the matrix before any output", () => {
 		await harness.ask();
 		const stripped = { input: [{ type: "message", role: "user" }] };
 		expect(payloads).toEqual([payload, stripped, stripped]);
-		expect(harness.state.status("a").cooldowns).toEqual([]);
+		expect(harness.state.status(anId("a")).cooldowns).toEqual([]);
 	});
 
 	it("surfaces refused reasoning that is refused without it, too", async () => {
@@ -339,24 +341,24 @@ describe("the matrix before any output", () => {
 		const harness = someone("a", "b");
 		harness.play("a", refused(401, { error: { code: "account_deactivated" } }));
 		expect((await harness.ask()).text).toBe("from b");
-		expect(harness.pool.account("a")).toMatchObject({ enabled: false });
+		expect(harness.pool.account(anId("a"))).toMatchObject({ enabled: false });
 		expect(toldOf(harness, "closed")).toHaveLength(1);
 		const disabled = someone("a", "b");
 		disabled.play("a", refused(402, {}));
 		for (let time = 1; time <= 3; time += 1) {
-			expect(disabled.pool.account("a")?.enabled).toBe(true);
-			disabled.state.statusById.set("a", { ...disabled.state.status("a"), cooldowns: [] });
-			disabled.affinity.begin("s", "a", NOW);
+			expect(disabled.pool.account(anId("a"))?.enabled).toBe(true);
+			disabled.state.statusById.set(anId("a"), { ...disabled.state.status(anId("a")), cooldowns: [] });
+			disabled.affinity.begin(aSessionId("s"), anId("a"), NOW);
 			await disabled.ask();
 		}
-		expect(disabled.pool.account("a")).toMatchObject({ enabled: false });
+		expect(disabled.pool.account(anId("a"))).toMatchObject({ enabled: false });
 	});
 });
 
 describe("a sign-in", () => {
 	it("is renewed once on a 401, and the same account goes on", async () => {
 		const harness = someone("a", "b");
-		harness.tokens.set("a", (refusedToken) => ({
+		harness.tokens.set(anId("a"), (refusedToken) => ({
 			kind: "ready",
 			access: refusedToken ? "access-renewed" : "access-a",
 		}));
@@ -364,7 +366,7 @@ describe("a sign-in", () => {
 		harness.play("renewed", answered("renewed"));
 		expect((await harness.ask()).text).toBe("renewed");
 		expect(harness.tries).toEqual(["a", "renewed"]);
-		expect(harness.state.status("a").cooldowns).toEqual([]);
+		expect(harness.state.status(anId("a")).cooldowns).toEqual([]);
 	});
 
 	it("a sign-in that is refused again rests, and another account serves", async () => {
@@ -372,8 +374,8 @@ describe("a sign-in", () => {
 		harness.play("a", refused(401, { detail: "Unauthorized" }));
 		expect((await harness.ask()).text).toBe("from b");
 		expect(harness.tries).toEqual(["a", "a", "b"]);
-		expect(harness.pool.account("a")?.needsLogin).toBeUndefined();
-		expect(harness.state.status("a").cooldowns).toMatchObject([{ reason: "unauthorized" }]);
+		expect(harness.pool.account(anId("a"))?.needsLogin).toBeUndefined();
+		expect(harness.state.status(anId("a")).cooldowns).toMatchObject([{ reason: "unauthorized" }]);
 	});
 
 	it("a sign-in that is refused everywhere is not called a quota: the server's own words are passed on", async () => {
@@ -383,24 +385,24 @@ describe("a sign-in", () => {
 		expect(toldOf(harness, "exhausted")).toMatchObject([
 			{ why: { total: 1, cooling: 0, unavailable: 1, readyAt: undefined } },
 		]);
-		expect(harness.state.status("a").cooldowns).toEqual([]);
+		expect(harness.state.status(anId("a")).cooldowns).toEqual([]);
 	});
 
 	it("a sign-in that is refused right after a renewal rests an hour, and is not renewed again", async () => {
 		const harness = someone("a", "b");
 		const renewals: (string | undefined)[] = [];
-		harness.tokens.set("a", (refusedToken) => {
+		harness.tokens.set(anId("a"), (refusedToken) => {
 			if (refusedToken) renewals.push(refusedToken);
 			return { kind: "ready", access: "access-a" };
 		});
 		harness.play("a", refused(401, { detail: `No entry${"!".repeat(100)}\u001b[31m` }));
 		expect((await harness.ask()).text).toBe("from b");
-		expect(harness.state.status("a")).toMatchObject({
+		expect(harness.state.status(anId("a"))).toMatchObject({
 			cooldowns: [{ reason: "unauthorized", until: NOW + HOUR_MS }],
 			lastError: { text: `No entry${"!".repeat(72)}` },
 		});
 		await harness.pool.clearCooldowns();
-		harness.affinity.begin("s", "a", NOW);
+		harness.affinity.begin(aSessionId("s"), anId("a"), NOW);
 		await harness.ask();
 		expect(renewals).toEqual(["access-a"]);
 		expect(harness.tries).toEqual(["a", "a", "b", "a", "b"]);
@@ -411,7 +413,7 @@ describe("a sign-in", () => {
 		harness.play("a", refused(401, { detail: "Workspace is not authorized in this region." }));
 		expect((await harness.ask()).text).toBe("from b");
 		expect(harness.tries).toEqual(["a", "b"]);
-		expect(harness.state.status("a")).toMatchObject({
+		expect(harness.state.status(anId("a"))).toMatchObject({
 			cooldowns: [{ reason: "unauthorized", until: NOW + HOUR_MS }],
 			lastError: { text: "Workspace is not authorized in this region." },
 		});
@@ -420,35 +422,37 @@ describe("a sign-in", () => {
 
 	it("a sign-in that is refused while no other token can be had cools for a minute", async () => {
 		const harness = someone("a", "b");
-		harness.tokens.set("a", (refusedToken) =>
+		harness.tokens.set(anId("a"), (refusedToken) =>
 			refusedToken
 				? { kind: "unavailable", reason: "down", retryAt: NOW + 2000 }
 				: { kind: "ready", access: "access-a" },
 		);
 		harness.play("a", refused(401, {}));
 		expect((await harness.ask()).text).toBe("from b");
-		expect(harness.state.status("a").cooldowns).toMatchObject([{ reason: "unauthorized", until: NOW + MINUTE_MS }]);
+		expect(harness.state.status(anId("a")).cooldowns).toMatchObject([
+			{ reason: "unauthorized", until: NOW + MINUTE_MS },
+		]);
 	});
 
 	it("a sign-in whose new token is refused for good is flagged", async () => {
 		const harness = someone("a", "b");
 		harness.play("a", refused(401, { error: { code: "token_invalidated" } }));
 		expect((await harness.ask()).text).toBe("from b");
-		expect(harness.pool.account("a")?.needsLogin).toBeDefined();
+		expect(harness.pool.account(anId("a"))?.needsLogin).toBeDefined();
 		expect(toldOf(harness, "signed-out").map(({ account }) => account.id)).toEqual(["a"]);
 	});
 
 	it("a sign-in that cannot be renewed just now flags no account, and another account serves", async () => {
 		const harness = someone("a", "b");
-		harness.tokens.set("a", () => ({ kind: "unavailable", reason: "down", retryAt: NOW + 2000 }));
+		harness.tokens.set(anId("a"), () => ({ kind: "unavailable", reason: "down", retryAt: NOW + 2000 }));
 		expect((await harness.ask()).text).toBe("from b");
 		expect(harness.tries).toEqual(["b"]);
-		expect(harness.pool.account("a")).toMatchObject({ enabled: true, needsLogin: undefined });
+		expect(harness.pool.account(anId("a"))).toMatchObject({ enabled: true, needsLogin: undefined });
 	});
 
 	it("is waited for to its end only where no other account could serve meanwhile", async () => {
 		const harness = someone("a", "b", "c");
-		harness.state.statusById.set("c", { cooldowns: [aCooldown()], strikes: 0 });
+		harness.state.statusById.set(anId("c"), { cooldowns: [aCooldown()], strikes: 0 });
 		harness.play("a", LIMIT);
 		await harness.ask();
 		expect([harness.tries, harness.patience]).toEqual([
@@ -460,7 +464,7 @@ describe("a sign-in", () => {
 	it("is waited for where no other account is left", async () => {
 		const harness = someone("a");
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs: 60_000 } };
-		harness.tokens.set("a", () =>
+		harness.tokens.set(anId("a"), () =>
 			harness.clock.now() < NOW + 2000
 				? { kind: "unavailable", reason: "down", retryAt: NOW + 2000 }
 				: { kind: "ready", access: "access-a" },
@@ -490,7 +494,7 @@ describe("a refusal that no row knows", () => {
 		harness.play("a", DENIED);
 		expect((await harness.ask()).text).toBe("from b");
 		expect(harness.tries).toEqual(["a", "b"]);
-		expect(harness.state.status("a")).toMatchObject({
+		expect(harness.state.status(anId("a"))).toMatchObject({
 			cooldowns: [{ scope: "account", reason: "refused", until: NOW + 10 * MINUTE_MS }],
 			lastError: { text: WORDS },
 		});
@@ -505,7 +509,7 @@ describe("a refusal that no row knows", () => {
 		harness.play("b", DENIED);
 		expect((await harness.ask()).words).toBe(WORDS);
 		expect(harness.tries).toEqual(["a", "b"]);
-		for (const id of ["a", "b"]) expect(harness.state.status(id).cooldowns).toEqual([]);
+		for (const id of [anId("a"), anId("b")]) expect(harness.state.status(id).cooldowns).toEqual([]);
 		expect((await harness.ask()).text).toBe("from c");
 		expect(harness.tries).toEqual(["a", "b", "c"]);
 	});
@@ -530,7 +534,7 @@ describe("a refusal that no row knows", () => {
 		harness.play("a", DENIED);
 		expect(await harness.ask()).toMatchObject({ words: WORDS, ends: 1 });
 		expect(harness.tries).toEqual(["a"]);
-		expect(harness.state.status("a").cooldowns).toEqual([]);
+		expect(harness.state.status(anId("a")).cooldowns).toEqual([]);
 	});
 
 	it("is surfaced where the person allows no rotation", async () => {
@@ -546,8 +550,8 @@ describe("a refusal that no row knows", () => {
 		harness.play("a", DENIED);
 		harness.play("b", LIMIT);
 		expect((await harness.ask()).text).toBe("from c");
-		expect(harness.state.status("a").cooldowns).toMatchObject([{ reason: "refused" }]);
-		expect(harness.state.status("b").cooldowns).toMatchObject([{ reason: "usage_limit" }]);
+		expect(harness.state.status(anId("a")).cooldowns).toMatchObject([{ reason: "refused" }]);
+		expect(harness.state.status(anId("b")).cooldowns).toMatchObject([{ reason: "usage_limit" }]);
 	});
 
 	it("a refusal is called one where other accounts are out of quota", async () => {
@@ -611,13 +615,13 @@ describe("an account that refuses every request", () => {
 		for (const way of ["list", "pin", "session"]) {
 			const harness = someone("a", "b");
 			harness.play("a", play);
-			if (way === "pin") await harness.pool.pin("a");
-			if (way === "session") harness.affinity.begin("s", "a", NOW);
+			if (way === "pin") await harness.pool.pin(anId("a"));
+			if (way === "session") harness.affinity.begin(aSessionId("s"), anId("a"), NOW);
 			expect([way, (await harness.ask()).text]).toEqual([way, "from b"]);
 			const first = harness.tries.filter((name) => name === "a").length;
 			expect(first).toBeLessThanOrEqual(2);
 			// Another session, as in another process: only what is stored tells it.
-			harness.affinity.begin("another", undefined, NOW);
+			harness.affinity.begin(aSessionId("another"), undefined, NOW);
 			expect([way, (await harness.ask({ sessionId: "another" })).text]).toEqual([way, "from b"]);
 			expect([way, harness.tries.filter((name) => name === "a").length]).toEqual([way, first]);
 		}
@@ -633,7 +637,7 @@ describe("an account that refuses every request", () => {
 		for (const _turn of [1, 2]) expect((await harness.ask()).words).toBeDefined();
 		expect((await harness.ask()).text).toBe("from b");
 		expect(harness.tries).toEqual(["a", "a", "b"]);
-		expect(harness.state.status("a").cooldowns).toEqual([]);
+		expect(harness.state.status(anId("a")).cooldowns).toEqual([]);
 		// One good answer between them, and it was the request.
 		const other = someone("a", "b");
 		other.play("a", play, answered("fine"), play, answered("still here"));
@@ -677,7 +681,9 @@ describe("a host that fails before anything is sent", () => {
 		const harness = someone("a", "b");
 		harness.play("a", play);
 		expect((await harness.ask()).text).toBe("from b");
-		expect(harness.state.status("a").cooldowns).toMatchObject([{ reason: "refused", until: NOW + 10 * MINUTE_MS }]);
+		expect(harness.state.status(anId("a")).cooldowns).toMatchObject([
+			{ reason: "refused", until: NOW + 10 * MINUTE_MS },
+		]);
 	});
 
 	it("is surfaced in its own words where all accounts meet the same", async () => {
@@ -685,7 +691,7 @@ describe("a host that fails before anything is sent", () => {
 		for (const name of ["a", "b"]) harness.play(name, broken);
 		expect(await harness.ask()).toMatchObject({ words: "Cannot read properties of undefined", ends: 1 });
 		expect(harness.tries).toEqual(["a", "b"]);
-		for (const id of ["a", "b"]) expect(harness.state.status(id).cooldowns).toEqual([]);
+		for (const id of [anId("a"), anId("b")]) expect(harness.state.status(id).cooldowns).toEqual([]);
 	});
 
 	it("a request that may be on its way is not tried with another account", async () => {
@@ -730,7 +736,7 @@ describe("a server that is at its limit", () => {
 		const harness = someone("a", "b");
 		harness.play("a", full());
 		expect((await harness.ask()).text).toBe("from b");
-		expect(harness.state.status("a").cooldowns).toEqual([]);
+		expect(harness.state.status(anId("a")).cooldowns).toEqual([]);
 		expect(toldOf(harness, "rotated")).toMatchObject([{ reason: "overloaded" }]);
 	});
 
@@ -751,7 +757,7 @@ describe("a server that is at its limit", () => {
 		harness.repeated = /nothing at all/;
 		harness.play("a", play);
 		expect((await harness.ask()).text).toBe("from b");
-		expect(harness.state.status("a").cooldowns).toEqual([]);
+		expect(harness.state.status(anId("a")).cooldowns).toEqual([]);
 	});
 
 	it("replays nothing once something was shown", async () => {
@@ -776,7 +782,7 @@ describe("a limit that is not the account's", () => {
 		});
 		harness.play("a", refused(429, body));
 		expect((await harness.ask()).text).toBe("from b");
-		expect(harness.state.status("a").cooldowns).toMatchObject([
+		expect(harness.state.status(anId("a")).cooldowns).toMatchObject([
 			{ scope: "limit:codex_bengalfox", models: ["gpt-5.5"], until: NOW + 3 * DAY_MS },
 		]);
 	});
@@ -798,15 +804,15 @@ describe("a limit that is not the account's", () => {
 
 	it("ends when the last known window resets, where the refusal tells no reset", async () => {
 		const harness = someone("a", "b");
-		harness.state.statusById.set("a", {
+		harness.state.statusById.set(anId("a"), {
 			cooldowns: [],
 			strikes: 0,
 			usage: aSnapshot({ windows: [{ ...spent, usedPercent: 99 }] }),
 		});
-		harness.affinity.begin("s", "a", NOW);
+		harness.affinity.begin(aSessionId("s"), anId("a"), NOW);
 		harness.play("a", failedWith("The usage limit has been reached"));
 		await harness.ask();
-		const [cooldown] = harness.state.status("a").cooldowns;
+		const [cooldown] = harness.state.status(anId("a")).cooldowns;
 		expect(cooldown).toMatchObject({ until: NOW + 3 * DAY_MS });
 		expect(cooldown?.guessed).toBeUndefined();
 		expect(harness.asked).toEqual(["a"]);
@@ -816,7 +822,7 @@ describe("a limit that is not the account's", () => {
 		const harness = someone("a", "b");
 		harness.play("a", failedWith("The usage limit has been reached"));
 		await harness.ask();
-		expect(harness.state.status("a").cooldowns).toMatchObject([{ until: NOW + HOUR_MS, guessed: true }]);
+		expect(harness.state.status(anId("a")).cooldowns).toMatchObject([{ until: NOW + HOUR_MS, guessed: true }]);
 		expect(toldOf(harness, "rotated")).toMatchObject([{ readyAt: NOW + HOUR_MS, guessed: true }]);
 		harness.play("b", failedWith("The usage limit has been reached"));
 		await harness.ask();
@@ -830,14 +836,14 @@ describe("waiting for an account", () => {
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs: 60_000 } };
 		return harness;
 	};
-	const cool = (harness: Harness, id: string, until: number) => {
+	const cool = (harness: Harness, id: AccountId, until: number) => {
 		harness.state.statusById.set(id, { cooldowns: [aCooldown({ until })], strikes: 0 });
 	};
 
 	it("goes on with the first that is back, and says until when it waits", async () => {
 		const harness = waiting("a", "b");
-		cool(harness, "a", NOW + 40_000);
-		cool(harness, "b", NOW + 30_000);
+		cool(harness, anId("a"), NOW + 40_000);
+		cool(harness, anId("b"), NOW + 30_000);
 		expect((await harness.ask()).text).toBe("from b");
 		expect(harness.clock.at).toBe(NOW + 30_000);
 		expect(Math.max(...harness.pauses)).toBeLessThanOrEqual(30_000);
@@ -848,12 +854,12 @@ describe("waiting for an account", () => {
 
 	it("says with which account it goes on, and that it does not where the wait ends otherwise", async () => {
 		const harness = waiting("a");
-		cool(harness, "a", NOW + 30_000);
+		cool(harness, anId("a"), NOW + 30_000);
 		await harness.ask();
 		const ends = (told: Harness) => toldOf(told, "waiting").filter(({ until }) => until === undefined);
 		expect(ends(harness).map(({ goesOnWith }) => goesOnWith?.id)).toEqual(["a"]);
 		const given = waiting("a");
-		cool(given, "a", NOW + 30_000);
+		cool(given, anId("a"), NOW + 30_000);
 		const stop = new AbortController();
 		given.onPause = () => stop.abort();
 		await given.ask({ signal: stop.signal });
@@ -863,12 +869,12 @@ describe("waiting for an account", () => {
 	it("does not end in the same moment in every process, nor later than the person allows", async () => {
 		const harness = waiting("a");
 		harness.dice = 0.5;
-		cool(harness, "a", NOW + 40_000);
+		cool(harness, anId("a"), NOW + 40_000);
 		await harness.ask();
 		expect(harness.clock.at).toBe(NOW + 40_500);
 		const late = waiting("a");
 		late.dice = 0.5;
-		cool(late, "a", NOW + 60_000);
+		cool(late, anId("a"), NOW + 60_000);
 		expect((await late.ask()).text).toBe("from a");
 		expect(late.clock.at).toBe(NOW + 60_000);
 	});
@@ -879,7 +885,7 @@ describe("waiting for an account", () => {
 		harness.play("a", LIMIT);
 		await harness.ask();
 		expect(toldOf(harness, "waiting")).toEqual([]);
-		cool(harness, "b", NOW + 20_000);
+		cool(harness, anId("b"), NOW + 20_000);
 		await harness.ask();
 		const events = toldOf(harness, "waiting");
 		expect(new Set(events.map(({ request }) => request)).size).toBe(1);
@@ -888,9 +894,9 @@ describe("waiting for an account", () => {
 
 	it("ends as soon as another process frees an account", async () => {
 		const harness = waiting("a");
-		cool(harness, "a", NOW + 50_000);
+		cool(harness, anId("a"), NOW + 50_000);
 		harness.onPause = () => {
-			if (harness.pauses.length === 3) harness.state.statusById.set("a", { cooldowns: [], strikes: 0 });
+			if (harness.pauses.length === 3) harness.state.statusById.set(anId("a"), { cooldowns: [], strikes: 0 });
 		};
 		expect((await harness.ask()).text).toBe("from a");
 		expect(harness.clock.at).toBeLessThan(NOW + 50_000);
@@ -898,14 +904,14 @@ describe("waiting for an account", () => {
 
 	it("ends where the account that it waits for is cooled for longer meanwhile", async () => {
 		const harness = waiting("a");
-		cool(harness, "a", NOW + 30_000);
-		harness.onPause = () => cool(harness, "a", NOW + DAY_MS);
+		cool(harness, anId("a"), NOW + 30_000);
+		harness.onPause = () => cool(harness, anId("a"), NOW + DAY_MS);
 		expect((await harness.ask()).words).toBe(gaveUp(harness));
 	});
 
 	it("ends as soon as the person switches us off, in whatever process", async () => {
 		const harness = waiting("a");
-		cool(harness, "a", NOW + 30_000);
+		cool(harness, anId("a"), NOW + 30_000);
 		harness.onPause = () => {
 			harness.settings = { ...harness.settings, enabled: false };
 		};
@@ -915,7 +921,7 @@ describe("waiting for an account", () => {
 
 	it("ends with the person's abort, in one aborted event", async () => {
 		const harness = waiting("a");
-		cool(harness, "a", NOW + 30_000);
+		cool(harness, anId("a"), NOW + 30_000);
 		const abort = new AbortController();
 		harness.onPause = () => abort.abort();
 		const { events, ends } = await harness.ask({ signal: abort.signal });
@@ -926,14 +932,14 @@ describe("waiting for an account", () => {
 
 	it("survives a clock that is set back or jumps ahead", async () => {
 		const back = waiting("a");
-		cool(back, "a", NOW + 20_000);
+		cool(back, anId("a"), NOW + 20_000);
 		back.onPause = () => {
 			if (back.pauses.length === 1) back.clock.at -= DAY_MS;
 		};
 		expect((await back.ask()).final?.type).toBeDefined();
 		expect(back.pauses.length).toBeLessThan(200);
 		const ahead = waiting("a");
-		cool(ahead, "a", NOW + 20_000);
+		cool(ahead, anId("a"), NOW + 20_000);
 		ahead.onPause = () => {
 			ahead.clock.at += HOUR_MS;
 		};
@@ -957,8 +963,8 @@ describe("waiting for an account", () => {
 					if (leftMs <= 0) return { kind: "ready", access: "access-a" } as const;
 					return { kind: "unavailable", reason: "unanswered", retryAt: harness.clock.now() + leftMs } as const;
 				};
-				harness.tokens.set("a", token);
-				harness.tokens.set("b", token);
+				harness.tokens.set(anId("a"), token);
+				harness.tokens.set(anId("b"), token);
 				expect((await harness.ask()).text).toBe("from a");
 				expect(harness.clock.at).toBeLessThan(NOW + 45_000);
 			}
@@ -971,7 +977,7 @@ describe("waiting for an account", () => {
 		harness.onPause = () => {
 			if (harness.pauses.length === 1) harness.clock.at -= HOUR_MS;
 		};
-		harness.tokens.set("a", () =>
+		harness.tokens.set(anId("a"), () =>
 			harness.pauses.length === 0
 				? { kind: "unavailable", reason: "unanswered", retryAt: harness.clock.now() + 20_000 }
 				: { kind: "ready", access: "access-a" },
@@ -981,8 +987,8 @@ describe("waiting for an account", () => {
 
 	it("ends as soon as another process has stored a token for an account that had none", async () => {
 		const harness = waiting("a");
-		harness.tokens.set("a", () =>
-			harness.pool.account("a")?.credential.access === "access-newer"
+		harness.tokens.set(anId("a"), () =>
+			harness.pool.account(anId("a"))?.credential.access === "access-newer"
 				? { kind: "ready", access: "access-newer" }
 				: { kind: "unavailable", reason: "unanswered", retryAt: harness.clock.now() + 50_000 },
 		);
@@ -997,7 +1003,7 @@ describe("waiting for an account", () => {
 
 	it("counts no time that the machine slept through", async () => {
 		const harness = waiting("a");
-		harness.tokens.set("a", () =>
+		harness.tokens.set(anId("a"), () =>
 			harness.pauses.length < 30
 				? { kind: "unavailable", reason: "down", retryAt: harness.clock.now() + 1000 }
 				: { kind: "ready", access: "access-a" },
@@ -1011,7 +1017,7 @@ describe("waiting for an account", () => {
 	it("waiting for an account is no longer in all than the person allows, however often it begins anew", async () => {
 		const harness = waiting("a");
 		let asked = 0;
-		harness.tokens.set("a", () => {
+		harness.tokens.set(anId("a"), () => {
 			asked += 1;
 			if (asked > 20) throw new Error("it never ends");
 			return { kind: "unavailable", reason: "down", retryAt: harness.clock.now() + 20_000 };
@@ -1033,11 +1039,11 @@ describe("waiting for room", () => {
 	const crowded = (maxWaitMs = 60_000) => {
 		const harness = someone("a", "b");
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs } };
-		harness.affinity.begin("s", "a", NOW);
-		harness.state.statusById.set("a", { cooldowns: [aCooldown({ until: NOW + 40_000 })], strikes: 0 });
+		harness.affinity.begin(aSessionId("s"), anId("a"), NOW);
+		harness.state.statusById.set(anId("a"), { cooldowns: [aCooldown({ until: NOW + 40_000 })], strikes: 0 });
 		const windows = [{ usedPercent: 50, windowMinutes: 300, resetsAt: NOW + HOUR_MS }];
-		harness.state.statusById.set("b", { cooldowns: [], strikes: 0, usage: aSnapshot({ windows }) });
-		for (const session of ["s1", "s2"]) harness.pool.acquireLease("b", session, true);
+		harness.state.statusById.set(anId("b"), { cooldowns: [], strikes: 0, usage: aSnapshot({ windows }) });
+		for (const session of [aSessionId("s1"), aSessionId("s2")]) harness.pool.acquireLease(anId("b"), session, true);
 		return harness;
 	};
 
@@ -1052,7 +1058,7 @@ describe("waiting for room", () => {
 
 	it("does so too where its own is refused in the request itself", async () => {
 		const harness = crowded();
-		harness.state.statusById.delete("a");
+		harness.state.statusById.delete(anId("a"));
 		harness.play(
 			"a",
 			refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 30 } }),
@@ -1065,7 +1071,7 @@ describe("waiting for room", () => {
 	it("ends as soon as there is room", async () => {
 		const harness = crowded();
 		harness.onPause = () => {
-			if (harness.pauses.length === 3) harness.pool.releaseLease("s1");
+			if (harness.pauses.length === 3) harness.pool.releaseLease(aSessionId("s1"));
 		};
 		expect((await harness.ask()).text).toBe("from b");
 		expect(harness.pauses).toHaveLength(3);
@@ -1081,10 +1087,10 @@ describe("waiting for room", () => {
 
 	it("does not begin for a new session, nor for one that changes without need", async () => {
 		const fresh = crowded();
-		fresh.affinity.begin("s");
+		fresh.affinity.begin(aSessionId("s"));
 		expect((await fresh.ask()).text).toBe("from b");
 		const compacted = crowded();
-		compacted.affinity.begin("s", "b", NOW);
+		compacted.affinity.begin(aSessionId("s"), anId("b"), NOW);
 		compacted.affinity.compacted();
 		expect((await compacted.ask()).text).toBe("from b");
 		expect([...fresh.pauses, ...compacted.pauses]).toEqual([]);
@@ -1092,8 +1098,8 @@ describe("waiting for room", () => {
 
 	it("does not begin for a new session whose first account refuses: it has no cache to lose", async () => {
 		const harness = crowded();
-		harness.affinity.begin("s");
-		harness.state.statusById.delete("a");
+		harness.affinity.begin(aSessionId("s"));
+		harness.state.statusById.delete(anId("a"));
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, policy: "in-order" } };
 		harness.play("a", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 30 } }));
 		expect((await harness.ask()).text).toBe("from b");
@@ -1103,7 +1109,7 @@ describe("waiting for room", () => {
 	it("is for the account that served the session, also where another was tried in vain since", async () => {
 		const harness = crowded();
 		harness.accounts.rows.push(anAccount("c"));
-		harness.tokens.set("c", () => ({ kind: "unavailable", reason: "down", retryAt: NOW + DAY_MS }));
+		harness.tokens.set(anId("c"), () => ({ kind: "unavailable", reason: "down", retryAt: NOW + DAY_MS }));
 		expect((await harness.ask()).text).toBe("from a");
 		expect(harness.clock.at).toBe(NOW + 40_000);
 	});
@@ -1121,7 +1127,7 @@ describe("waiting for room", () => {
 		const harness = crowded();
 		harness.onPause = () => {
 			if (harness.pauses.length !== 5) return;
-			harness.state.statusById.set("a", { cooldowns: [aCooldown({ until: NOW + DAY_MS })], strikes: 0 });
+			harness.state.statusById.set(anId("a"), { cooldowns: [aCooldown({ until: NOW + DAY_MS })], strikes: 0 });
 		};
 		expect((await harness.ask()).text).toBe("from b");
 		expect(harness.pauses).toHaveLength(5);
@@ -1138,7 +1144,7 @@ describe("waiting for room", () => {
 
 	it("ends on the crowded one where its own refuses it again, and is not begun a third time", async () => {
 		const harness = crowded();
-		harness.state.statusById.delete("a");
+		harness.state.statusById.delete(anId("a"));
 		harness.play("a", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 20 } }));
 		expect((await harness.ask()).text).toBe("from b");
 		expect([harness.tries, harness.clock.at]).toEqual([["a", "a", "b"], NOW + 20_000]);
@@ -1149,10 +1155,10 @@ describe("waiting for room", () => {
 		const harness = crowded();
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, policy: "in-order" } };
 		harness.accounts.rows.unshift(anAccount("c"));
-		harness.state.statusById.set("c", harness.state.status("a"));
+		harness.state.statusById.set(anId("c"), harness.state.status(anId("a")));
 		harness.affinity.compacted();
 		harness.onPause = () => {
-			for (const name of ["a", "c"]) harness.state.statusById.delete(name);
+			for (const name of [anId("a"), anId("c")]) harness.state.statusById.delete(name);
 		};
 		expect((await harness.ask()).text).toBe("from a");
 		expect(typesOf(harness.told)).not.toContain("switched");
@@ -1162,8 +1168,8 @@ describe("waiting for room", () => {
 		const harness = crowded();
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, policy: "in-order" } };
 		harness.accounts.rows.push(anAccount("c"));
-		harness.state.statusById.set("a", { cooldowns: [aCooldown({ until: NOW + DAY_MS })], strikes: 0 });
-		harness.state.statusById.set("c", {
+		harness.state.statusById.set(anId("a"), { cooldowns: [aCooldown({ until: NOW + DAY_MS })], strikes: 0 });
+		harness.state.statusById.set(anId("c"), {
 			cooldowns: [aCooldown({ until: NOW + 30_000, reason: "rate_limit" })],
 			strikes: 0,
 		});
@@ -1176,8 +1182,8 @@ describe("waiting for room", () => {
 		harness.affinity.compacted();
 		harness.onPause = () => {
 			if (harness.pauses.length !== 2) return;
-			harness.state.statusById.delete("a");
-			void harness.pool.pin("b");
+			harness.state.statusById.delete(anId("a"));
+			void harness.pool.pin(anId("b"));
 		};
 		expect((await harness.ask()).text).toBe("from b");
 		expect(harness.pauses).toHaveLength(2);
@@ -1254,9 +1260,9 @@ describe("a model that was answered on a limit of its own", () => {
 		harness.play("a", apart());
 		expect((await harness.ask()).text).toBe("on its own");
 		expect((await harness.ask()).text).toBe("on its own");
-		expect(harness.state.status("a").cooldowns).toMatchObject([{ scope: "account", except: ["gpt-5.5"] }]);
+		expect(harness.state.status(anId("a")).cooldowns).toMatchObject([{ scope: "account", except: ["gpt-5.5"] }]);
 		const other = planOf(harness, { modelId: "gpt-6" });
-		expect([other.next, gatedIn(other, "a")?.gate.kind]).toEqual([undefined, "cooling"]);
+		expect([other.next, gatedIn(other, anId("a"))?.gate.kind]).toEqual([undefined, "cooling"]);
 		expect(harness.pool.state(anAccount("a"))).toBe("cooling");
 	});
 
@@ -1278,23 +1284,23 @@ describe("a model that was answered on a limit of its own", () => {
 		harness.play("a", apart());
 		await harness.ask();
 		const usage = aSnapshot({ source: "api", capturedAt: NOW + 1, windows: [general], limits: own(20) });
-		harness.pool.noteUsage("a", usage);
+		harness.pool.noteUsage(anId("a"), usage);
 		expect(planOf(harness).next?.id).toBe("a");
 		expect(planOf(harness, { modelId: "gpt-6" }).next).toBeUndefined();
 		// Its own limit is spent as well.
 		const spent = aSnapshot({ source: "api", capturedAt: NOW + 2, windows: [general], limits: own(100) });
-		harness.state.statusById.set("a", { ...harness.state.status("a"), cooldowns: [] });
-		harness.pool.noteUsage("a", spent);
+		harness.state.statusById.set(anId("a"), { ...harness.state.status(anId("a")), cooldowns: [] });
+		harness.pool.noteUsage(anId("a"), spent);
 		expect(planOf(harness).next).toBeUndefined();
 	});
 
 	it("ends no cooldown of the others where a trial shows it", async () => {
 		const harness = withHeaders("a");
 		const old = aCooldown({ until: NOW + HOUR_MS, setAt: NOW - 30 * MINUTE_MS, models: ["gpt-6"] });
-		harness.state.statusById.set("a", { cooldowns: [old], strikes: 0 });
+		harness.state.statusById.set(anId("a"), { cooldowns: [old], strikes: 0 });
 		harness.play("a", apart());
 		expect((await harness.ask()).text).toBe("on its own");
-		expect(harness.state.status("a").cooldowns).toEqual([{ ...old, except: ["gpt-5.5"] }]);
+		expect(harness.state.status(anId("a")).cooldowns).toEqual([{ ...old, except: ["gpt-5.5"] }]);
 		expect([planOf(harness).next?.id, planOf(harness, { modelId: "gpt-6" }).next]).toEqual(["a", undefined]);
 	});
 
@@ -1304,9 +1310,12 @@ describe("a model that was answered on a limit of its own", () => {
 		harness.play("a", apart(), REFUSED);
 		await harness.ask();
 		expect((await harness.ask()).words).toBe(gaveUp(harness));
-		expect(harness.state.status("a").cooldowns).toMatchObject([{ scope: "account", models: ["gpt-5.5"] }]);
+		expect(harness.state.status(anId("a")).cooldowns).toMatchObject([{ scope: "account", models: ["gpt-5.5"] }]);
 		expect(planOf(harness).next).toBeUndefined();
-		harness.pool.noteUsage("a", aSnapshot({ source: "api", capturedAt: NOW + 1, windows: [general], limits: own(10) }));
+		harness.pool.noteUsage(
+			anId("a"),
+			aSnapshot({ source: "api", capturedAt: NOW + 1, windows: [general], limits: own(10) }),
+		);
 		expect(planOf(harness).next).toBeUndefined();
 	});
 });
@@ -1315,14 +1324,14 @@ describe("a trial on weak evidence", () => {
 	const guess = aCooldown({ until: NOW + HOUR_MS, setAt: NOW - 30 * MINUTE_MS, guessed: true });
 	const guessed = (...names: string[]) => {
 		const harness = someone(...names);
-		for (const name of names) harness.state.statusById.set(name, { cooldowns: [guess], strikes: 0 });
+		for (const name of names) harness.state.statusById.set(anId(name), { cooldowns: [guess], strikes: 0 });
 		return harness;
 	};
 
 	it("serves where the account is back after all, and ends its cooldown", async () => {
 		const harness = guessed("a");
 		expect((await harness.ask()).text).toBe("from a");
-		expect(harness.state.status("a").cooldowns).toEqual([]);
+		expect(harness.state.status(anId("a")).cooldowns).toEqual([]);
 		expect((await harness.ask()).text).toBe("from a");
 	});
 
@@ -1362,24 +1371,24 @@ describe("a trial on weak evidence", () => {
 		const harness = guessed("a");
 		const later = aCooldown({ until: NOW + DAY_MS, setAt: NOW + 1 });
 		harness.play("a", (options) => {
-			harness.state.statusById.set("a", { cooldowns: [later], strikes: 0 });
+			harness.state.statusById.set(anId("a"), { cooldowns: [later], strikes: 0 });
 			return answered()(options);
 		});
 		await harness.ask();
-		expect(harness.state.status("a").cooldowns).toEqual([later]);
+		expect(harness.state.status(anId("a")).cooldowns).toEqual([later]);
 	});
 });
 
 it("the longest wait counts the time that passed, not the pauses that were asked for", async () => {
 	const harness = someone("a");
 	harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs: 60_000 } };
-	harness.state.statusById.set("a", { cooldowns: [aCooldown({ until: NOW + 50_000 })], strikes: 0 });
+	harness.state.statusById.set(anId("a"), { cooldowns: [aCooldown({ until: NOW + 50_000 })], strikes: 0 });
 	// Another request's refusal puts the return off; every look at pi's login takes five seconds.
 	Object.assign(harness.deps.link, {
 		sync: async () => {
 			harness.clock.at += 5000;
 			const until = harness.clock.at + 9000;
-			harness.state.statusById.set("a", { cooldowns: [aCooldown({ until })], strikes: 0 });
+			harness.state.statusById.set(anId("a"), { cooldowns: [aCooldown({ until })], strikes: 0 });
 		},
 	});
 	expect((await harness.ask()).words).toBe(gaveUp(harness));
@@ -1414,13 +1423,13 @@ describe("an abort", () => {
 		expect(final).toMatchObject({ type: "error", reason: "aborted", error: { stopReason: "aborted" } });
 		expect(ends).toBe(1);
 		expect(harness.tries.length).toBeLessThanOrEqual(1);
-		expect(harness.state.status("a").cooldowns).toEqual([]);
+		expect(harness.state.status(anId("a")).cooldowns).toEqual([]);
 	});
 
 	it("ends the request while it waits for the state file, which another process has locked", async () => {
 		const harness = someone("a");
 		const guess = aCooldown({ until: NOW + HOUR_MS, setAt: NOW - 30 * MINUTE_MS, guessed: true });
-		harness.state.statusById.set("a", { cooldowns: [guess], strikes: 0 });
+		harness.state.statusById.set(anId("a"), { cooldowns: [guess], strikes: 0 });
 		harness.pool.claimTrial = () => new Promise(() => undefined);
 		const abort = new AbortController();
 		const asking = harness.ask({ signal: abort.signal });
@@ -1476,8 +1485,8 @@ describe("the events of a rotation", () => {
 						activeWindows: [spent],
 					};
 		const room = aSnapshot({ windows: [{ usedPercent: 27, windowMinutes: 300, resetsAt: NOW + HOUR_MS }] });
-		harness.state.statusById.set("b", { cooldowns: [], strikes: 0, usage: room });
-		harness.affinity.begin("s", "a", NOW);
+		harness.state.statusById.set(anId("b"), { cooldowns: [], strikes: 0, usage: room });
+		harness.affinity.begin(aSessionId("s"), anId("a"), NOW);
 		harness.play("a", refused(429, { error: { type: "usage_limit_reached" } }, { "x-codex": "1" }));
 		await harness.ask();
 		expect(toldOf(harness, "rotated")).toMatchObject([
@@ -1488,7 +1497,7 @@ describe("the events of a rotation", () => {
 	it("promises nothing from old figures", async () => {
 		const harness = someone("a", "b");
 		const old = aSnapshot({ capturedAt: NOW - HOUR_MS, windows: [{ usedPercent: 27, windowMinutes: 300 }] });
-		harness.state.statusById.set("b", { cooldowns: [], strikes: 0, usage: old });
+		harness.state.statusById.set(anId("b"), { cooldowns: [], strikes: 0, usage: old });
 		harness.play("a", LIMIT);
 		await harness.ask();
 		expect(toldOf(harness, "rotated")[0]?.remainingPercent).toBeUndefined();
@@ -1500,7 +1509,7 @@ describe("the words that end a turn", () => {
 	const labels = ["timeout 429", "overloaded-500", "rate limit"];
 	const named = () => {
 		return createHarness(
-			...labels.map((label, at) => anAccount(label, { id: `id-of-${at}`, credential: credentialOf(at) })),
+			...labels.map((label, at) => anAccount(label, { id: anId(`id-of-${at}`), credential: credentialOf(at) })),
 		);
 	};
 	const credentialOf = (at: number) => aCredential(String(at));
@@ -1657,7 +1666,7 @@ it("many requests at once share what is known, not their tries", async () => {
 	harness.play("a", LIMIT);
 	const outcomes = await Promise.all(["s", "t", "u"].map((sessionId) => harness.ask({ sessionId })));
 	for (const { text, ends } of outcomes) expect([text.startsWith("from "), ends]).toEqual([true, 1]);
-	expect(harness.state.status("a").cooldowns).toHaveLength(1);
+	expect(harness.state.status(anId("a")).cooldowns).toHaveLength(1);
 	expect(harness.clock.at - NOW).toBeLessThan(MINUTE_MS);
 });
 
@@ -1685,7 +1694,7 @@ describe("the faster tier", () => {
 		["auto", 0, 71, undefined],
 	])("is asked for where it is %s, with %d and %d percent used: %s", async (fastMode, used5h, used7d, tier) => {
 		const harness = within(someone("a"), fastMode);
-		harness.pool.noteUsage("a", spent(used5h, used7d));
+		harness.pool.noteUsage(anId("a"), spent(used5h, used7d));
 		await harness.ask();
 		expect(await tierOf(harness, 0)).toBe(tier);
 	});
@@ -1698,9 +1707,9 @@ describe("the faster tier", () => {
 
 	it("is a matter of each account that serves, and of the settings as they are then", async () => {
 		const harness = within(someone("a", "b"), "auto");
-		harness.pool.noteUsage("a", spent(90, 0));
-		harness.pool.noteUsage("b", spent(10, 0));
-		harness.affinity.begin("s", "a", NOW);
+		harness.pool.noteUsage(anId("a"), spent(90, 0));
+		harness.pool.noteUsage(anId("b"), spent(10, 0));
+		harness.affinity.begin(aSessionId("s"), anId("a"), NOW);
 		harness.play("a", LIMIT);
 		await harness.ask();
 		within(harness, "off");
@@ -1756,7 +1765,7 @@ describe("a session at work", () => {
 		const harness = someone("a", "b");
 		const elsewhere: (string | undefined)[] = [];
 		const look: Play = (options) => {
-			elsewhere.push(planOf(harness, { sessionId: "other" }).next?.id);
+			elsewhere.push(planOf(harness, { sessionId: aSessionId("other") }).next?.id);
 			return answered()(options);
 		};
 		harness.play("a", look);
@@ -1783,14 +1792,14 @@ describe("a session at work", () => {
 
 	it("goes to an account with other sessions on it rather than fail", async () => {
 		const harness = someone("a");
-		for (let each = 0; each < 20; each += 1) harness.state.live.set(`other-${each}`, "a");
+		for (let each = 0; each < 20; each += 1) harness.state.live.set(`other-${each}`, anId("a"));
 		expect((await harness.ask()).text).toBe("from a");
 	});
 
 	it("asks for the accounts that cool, behind the wait for one of them", async () => {
 		const harness = someone("a");
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs: 60_000 } };
-		harness.state.statusById.set("a", { cooldowns: [aCooldown({ until: NOW + 10_000 })], strikes: 0 });
+		harness.state.statusById.set(anId("a"), { cooldowns: [aCooldown({ until: NOW + 10_000 })], strikes: 0 });
 		expect((await harness.ask()).text).toBe("from a");
 		expect(harness.rechecks).toBe(10);
 	});
@@ -1798,11 +1807,11 @@ describe("a session at work", () => {
 	it("goes on at once where such an account turns out to be back", async () => {
 		const harness = someone("a");
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs: HOUR_MS } };
-		harness.state.statusById.set("a", { cooldowns: [aCooldown({ until: NOW + 30 * MINUTE_MS })], strikes: 0 });
+		harness.state.statusById.set(anId("a"), { cooldowns: [aCooldown({ until: NOW + 30 * MINUTE_MS })], strikes: 0 });
 		harness.onPause = () => {
 			if (harness.rechecks < 3) return;
 			const windows = [{ usedPercent: 0, windowMinutes: 300 }];
-			harness.pool.noteUsage("a", aSnapshot({ source: "api", capturedAt: NOW + 2 * MINUTE_MS, windows }));
+			harness.pool.noteUsage(anId("a"), aSnapshot({ source: "api", capturedAt: NOW + 2 * MINUTE_MS, windows }));
 		};
 		expect((await harness.ask()).text).toBe("from a");
 		expect(harness.pauses.length).toBe(3);
@@ -1810,7 +1819,7 @@ describe("a session at work", () => {
 
 	it("does not ask for them where there is no account to wait for", async () => {
 		const harness = someone("a");
-		harness.state.statusById.set("a", { cooldowns: [aCooldown()], strikes: 0 });
+		harness.state.statusById.set(anId("a"), { cooldowns: [aCooldown()], strikes: 0 });
 		await harness.ask();
 		expect(harness.rechecks).toBe(0);
 	});

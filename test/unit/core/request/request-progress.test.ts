@@ -18,6 +18,7 @@ import {
 } from "../../../../src/core/request/request-progress.ts";
 import type { Served } from "../../../../src/core/request/serve.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+import { anId, aSessionId } from "../../../support/ids.ts";
 import { runs } from "../../../support/tiers.ts";
 import { planOf } from "../../plans.ts";
 
@@ -68,7 +69,7 @@ const told = (step: Step): string => {
 };
 
 describe("the next step of a request", () => {
-	const crowdedSetting = { served: "own", liveSessions: new Map([["busy", 3]]), patienceMs: MINUTE_MS };
+	const crowdedSetting = { served: anId("own"), liveSessions: new Map([[anId("busy"), 3]]), patienceMs: MINUTE_MS };
 	const busy: Candidate = {
 		...free("busy"),
 		usage: aSnapshot({ windows: [{ usedPercent: 50, windowMinutes: 300, resetsAt: NOW + HOUR_MS }] }),
@@ -126,7 +127,7 @@ describe("the next step of a request", () => {
 		[
 			"comes back without a rotation to an account that it had only waited for",
 			planOf([free("a")]),
-			{ attempts: 6, rotations: 5, previous: anAccount("z"), visited: new Set(["a", "z"]) },
+			{ attempts: 6, rotations: 5, previous: anAccount("z"), visited: new Set([anId("a"), anId("z")]) },
 			"try a",
 		],
 	])("%s", (_name, aPlan, past, expected) => {
@@ -142,15 +143,20 @@ describe("the next step of a request", () => {
 	});
 
 	it("goes to no more accounts beyond included quota than the person allows", () => {
-		const offers = [aCreditsOffer("a"), aCreditsOffer("b")];
-		const past = begun({ attempts: 6, rotations: 5, previous: anAccount("z"), visited: new Set(["b", "z"]) });
+		const offers = [aCreditsOffer(anId("a")), aCreditsOffer(anId("b"))];
+		const past = begun({
+			attempts: 6,
+			rotations: 5,
+			previous: anAccount("z"),
+			visited: new Set([anId("b"), anId("z")]),
+		});
 		expect(told(next(past, planOf([cooling("a", HOUR_MS), cooling("b", HOUR_MS)]), { ...CALM, offers }))).toBe(
 			"try b on credits",
 		);
 	});
 
 	it("tries credits of an account once, whatever that try comes to", () => {
-		const offers = [aCreditsOffer("a")];
+		const offers = [aCreditsOffer(anId("a"))];
 		const dry = planOf([cooling("a", HOUR_MS)]);
 		const step = next(begun(), dry, { ...CALM, offers });
 		if (step.kind !== "try") throw new Error("credits with a yes are tried");
@@ -159,8 +165,8 @@ describe("the next step of a request", () => {
 	});
 
 	it("spends nothing beyond included quota while a refusal may be the fault of the request itself", () => {
-		const offers = [aCreditsOffer("a")];
-		const probing = tried(begun(), aTry("z"), refusedBy({ remedy: "try-elsewhere-once" }));
+		const offers = [aCreditsOffer(anId("a"))];
+		const probing = tried(begun(), aTry(anId("z")), refusedBy({ remedy: "try-elsewhere-once" }));
 		expect(told(next(probing, planOf([cooling("a", HOUR_MS)]), { ...CALM, offers }))).toBe("give-up exhausted");
 	});
 
@@ -169,7 +175,7 @@ describe("the next step of a request", () => {
 		expect(others(next(begun(), planOf([free("a")]), CALM))).toEqual({ hasNext: false, mayTryElsewhere: false });
 		const two = planOf([free("a"), free("b")]);
 		expect(others(next(begun(), two, CALM))).toEqual({ hasNext: true, mayTryElsewhere: true });
-		const probing = tried(begun(), aTry("z"), refusedBy({ remedy: "try-elsewhere-once" }));
+		const probing = tried(begun(), aTry(anId("z")), refusedBy({ remedy: "try-elsewhere-once" }));
 		expect(others(next(probing, two, CALM))).toEqual({ hasNext: true, mayTryElsewhere: false });
 		const last = begun({ attempts: 1, rotations: 4, previous: anAccount("z") });
 		expect(others(next(last, two, CALM))).toEqual({ hasNext: true, mayTryElsewhere: false });
@@ -189,16 +195,16 @@ function aTry(id: AccountId) {
 
 describe("what a request remembers", () => {
 	it("offers no account again before a wait, and one that refused twice never", () => {
-		const once = tried(begun(), aTry("a"), refusedBy());
+		const once = tried(begun(), aTry(anId("a")), refusedBy());
 		expect(askedOf(once)).toMatchObject({ tried: new Set(["a"]), givenUp: new Set() });
 		const later = waited(once, 1000);
 		expect(askedOf(later)).toMatchObject({ tried: new Set(), patienceMs: MINUTE_MS - 1000 });
-		const twice = waited(tried(later, aTry("a"), refusedBy()), 1000);
+		const twice = waited(tried(later, aTry(anId("a")), refusedBy()), 1000);
 		expect(askedOf(twice)).toMatchObject({ tried: new Set(["a"]), givenUp: new Set(["a"]) });
 	});
 
 	it("does not come back to an account whose refusal may be the request's fault", () => {
-		const suspect = waited(tried(begun(), aTry("a"), refusedBy({ remedy: "try-elsewhere-once" })), 1000);
+		const suspect = waited(tried(begun(), aTry(anId("a")), refusedBy({ remedy: "try-elsewhere-once" })), 1000);
 		expect(suspect.suspects).toHaveLength(1);
 		expect(askedOf(suspect).givenUp).toEqual(new Set(["a"]));
 	});
@@ -207,8 +213,8 @@ describe("what a request remembers", () => {
 		const credit = { id: "credit", expiresAt: NOW + HOUR_MS };
 		const rung = { kind: "reset-credit", account: anAccount("a"), credit, window: "7d", resetsAt: undefined } as const;
 		const offers: Offer[] = [{ rung, consent: "given", canBeRemembered: false }];
-		const once = waited(tried(begun(), aTry("a"), refusedBy()), 1000);
-		const twice = tried(once, aTry("a"), refusedBy());
+		const once = waited(tried(begun(), aTry(anId("a")), refusedBy()), 1000);
+		const twice = tried(once, aTry(anId("a")), refusedBy());
 		const dry = planOf([cooling("a", HOUR_MS)]);
 		expect(askedOf(twice).givenUp).toEqual(new Set(["a"]));
 		expect(told(next(twice, dry, { ...CALM, offers }))).toBe("reset-credit a credit");
@@ -219,14 +225,14 @@ describe("what a request remembers", () => {
 
 	it("comes back to an account without a token when that may be asked for again, and not before", () => {
 		const retryAt = NOW + 20_000;
-		const without = waited(tried(begun(), aTry("a"), noToken(retryAt)), 1000);
+		const without = waited(tried(begun(), aTry(anId("a")), noToken(retryAt)), 1000);
 		const at = (now: number) => planOf([free("a")], { ...askedOf(without), now });
 		expect(told(next(without, at(NOW), CALM))).toBe("wait 20");
 		expect(told(next(without, at(retryAt), CALM))).toBe("try a");
 	});
 
 	it("waits for no account that no try helps before the person has changed something", () => {
-		const blocked = tried(begun(), aTry("a"), noToken(NOW + 20_000, "untrusted"));
+		const blocked = tried(begun(), aTry(anId("a")), noToken(NOW + 20_000, "untrusted"));
 		expect([blocked.obstacle, blocked.refusals.size]).toEqual(["untrusted", 0]);
 		expect(told(next(blocked, planOf([free("a")], askedOf(blocked)), CALM))).toBe("give-up exhausted");
 		const later = waited(blocked, 1000);
@@ -236,11 +242,11 @@ describe("what a request remembers", () => {
 
 	it("counts sign-ins that are lost one after the other, and no others", () => {
 		const lost: Served = { kind: "signed-out" };
-		const once = tried(begun(), aTry("a"), lost);
-		expect(tried(once, aTry("b"), lost).signedOutInARow).toBe(2);
-		expect(tried(once, aTry("b"), refusedBy()).signedOutInARow).toBe(0);
-		expect(tried(once, aTry("b"), refusedBy({ isSignInGone: true })).signedOutInARow).toBe(2);
-		expect(tried(once, aTry("b"), refusedBy({ remedy: "close-account" })).signedOutInARow).toBe(2);
+		const once = tried(begun(), aTry(anId("a")), lost);
+		expect(tried(once, aTry(anId("b")), lost).signedOutInARow).toBe(2);
+		expect(tried(once, aTry(anId("b")), refusedBy()).signedOutInARow).toBe(0);
+		expect(tried(once, aTry(anId("b")), refusedBy({ isSignInGone: true })).signedOutInARow).toBe(2);
+		expect(tried(once, aTry(anId("b")), refusedBy({ remedy: "close-account" })).signedOutInARow).toBe(2);
 	});
 });
 
@@ -277,7 +283,7 @@ describe("any course of steps", () => {
 				let hadTrial = false;
 				for (let steps = 0; ; steps += 1) {
 					expect(steps).toBeLessThan(5000);
-					const asked = { modelId: "m", sessionId: "s", affinity: undefined, ...askedOf(progress) };
+					const asked = { modelId: "m", sessionId: aSessionId("s"), affinity: undefined, ...askedOf(progress) };
 					const aPlan = plan(asked, {
 						now,
 						candidates,

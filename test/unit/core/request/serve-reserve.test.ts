@@ -1,9 +1,11 @@
 import type { Api, Model } from "@mariozechner/pi-ai";
 import { describe, expect, it } from "vitest";
 import { openReserveModel } from "../../../../src/core/beyond/reserve-model.ts";
+import type { AccountId } from "../../../../src/core/ids.ts";
 import { type Served, serve } from "../../../../src/core/request/serve.ts";
 import type { ReserveModel, UsageSnapshot } from "../../../../src/core/usage.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+import { anId, aSessionId, aWorkspaceId } from "../../../support/ids.ts";
 import {
 	answered,
 	CONTEXT,
@@ -35,7 +37,7 @@ const spent = (overrides: Partial<UsageSnapshot> = {}) =>
 /** A pool of one whose included quota is spent. */
 function aPool(...plays: Play[]): Harness {
 	const harness = createHarness(anAccount("a"));
-	harness.pool.noteUsage("a", spent());
+	harness.pool.noteUsage(anId("a"), spent());
 	harness.play("a", ...plays);
 	return harness;
 }
@@ -51,14 +53,14 @@ const answeredWith = (headers: Record<string, string>): Play =>
 async function serveOn(harness: Harness, model: Model<Api> = MODEL): Promise<Served> {
 	const [account] = harness.pool.accounts();
 	if (!account) throw new Error("no account");
-	const request = { model, context: CONTEXT, options: { sessionId: "s", fetch: echoing } };
+	const request = { model, context: CONTEXT, options: { sessionId: aSessionId("s"), fetch: echoing } };
 	const others = { hasNext: false, mayTryElsewhere: false };
 	return serve(account, request, others, () => undefined, harness.deps, "reserve-model");
 }
 
 const isOpen = ({ pool, clock }: Harness) => {
 	const [account] = pool.accounts();
-	return account !== undefined && openReserveModel(account, pool.status("a"), clock.at) !== undefined;
+	return account !== undefined && openReserveModel(account, pool.status(anId("a")), clock.at) !== undefined;
 };
 const told = (harness: Harness, type: string) => harness.told.filter((event) => event.type === type);
 
@@ -71,7 +73,7 @@ describe("a request on a reserve model", () => {
 		expect(told(harness, "on-reserve-model")).toMatchObject([
 			{ account: { id: "a" }, model: MODEL.id, leftPercent: 40, asked: { sessionId: "s" } },
 		]);
-		harness.pool.answers("a", { modelId: MODEL.id, sessionId: "s" }, undefined);
+		harness.pool.answers(anId("a"), { modelId: MODEL.id, sessionId: aSessionId("s") }, undefined);
 		await serveOn(harness);
 		expect(told(harness, "on-reserve-model")).toHaveLength(2);
 	});
@@ -79,7 +81,7 @@ describe("a request on a reserve model", () => {
 	it("asks for the wire model, without the faster tier, and is no spending of credits", async () => {
 		const harness = aPool(answered());
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, fastMode: "always" } };
-		harness.pool.noteUsage("a", spent({ credits: { hasCredits: true, unlimited: false, balance: "5" } }));
+		harness.pool.noteUsage(anId("a"), spent({ credits: { hasCredits: true, unlimited: false, balance: "5" } }));
 		await serveOn(harness);
 		const [options] = harness.options;
 		expect(await options?.onPayload?.({ model: MODEL.id }, MODEL)).toEqual({ model: "gpt-reserve" });
@@ -91,7 +93,7 @@ describe("a request on a reserve model", () => {
 		await serveOn(harness);
 		await serveOn(harness);
 		expect(harness.closed).toEqual(["s before try 1"]);
-		harness.pool.noteUsage("a", aSnapshot({ source: "api", windows: [week(0)] }));
+		harness.pool.noteUsage(anId("a"), aSnapshot({ source: "api", windows: [week(0)] }));
 		await harness.pool.clearCooldowns();
 		await harness.ask();
 		expect(harness.closed).toEqual(["s before try 1", "s before try 3"]);
@@ -99,13 +101,16 @@ describe("a request on a reserve model", () => {
 
 	it("has usage asked for after it, whatever its headers say, and frees no seat of its workspace", async () => {
 		const harness = aPool(answeredWith({ "x-codex-primary-used-percent": "14" }));
-		const shared = { ...anAccount("b"), workspaceId: "acct-a" };
+		const shared = { ...anAccount("b"), workspaceId: aWorkspaceId("acct-a") };
 		await harness.accounts.put(shared);
 		const laid = { scope: "account", reason: "workspace_limit", until: NOW + HOUR_MS, setAt: NOW, models: [] } as const;
-		harness.state.statusById.set("b", { ...harness.state.status("b"), cooldowns: [{ ...laid, shared: true }] });
+		harness.state.statusById.set(anId("b"), {
+			...harness.state.status(anId("b")),
+			cooldowns: [{ ...laid, shared: true }],
+		});
 		await serveOn(harness);
 		expect(told(harness, "served")).toMatchObject([{ hasToldUsage: false }]);
-		expect(harness.state.status("b").cooldowns).toHaveLength(1);
+		expect(harness.state.status(anId("b")).cooldowns).toHaveLength(1);
 	});
 
 	it("leaves the windows of the included quota as they are, and notes what is left of the reserve", async () => {
@@ -116,7 +121,7 @@ describe("a request on a reserve model", () => {
 			activeWindows: [week(14)],
 		});
 		await serveOn(harness);
-		expect(harness.pool.status("a").usage).toMatchObject({
+		expect(harness.pool.status(anId("a")).usage).toMatchObject({
 			source: "api",
 			windows: [{ usedPercent: 100 }],
 			reserveModel: { visibleModel: MODEL.id, windows: [{ usedPercent: 70 }] },
@@ -131,7 +136,7 @@ describe("a request on a reserve model", () => {
 	});
 
 	it.each([
-		["is used up meanwhile", (harness: Harness) => harness.pool.noteReserveModel("a", [week(100)])],
+		["is used up meanwhile", (harness: Harness) => harness.pool.noteReserveModel(anId("a"), [week(100)])],
 		["pi has no model for", (harness: Harness) => harness.models.splice(0)],
 	])("that %s, is not sent", async (_name, happen) => {
 		const harness = aPool(answered());
@@ -148,9 +153,9 @@ describe("a refusal on a reserve model", () => {
 
 	it("closes it until its reset and leaves the account as it was", async () => {
 		const harness = aPool(limit(7200));
-		const before = harness.pool.status("a");
+		const before = harness.pool.status(anId("a"));
 		expect(await serveOn(harness)).toMatchObject({ kind: "refused", failure: { kind: "usage-limit" } });
-		const after = harness.pool.status("a");
+		const after = harness.pool.status(anId("a"));
 		expect(after.cooldowns.filter(({ scope }) => scope === "account")).toEqual(before.cooldowns);
 		expect(after.cooldowns.find(({ scope }) => scope === `limit:${LIMIT}`)).toMatchObject({
 			reason: "usage_limit",
@@ -166,7 +171,7 @@ describe("a refusal on a reserve model", () => {
 	it("has the end that is known of its windows where it names none", async () => {
 		const harness = aPool(refused(429, { error: { type: "usage_limit_reached" } }));
 		await serveOn(harness);
-		const closed = harness.pool.status("a").cooldowns.find(({ scope }) => scope === `limit:${LIMIT}`);
+		const closed = harness.pool.status(anId("a")).cooldowns.find(({ scope }) => scope === `limit:${LIMIT}`);
 		expect(closed?.until).toBe(NOW + 3 * DAY_MS);
 	});
 
@@ -184,7 +189,7 @@ describe("a refusal on a reserve model", () => {
 		expect(told(harness, "cooling").filter((event) => "isOfReserveModel" in event)).toMatchObject([
 			{ scope: `limit:${LIMIT}`, reason: "model_not_supported", until: NOW + DAY_MS, cause: "refusal" },
 		]);
-		expect(harness.pool.status("a").strikes).toBe(0);
+		expect(harness.pool.status(anId("a")).strikes).toBe(0);
 		harness.clock.at += DAY_MS;
 		expect(isOpen(harness)).toBe(true);
 	});
@@ -200,13 +205,16 @@ describe("a refusal on a reserve model", () => {
 		const harness = aPool(limit(7200));
 		await serveOn(harness);
 		harness.clock.at += HOUR_MS;
-		harness.pool.noteUsage("a", spent({ capturedAt: harness.clock.at, reserveModel: { ...LUNA, windows: [week(5)] } }));
+		harness.pool.noteUsage(
+			anId("a"),
+			spent({ capturedAt: harness.clock.at, reserveModel: { ...LUNA, windows: [week(5)] } }),
+		);
 		expect(isOpen(harness)).toBe(true);
 	});
 });
 
 /** A minute later the endpoint reports that an account has quota again. */
-function isBack({ clock, pool }: Harness, id: string): void {
+function isBack({ clock, pool }: Harness, id: AccountId): void {
 	clock.at += MINUTE_MS + 1;
 	pool.noteUsage(id, aSnapshot({ source: "api", windows: [week(0)], capturedAt: clock.at }));
 }
@@ -249,7 +257,7 @@ describe("a turn of a spent pool", () => {
 	it("goes back to included quota as soon as an account has some", async () => {
 		const harness = aSpentPool("always");
 		await harness.ask();
-		isBack(harness, "a");
+		isBack(harness, anId("a"));
 		harness.play("a", answered());
 		expect((await harness.ask()).text).toBe("hello");
 		expect(harness.tries.at(-1)).toBe("a");
@@ -283,9 +291,9 @@ describe("a turn of a spent pool", () => {
 	])("a turn of a spent pool has an offer that, %s", (_name, modelId, changesModel) => {
 		const harness = aSpentPool("ask");
 		harness.models.push(MODEL);
-		for (const id of ["a", "b"]) harness.pool.noteUsage(id, spent());
+		for (const id of [anId("a"), anId("b")]) harness.pool.noteUsage(id, spent());
 		const request = { model: { ...MODEL, id: modelId }, context: CONTEXT, options: {} };
-		const plan = harness.pool.plan({ modelId, sessionId: "s", affinity: undefined });
+		const plan = harness.pool.plan({ modelId, sessionId: aSessionId("s"), affinity: undefined });
 		const [offer] = harness.deps.beyond.offers(plan, { request, served: undefined, patienceMs: 0 });
 		expect(offer?.rung).toMatchObject({ kind: "reserve-model", model: MODEL.id });
 		expect(offer?.rung.kind === "reserve-model" && offer.rung.changesModel).toBe(changesModel);
@@ -308,7 +316,7 @@ describe("a turn of a spent pool", () => {
 		};
 		harness.play("a", usageLimit, answered("from the reserve of a"));
 		harness.play("b", usageLimit, refused(404, { detail: "Model not found gpt-reserve" }));
-		harness.affinity.begin("s", "b", NOW);
+		harness.affinity.begin(aSessionId("s"), anId("b"), NOW);
 		expect((await harness.ask()).text).toBe("from the reserve of a");
 		expect(harness.tries).toEqual(["b", "a", "b", "a"]);
 		expect((await harness.ask()).text).toBe("from the reserve of a");
@@ -317,7 +325,7 @@ describe("a turn of a spent pool", () => {
 
 	it("goes to an account whose quota is back, as the answer to the question for a reserve model says", async () => {
 		const harness = aSpentPool("always");
-		for (const id of ["a", "b"]) {
+		for (const id of [anId("a"), anId("b")]) {
 			harness.state.statusById.set(id, { ...harness.state.status(id), cooldowns: [aCooldown()] });
 		}
 		harness.onAskForReserve = (id) => id === "a" && isBack(harness, id);

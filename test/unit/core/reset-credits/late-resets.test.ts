@@ -3,12 +3,13 @@ import { createPool } from "../../../../src/core/pool/pool.ts";
 import { createLateResets, type Resets } from "../../../../src/core/reset-credits/late-resets.ts";
 import { DEFAULT_SETTINGS } from "../../../../src/core/settings.ts";
 import { aClock, anAccount, anAccountStore, aSnapshot, aStateStore, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 
 const CREDIT = { id: "c" };
 
 function open(resetCredits: number | undefined, load: () => Promise<Resets>) {
 	const clock = aClock();
-	const state = aStateStore({ a: { usage: aSnapshot({ source: "api", resetCredits }) } });
+	const state = aStateStore({ [anId("a")]: { usage: aSnapshot({ source: "api", resetCredits }) } });
 	const account = anAccount("a");
 	const pool = createPool({ accounts: anAccountStore(account), state, clock, settings: () => DEFAULT_SETTINGS });
 	return { resets: createLateResets({ pool, load, clock }), account };

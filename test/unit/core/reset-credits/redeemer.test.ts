@@ -25,6 +25,7 @@ import {
 	settled,
 	until,
 } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { scratchForEach } from "../../../support/scratch-for-each.ts";
 import { runs } from "../../../support/tiers.ts";
 
@@ -62,7 +63,7 @@ beforeEach(async () => {
 	usageCalls = 0;
 	answer = async () => ({ kind: "reset" });
 	usage = async () => ({ ...FULL, capturedAt: clock.now() });
-	await store().update("a", () => status());
+	await store().update(anId("a"), () => status());
 });
 
 const store = () => openStateStore(scratch.path(STATE), () => undefined, clock.now);
@@ -126,7 +127,7 @@ function aProcess(pid: number, rows: readonly Account[] = [anAccount("a")]) {
 	});
 	return process;
 }
-const fileStatus = () => store().status("a");
+const fileStatus = () => store().status(anId("a"));
 const silence = () => new Promise<never>(() => undefined);
 
 describe("a redemption", () => {
@@ -135,9 +136,9 @@ describe("a redemption", () => {
 		expect(await one.redeem()).toEqual({ kind: "redeemed" });
 		expect(sent).toEqual([{ pid: 1, key: "key-1-1", creditId: "c", access: "access" }]);
 		for (const { state } of [one, other]) {
-			expect(state.status("a").cooldowns).toMatchObject([{ scope: "limit:spark" }]);
+			expect(state.status(anId("a")).cooldowns).toMatchObject([{ scope: "limit:spark" }]);
 		}
-		expect(one.state.status("a").usage).toMatchObject({ windows: FULL.windows, resetCredits: 1 });
+		expect(one.state.status(anId("a")).usage).toMatchObject({ windows: FULL.windows, resetCredits: 1 });
 		expect([usageCalls, one.outcomes(), other.outcomes()]).toEqual([1, ["redeemed"], []]);
 		expect(one.events).toContainEqual(expect.objectContaining({ type: "recovered", scope: "account", cause: "usage" }));
 		expect(fileStatus().resetCredits?.credits).toMatchObject([{ id: "d" }]);
@@ -165,8 +166,8 @@ describe("a redemption", () => {
 		usage = async () => Promise.reject(new Error("no answer"));
 		const one = aProcess(1);
 		expect(await one.redeem()).toEqual({ kind: "redeemed" });
-		expect(one.pool.status("a").usage?.windows).toMatchObject([{ usedPercent: 0 }, { usedPercent: 0 }]);
-		await store().update("a", () => status());
+		expect(one.pool.status(anId("a")).usage?.windows).toMatchObject([{ usedPercent: 0 }, { usedPercent: 0 }]);
+		await store().update(anId("a"), () => status());
 		let late = 2;
 		usage = async () => ({ ...(late-- > 0 ? SPENT : FULL), capturedAt: clock.now() });
 		expect(await aProcess(1).redeem(OTHER)).toEqual({ kind: "redeemed" });
@@ -175,7 +176,7 @@ describe("a redemption", () => {
 
 	it("keeps other cooldowns: a refused sign-in is not quota", async () => {
 		const refused = aCooldown({ reason: "unauthorized", until: NOW + MINUTE_MS });
-		await store().update("a", () => status({ cooldowns: [refused] }));
+		await store().update(anId("a"), () => status({ cooldowns: [refused] }));
 		await aProcess(1).redeem();
 		expect(fileStatus().cooldowns).toMatchObject([{ reason: "unauthorized" }]);
 	});
@@ -285,13 +286,13 @@ describe("a redemption that was cut off", () => {
 		await killedAfterYes();
 		clock.at += 5000;
 		const two = aProcess(2);
-		two.pool.noteUsage("a", { ...FULL, capturedAt: clock.at });
-		expect(two.pool.status("a").cooldowns).toMatchObject([{ scope: "limit:spark" }]);
+		two.pool.noteUsage(anId("a"), { ...FULL, capturedAt: clock.at });
+		expect(two.pool.status(anId("a")).cooldowns).toMatchObject([{ scope: "limit:spark" }]);
 	});
 
 	it("a redemption that was cut off is not made again where the windows are known to be full", async () => {
 		await killedAfterYes();
-		await store().update("a", (known) => ({ ...known, usage: FULL }));
+		await store().update(anId("a"), (known) => ({ ...known, usage: FULL }));
 		expect(await aProcess(2).redeem()).toMatchObject({ kind: "nothing-to-reset" });
 		expect(sent).toHaveLength(1);
 	});
@@ -300,8 +301,8 @@ describe("a redemption that was cut off", () => {
 		answer = async () => ({ kind: "unknown", reason: "it did not answer" });
 		const one = aProcess(1);
 		expect(await one.redeem()).toMatchObject({ kind: "failed", until: NOW + MINUTE_MS });
-		await store().forget("a");
-		await store().update("a", (known) => ({ ...status(), redemption: known.redemption }));
+		await store().forget(anId("a"));
+		await store().update(anId("a"), (known) => ({ ...status(), redemption: known.redemption }));
 		answer = async () => ({ kind: "already_redeemed" });
 		expect(await aProcess(2).redeem()).toEqual({ kind: "already" });
 		expect(sent.map(({ key }) => key)).toEqual(["key-1-1", "key-1-1"]);
@@ -336,7 +337,7 @@ describe("a redemption that must not be made", () => {
 		],
 		["there is a single window", { usage: { ...SPENT, windows: windows(100).slice(1) } }, "failed"],
 	])("a redemption that must not be made is refused where %s", async (_why, overrides, kind) => {
-		await store().update("a", () => status(overrides));
+		await store().update(anId("a"), () => status(overrides));
 		const one = aProcess(1);
 		expect(await one.redeem()).toMatchObject({ kind });
 		expect([sent, one.outcomes()]).toEqual([[], []]);
@@ -376,8 +377,8 @@ it("a redemption that is given up while its key is written sends nothing, and le
 	const one = aProcess(1);
 	one.onKey = () => stop.abort();
 	expect(await one.redeem(CREDIT, stop.signal)).toMatchObject({ kind: "failed", reason: "it was cancelled" });
-	expect(one.state.status("a").redemption).toBeDefined();
-	await until("it is over", () => sent.length > 0 || one.state.status("a").redemption === undefined);
+	expect(one.state.status(anId("a")).redemption).toBeDefined();
+	await until("it is over", () => sent.length > 0 || one.state.status(anId("a")).redemption === undefined);
 	expect(sent).toEqual([]);
 });
 
@@ -406,7 +407,7 @@ describe("a refusal of the backend", () => {
 			["key-1-1", "access"],
 			["key-1-1", "renewed"],
 		]);
-		await store().update("a", () => status());
+		await store().update(anId("a"), () => status());
 		answer = async () => ({ kind: "refused", status: 401, reason: "no" });
 		expect(await aProcess(1).redeem(OTHER)).toMatchObject({ kind: "failed" });
 		expect(sent).toHaveLength(4);
@@ -437,13 +438,13 @@ describe("any course of yeses, kills and lost answers", () => {
 				const backend = { spent: new Map<string, string>(), isReset: false };
 				machine.gone.clear();
 				clock.at = NOW;
-				await store().update("a", () => status({ redemption: undefined }));
+				await store().update(anId("a"), () => status({ redemption: undefined }));
 				for (const [at, { pid, wants, fate, isSpentAgain }] of steps.entries()) {
 					if (isSpentAgain) backend.isReset = false;
 					clock.at += MINUTE_MS;
 					const reported = { ...(backend.isReset ? FULL : SPENT), capturedAt: clock.at };
 					usage = async () => ({ ...(backend.isReset ? FULL : SPENT), capturedAt: clock.at });
-					await store().update("a", (known) => ({ ...known, usage: reported }));
+					await store().update(anId("a"), (known) => ({ ...known, usage: reported }));
 					const [spentBefore, wasReset] = [backend.spent.size, backend.isReset];
 					// Every process is a new one: its id tells it from one that was killed.
 					const process = aProcess(10 * at + pid);

@@ -15,6 +15,7 @@ import {
 	NOW,
 	until,
 } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 
 const CREDIT: ResetCredit = { id: "c", expiresAt: NOW + HOUR_MS };
 const counted = (resetCredits?: number) => ({ usage: aSnapshot({ source: "api", resetCredits }) });
@@ -71,8 +72,8 @@ it("is asked for only where the usage endpoint has reported credits", async () =
 	});
 	await list.refreshStale();
 	expect(asked).toEqual(["access-two"]);
-	expect(knownCredits(state.status("two"))).toEqual([CREDIT]);
-	expect([await list.ask("zero"), await list.ask("two")]).toEqual([false, true]);
+	expect(knownCredits(state.status(anId("two")))).toEqual([CREDIT]);
+	expect([await list.ask(anId("zero")), await list.ask(anId("two"))]).toEqual([false, true]);
 	expect(asked).toEqual(["access-two", "access-two"]);
 });
 
@@ -82,7 +83,7 @@ it("is asked for again after five minutes, or when the count is another one", as
 	clock.at += 4 * MINUTE_MS;
 	await list.refreshStale();
 	expect(asked).toHaveLength(1);
-	state.updateSoon("a", (status) => ({ ...status, usage: aSnapshot({ capturedAt: clock.at, resetCredits: 2 }) }));
+	state.updateSoon(anId("a"), (status) => ({ ...status, usage: aSnapshot({ capturedAt: clock.at, resetCredits: 2 }) }));
 	await list.refreshStale();
 	expect(asked).toHaveLength(2);
 	clock.at += 5 * MINUTE_MS;
@@ -97,7 +98,7 @@ it("is asked for by one of all that look at once, and not again at once after a 
 	await list.refreshStale();
 	expect(asked).toHaveLength(1);
 	// What was known stays.
-	expect(knownCredits(state.status("a"))).toEqual([CREDIT]);
+	expect(knownCredits(state.status(anId("a")))).toEqual([CREDIT]);
 	clock.at += 30_000;
 	await list.refreshStale();
 	expect(asked).toHaveLength(2);
@@ -118,15 +119,15 @@ it("is waited for by each caller for itself, and ends with the last of them", as
 		});
 	const { list, state } = open({ a: counted(1) });
 	const [short, long] = [new AbortController(), new AbortController()];
-	const [looked, asking] = [list.refreshStale(short.signal), list.ask("a", long.signal)];
+	const [looked, asking] = [list.refreshStale(short.signal), list.ask(anId("a"), long.signal)];
 	await until("the call to be made", () => asked.length === 1);
 	short.abort();
 	await looked;
 	expect(ended?.aborted).toBe(false);
 	reply([CREDIT]);
 	expect(await asking).toBe(true);
-	expect(knownCredits(state.status("a"))).toEqual([CREDIT]);
-	const alone = list.ask("a", long.signal);
+	expect(knownCredits(state.status(anId("a")))).toEqual([CREDIT]);
+	const alone = list.ask(anId("a"), long.signal);
 	await until("another call", () => asked.length === 2);
 	long.abort();
 	expect([await alone, ended?.aborted]).toEqual([false, true]);
@@ -137,14 +138,14 @@ it("brings back no credit that was redeemed while it was on its way", async () =
 	answer = async () => {
 		clock.at += 1000;
 		const redemption = { creditId: "c", key: "k", at: clock.at, end: "redeemed" } as const;
-		state.updateSoon("a", (status) => ({ ...status, redemption }));
+		state.updateSoon(anId("a"), (status) => ({ ...status, redemption }));
 		return [CREDIT, { id: "d", expiresAt: NOW + HOUR_MS }];
 	};
-	await list.ask("a");
-	expect(knownCredits(state.status("a")).map(({ id }) => id)).toEqual(["d"]);
+	await list.ask(anId("a"));
+	expect(knownCredits(state.status(anId("a"))).map(({ id }) => id)).toEqual(["d"]);
 });
 
 it("counts for nothing where the usage endpoint says that no credit is left", () => {
 	const { state } = open({ a: { ...counted(0), resetCredits: { askedAt: NOW, listedAt: NOW, credits: [CREDIT] } } });
-	expect(knownCredits(state.status("a"))).toEqual([]);
+	expect(knownCredits(state.status(anId("a")))).toEqual([]);
 });

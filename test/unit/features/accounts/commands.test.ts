@@ -1,15 +1,17 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Account } from "../../../../src/core/account.ts";
+import type { AccountId } from "../../../../src/core/ids.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW } from "../../../support/fakes.ts";
+import { anId, aSessionId, aWorkspaceId } from "../../../support/ids.ts";
 import { aGrant, type CommandHarness, createCommandHarness, idOf } from "../../command-harness.ts";
 import { aContext } from "../../fake-pi.ts";
 
 let cli: CommandHarness;
 
-const work = anAccount("work", { id: "3f9c0a7be21d" });
-const home = anAccount("home", { id: "3f00aa7be21d" });
-const side = anAccount("side", { id: "aaaaaaaaaaaa" });
-const out = anAccount("out", { id: "bbbbbbbbbbbb", needsLogin: { reason: "revoked", at: NOW } });
+const work = anAccount("work", { id: anId("3f9c0a7be21d") });
+const home = anAccount("home", { id: anId("3f00aa7be21d") });
+const side = anAccount("side", { id: anId("aaaaaaaaaaaa") });
+const out = anAccount("out", { id: anId("bbbbbbbbbbbb"), needsLogin: { reason: "revoked", at: NOW } });
 
 function open(rows: readonly Account[] = [work, home, side, out], mode: "tui" | "print" = "tui"): void {
 	cli = createCommandHarness(rows, { mode, hasUI: mode === "tui" });
@@ -18,7 +20,7 @@ beforeEach(() => open());
 
 const run = (args: string) => cli.run(args);
 const labels = () => cli.harness.pool.accounts().map(({ label }) => label);
-const account = (id: string) => cli.harness.pool.account(id);
+const account = (id: AccountId) => cli.harness.pool.account(id);
 
 describe("remove", () => {
 	it.each(["work", "WORK", "work@example.test", "3f9c"])("takes %s for the account", async (named) => {
@@ -35,7 +37,7 @@ describe("remove", () => {
 	});
 
 	it("removing another account moves no session", async () => {
-		cli.harness.affinity.begin("s", work.id, NOW);
+		cli.harness.affinity.begin(aSessionId("s"), work.id, NOW);
 		expect(await run("remove home")).not.toMatch(/next request/);
 		expect(cli.screen.details[0]).not.toMatch(/next|No other/);
 	});
@@ -51,7 +53,7 @@ describe("remove", () => {
 	it("removing pi's own login asks whether to sign pi out too, and does", async () => {
 		const login = aGrant("work");
 		open([anAccount("work", { id: idOf("work"), credential: login, linked: true, source: "pi" })]);
-		cli.piAuth.login = { kind: "oauth", credential: login, workspaceId: "acct-work" };
+		cli.piAuth.login = { kind: "oauth", credential: login, workspaceId: aWorkspaceId("acct-work") };
 		expect(await run("remove work")).toMatch(/removed work and signed pi out/);
 		expect(cli.screen.details[0]).toMatch(
 			/pi's own login: removing it signs pi out too\. .*█ +Keep *Remove and sign pi out/,
@@ -63,7 +65,7 @@ describe("remove", () => {
 		const login = aGrant("work");
 		const pis = anAccount("work", { id: idOf("work"), credential: login, linked: true, source: "pi" });
 		cli = createCommandHarness([pis], { mode: "rpc" });
-		cli.piAuth.login = { kind: "oauth", credential: login, workspaceId: "acct-work" };
+		cli.piAuth.login = { kind: "oauth", credential: login, workspaceId: aWorkspaceId("acct-work") };
 		cli.screen.consent = true;
 		expect(await run("remove work")).toMatch(/removed work and signed pi out/);
 		expect([cli.screen.questions, cli.screen.details]).toEqual([
@@ -75,7 +77,7 @@ describe("remove", () => {
 	it("removing with the option asks once, as without it", async () => {
 		const login = aGrant("work");
 		open([anAccount("work", { id: idOf("work"), credential: login, linked: true, source: "pi" })]);
-		cli.piAuth.login = { kind: "oauth", credential: login, workspaceId: "acct-work" };
+		cli.piAuth.login = { kind: "oauth", credential: login, workspaceId: aWorkspaceId("acct-work") };
 		await run("remove work --logout");
 		expect(cli.piAuth.login.kind).toBe("none");
 	});
@@ -89,7 +91,7 @@ describe("remove", () => {
 	it("says so while another process holds pi's file, and leaves pi signed in", async () => {
 		const login = aGrant("work");
 		open([anAccount("work", { id: idOf("work"), credential: login, linked: true, source: "pi" })]);
-		cli.piAuth.login = { kind: "oauth", credential: login, workspaceId: "acct-work" };
+		cli.piAuth.login = { kind: "oauth", credential: login, workspaceId: aWorkspaceId("acct-work") };
 		cli.piAuth.lockRefusal = "busy";
 		expect(await run("remove work --logout")).toMatch(/^error: .*work is being renewed.*Try again/);
 		expect([labels(), cli.piAuth.login.kind]).toEqual([["work"], "oauth"]);
@@ -165,7 +167,7 @@ describe("enable and disable", () => {
 	});
 
 	it("enable and disable say who serves next, whomever they are about", async () => {
-		cli.harness.affinity.begin("s", work.id, NOW);
+		cli.harness.affinity.begin(aSessionId("s"), work.id, NOW);
 		expect(await run("disable work")).toMatch(/The next request goes to home\./);
 		expect(await run("enable work")).toMatch(/The next request goes to work\./);
 		// The request goes by the pin, so that is the account that is left.
@@ -186,9 +188,9 @@ describe("enable and disable", () => {
 
 	it("enabling an account that OpenAI had closed says so, and begins anew", async () => {
 		open([anAccount("shut", { enabled: false, disabledReason: "account_deactivated" })]);
-		cli.harness.state.statusById.set("shut", { cooldowns: [aCooldown()], strikes: 3 });
+		cli.harness.state.statusById.set(anId("shut"), { cooldowns: [aCooldown()], strikes: 3 });
 		expect(await run("enable shut")).toMatch(/had been turned off: account deactivated/);
-		expect(cli.harness.state.status("shut").strikes).toBe(0);
+		expect(cli.harness.state.status(anId("shut")).strikes).toBe(0);
 	});
 
 	it("enabling an account without a sign-in says what it still needs", async () => {

@@ -18,6 +18,7 @@ import {
 	MINUTE_MS,
 	NOW,
 } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { runs } from "../../../support/tiers.ts";
 import { aShown, aView } from "../../pool-views.ts";
 
@@ -450,7 +451,7 @@ describe("show --detail", () => {
 		const listed = [{ id: "c", expiresAt: NOW + 13 * DAY_MS }, { id: "d" }];
 		const rich = shown("rich", { usage: aSnapshot({ resetCredits: 2 }), resetCredits: listed });
 		const last = shown("last one", {
-			account: anAccount("last one", { id: "last" }),
+			account: anAccount("last one", { id: anId("last") }),
 			usage: aSnapshot({ resetCredits: 1 }),
 			resetCredits: listed.slice(0, 1),
 		});
@@ -559,7 +560,7 @@ describe("show, where caps and an account set hold", () => {
 	const kept = shown("kept", { state: "cooling", readyAt: NOW + 67 * MINUTE_MS, floors: { "5h": 20, "7d": 5 }, usage });
 	const view = {
 		...viewOf(work, kept, shown("elsewhere", { outsideOf: "/home/me/client" })),
-		set: { folder: "/home/me/client", accounts: ["work", "kept", "gone"] },
+		set: { folder: "/home/me/client", accounts: [anId("work"), anId("kept"), anId("gone")] },
 	};
 
 	it("counts the accounts of the set, names it, and says what each cap keeps", () => {
@@ -575,7 +576,7 @@ describe("show, where caps and an account set hold", () => {
 
 	it("a program is shown caps and an account set alike", () => {
 		const document = showSchema.parse(poolAsJson(view));
-		expect(document.set).toEqual({ folder: "/home/me/client", accounts: ["work", "kept", "gone"] });
+		expect(document.set).toEqual({ folder: "/home/me/client", accounts: [anId("work"), anId("kept"), anId("gone")] });
 		expect(document.accounts.map(({ inSet, caps }) => [inSet, caps])).toEqual([
 			[undefined, undefined],
 			[
@@ -595,7 +596,7 @@ describe("a pool that several machines share", () => {
 	const shared = { pool: "pi", users: [{ machine: "desk", sessions: 2 }], renewal: "waits" } as const;
 	const view = aView(
 		[aShown("work", { account: anAccount("work", { shared: true }), shared, isActive: true }), aShown("solo")],
-		{ sharedPool: aPoolStatus({ others: [{ name: "desk", seenAt: NOW, sessions: new Map([["work", 2]]) }] }) },
+		{ sharedPool: aPoolStatus({ others: [{ name: "desk", seenAt: NOW, sessions: new Map([[anId("work"), 2]]) }] }) },
 	);
 
 	it("is named in the first line, with a mark on its accounts, and a note of who works on them", () => {

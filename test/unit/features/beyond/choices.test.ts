@@ -1,13 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { answerOf, choicesOf, sharedAnswer } from "../../../../src/features/beyond/choices.ts";
 import { anAccount } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { ALL, anOffer, RUNGS } from "./offers.ts";
 
 const kindsOf = (offers: Parameters<typeof choicesOf>[0]) =>
 	choicesOf(offers).map((choice) => (choice.kind === "stop" ? "stop" : choice.rung.kind));
 const taken = (rung: (typeof RUNGS)[keyof typeof RUNGS], forToday = false) =>
 	({ kind: "take", rung, forToday }) as const;
-const other = anAccount("other", { id: "3" });
+const other = anAccount("other", { id: anId("3") });
 
 describe("the rows of the question", () => {
 	it("the rows of the question begin with the wait, and end with the end of the turn", () => {

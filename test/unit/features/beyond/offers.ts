@@ -1,8 +1,9 @@
 import type { Offer, Rung } from "../../../../src/core/beyond/ladder.ts";
 import { anAccount, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 
-const work = anAccount("work", { id: "1" });
-const home = anAccount("home", { id: "2" });
+const work = anAccount("work", { id: anId("1") });
+const home = anAccount("home", { id: anId("2") });
 
 /** One rung of every kind. */
 export const RUNGS = {

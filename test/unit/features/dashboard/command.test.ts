@@ -3,15 +3,16 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Account } from "../../../../src/core/account.ts";
 import { LOGIN_CANCELLED, SignInError } from "../../../../src/features/sign-in/rules.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, NOW, settled } from "../../../support/fakes.ts";
+import { anId, aSessionId } from "../../../support/ids.ts";
 import { aGrant, type CommandHarness, createCommandHarness, idOf } from "../../command-harness.ts";
 import { aContext } from "../../fake-pi.ts";
 
 let cli: CommandHarness;
 let open: Promise<void>;
 
-const work = anAccount("work", { id: "3f9c0a7be21d" });
-const home = anAccount("home", { id: "aaaaaaaaaaaa" });
-const out = anAccount("out", { id: "bbbbbbbbbbbb", needsLogin: { reason: "revoked", at: NOW } });
+const work = anAccount("work", { id: anId("3f9c0a7be21d") });
+const home = anAccount("home", { id: anId("aaaaaaaaaaaa") });
+const out = anAccount("out", { id: anId("bbbbbbbbbbbb"), needsLogin: { reason: "revoked", at: NOW } });
 const [DOWN, ENTER, ESCAPE, BACKSPACE] = ["\x1b[B", "\r", "\x1b", "\x7f"] as const;
 
 /** The list of commands is loaded when the first one is given: a few microtasks in a test. */
@@ -63,9 +64,9 @@ describe("/multicodex without a word", () => {
 			return selected();
 		};
 		expect(await begun(({ pool }) => pool.pin(home.id))).toBe("home");
-		expect(await begun(({ affinity }) => affinity.begin("s", home.id, NOW))).toBe("home");
+		expect(await begun(({ affinity }) => affinity.begin(aSessionId("s"), home.id, NOW))).toBe("home");
 		const both = ({ pool, affinity }: CommandHarness["harness"]) => {
-			affinity.begin("s", work.id, NOW);
+			affinity.begin(aSessionId("s"), work.id, NOW);
 			return pool.pin(home.id);
 		};
 		expect(await begun(both)).toBe("home");
@@ -264,7 +265,7 @@ describe("/multicodex without a word", () => {
 		expect(text()).toMatch(/home .*out of quota/);
 		cli.harness.pool.emit({
 			type: "rotated",
-			asked: { modelId: "gpt-5.5", sessionId: "s" },
+			asked: { modelId: "gpt-5.5", sessionId: aSessionId("s") },
 			grounds: { decidedBy: undefined, terms: [] },
 			from: home,
 			to: work,
@@ -307,8 +308,8 @@ describe("/multicodex without a word", () => {
 	});
 
 	it("marks the account that a session uses, its own only while the model answers", async () => {
-		cli.harness.pool.acquireLease(home.id, "another", true);
-		cli.harness.pool.acquireLease(work.id, "s", true);
+		cli.harness.pool.acquireLease(home.id, aSessionId("another"), true);
+		cli.harness.pool.acquireLease(work.id, aSessionId("s"), true);
 		expect(text()).toMatch(/home .*ready, in use$/m);
 		expect(text()).toMatch(/work .*ready$/m);
 		cli.screen.isIdle = false;
@@ -489,9 +490,12 @@ describe("/multicodex where there are only dialogs", () => {
 		expect(cli.screen.details[1]).toBe("work, home, out");
 		expect(labels()).toEqual(["work", "out"]);
 		// Two e-mails that look the same once they are hidden.
-		cli = createCommandHarness([anAccount("me@a.example", { id: "1" }), anAccount("mo@a.example", { id: "2" })], {
-			mode: "rpc",
-		});
+		cli = createCommandHarness(
+			[anAccount("me@a.example", { id: anId("1") }), anAccount("mo@a.example", { id: anId("2") })],
+			{
+				mode: "rpc",
+			},
+		);
 		cli.harness.settings = { ...cli.harness.settings, maskEmails: true };
 		const left = ["remove: remove an account; add --undo puts it back", "m…@a.example-2"];
 		Object.defineProperty(cli.screen, "choice", { get: () => left.shift() });

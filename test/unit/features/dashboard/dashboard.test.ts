@@ -12,6 +12,7 @@ import { createListCursor } from "../../../../src/ui-kit/list-cursor.ts";
 import type { PanelKey } from "../../../../src/ui-kit/panel.ts";
 import { aPoolStatus } from "../../../support/fake-shared-pools.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW } from "../../../support/fakes.ts";
+import { anId, aWorkspaceId } from "../../../support/ids.ts";
 import { runs } from "../../../support/tiers.ts";
 import { aPace, type FakePace } from "../../pace.ts";
 import { aShown, aView, DRAWN } from "../../pool-views.ts";
@@ -190,7 +191,7 @@ describe("the dashboard", () => {
 		expect(text()).toMatch(/ready · soonest-reset · usage 12s ago/);
 		isAsking = true;
 		expect(text()).toMatch(/asking for usage/);
-		open({ ...DRAWN, pinned: "side", isEnabled: false });
+		open({ ...DRAWN, pinned: anId("side"), isEnabled: false });
 		expect(text()).toMatch(/MultiCodex {2}off, \/multicodex on resumes · 2 of 4 ready · pinned to side/);
 	});
 
@@ -199,7 +200,7 @@ describe("the dashboard", () => {
 		const use = { pool: "pi", users: [{ machine: "desk", sessions: 2 }], renewal: "here" } as const;
 		const shown = (shared: typeof use | { readonly pool: string; readonly users: []; readonly renewal: "keepers" }) =>
 			aShown("work", { ...work, account: anAccount("work", { email: "work@acme.dev", shared: true }), shared });
-		const sharedPool = aPoolStatus({ others: [{ name: "desk", seenAt: NOW, sessions: new Map([["work", 2]]) }] });
+		const sharedPool = aPoolStatus({ others: [{ name: "desk", seenAt: NOW, sessions: new Map([[anId("work"), 2]]) }] });
 		open({ ...DRAWN, accounts: [shown(use), ...rest], sharedPool });
 		for (const width of [30, 40, 80, 120]) {
 			expect(text(width)).toMatch(/^[█ ]→ work ⇄ /m);
@@ -288,7 +289,9 @@ describe("the dashboard", () => {
 	});
 
 	it("has no e-mail where there is none to be seen", () => {
-		open(aView([aShown("a", { account: anAccount("a", { email: undefined, workspaceId: "acct-9c1f" }) })]));
+		open(
+			aView([aShown("a", { account: anAccount("a", { email: undefined, workspaceId: aWorkspaceId("acct-9c1f") }) })]),
+		);
 		expect(text()).toMatch(/^ {3}account …9c1f · token until/m);
 	});
 
@@ -369,8 +372,22 @@ describe("the keys of the dashboard", () => {
 
 	it("open the details of an account, also of the next one, and act on it there", () => {
 		moves = [
-			{ at: NOW - HOUR_MS, from: "side", to: "work", reason: "usage_limit", window: "5h", isRotation: true },
-			{ at: NOW - 25 * HOUR_MS, from: "personal", to: "gone", reason: "user", window: undefined, isRotation: false },
+			{
+				at: NOW - HOUR_MS,
+				from: anId("side"),
+				to: anId("work"),
+				reason: "usage_limit",
+				window: "5h",
+				isRotation: true,
+			},
+			{
+				at: NOW - 25 * HOUR_MS,
+				from: anId("personal"),
+				to: anId("gone"),
+				reason: "user",
+				window: undefined,
+				isRotation: false,
+			},
 		];
 		used.set("work", { ...NOTHING, requests: 12, input: 310_400, cached: 2_100_000, output: 34_000, cost: 3.2 });
 		press("d");

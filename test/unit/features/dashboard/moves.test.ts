@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { LoggedDecision } from "../../../../src/core/decision.ts";
 import { followMoves, type Moves } from "../../../../src/features/dashboard/moves.ts";
 import { NOW, settled } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 
 let log: LoggedDecision[];
 let reads: number;
@@ -51,10 +52,10 @@ const logged = (decision: Partial<LoggedDecision>): LoggedDecision => ({
 describe("the moves between accounts", () => {
 	it("moves are those of the log, the newest first, and nothing else that is logged", async () => {
 		log = [
-			logged({ from: "a", account: "b", reason: "usage_limit", window: "5h" }),
-			logged({ kind: "cooling", account: "a" }),
-			logged({ kind: "switched", from: "b", account: "a", reason: "user", at: NOW + 1 }),
-			logged({ from: "a" }),
+			logged({ from: anId("a"), account: anId("b"), reason: "usage_limit", window: "5h" }),
+			logged({ kind: "cooling", account: anId("a") }),
+			logged({ kind: "switched", from: anId("b"), account: anId("a"), reason: "user", at: NOW + 1 }),
+			logged({ from: anId("a") }),
 		];
 		await open();
 		expect(moves.list()).toEqual([
@@ -67,7 +68,7 @@ describe("the moves between accounts", () => {
 		await open();
 		await settled();
 		expect([reads, news, moves.list()]).toEqual([1, 1, []]);
-		log.push(logged({ from: "a", account: "b" }));
+		log.push(logged({ from: anId("a"), account: anId("b") }));
 		await written();
 		expect([reads, news, moves.list().length]).toEqual([2, 2, 1]);
 	});
@@ -88,7 +89,7 @@ describe("the moves between accounts", () => {
 	});
 
 	it("moves stay as they were where the log cannot be read, and are let go of with the panel", async () => {
-		log = [logged({ from: "a", account: "b" })];
+		log = [logged({ from: anId("a"), account: anId("b") })];
 		await open();
 		read = () => Promise.reject(new Error("EIO"));
 		await written();

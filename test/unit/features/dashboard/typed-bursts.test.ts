@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { LOGIN_CANCELLED, SignInError } from "../../../../src/features/sign-in/rules.ts";
 import { anAccount } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { runs } from "../../../support/tiers.ts";
 import { aGrant, type CommandHarness, createCommandHarness } from "../../command-harness.ts";
 
@@ -90,10 +91,10 @@ afterEach(() => {
 	vi.useRealTimers();
 });
 
-const work = anAccount("work", { id: "1" });
-const home = anAccount("home", { id: "2" });
+const work = anAccount("work", { id: anId("1") });
+const home = anAccount("home", { id: anId("2") });
 /** So many that the list folds those that are of no use. */
-const many = Array.from({ length: 30 }, (_, at) => anAccount(`off-${at}`, { id: `off-${at}`, enabled: false }));
+const many = Array.from({ length: 30 }, (_, at) => anAccount(`off-${at}`, { id: anId(`off-${at}`), enabled: false }));
 
 describe("a burst of text", () => {
 	it.each([

@@ -1,13 +1,17 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+import { anId, aSessionId } from "../../../support/ids.ts";
 import { runs } from "../../../support/tiers.ts";
 import { type CommandHarness, createCommandHarness } from "../../command-harness.ts";
 import { MODEL } from "../../harness.ts";
 
 let cli: CommandHarness;
 beforeEach(() => {
-	cli = createCommandHarness([anAccount("work", { id: "3f9c0a7be21d" }), anAccount("home", { id: "3f00aa7be21d" })]);
+	cli = createCommandHarness([
+		anAccount("work", { id: anId("3f9c0a7be21d") }),
+		anAccount("home", { id: anId("3f00aa7be21d") }),
+	]);
 });
 const documentOf = async (args: string) => JSON.parse((await cli.run(args)).replace("info: ", ""));
 
@@ -18,7 +22,7 @@ describe("log", () => {
 			at: NOW + at,
 			pid: 1,
 			kind,
-			account: "3f9c0a7be21d",
+			account: anId("3f9c0a7be21d"),
 			reason: "revoked",
 		}));
 	});
@@ -44,16 +48,16 @@ describe("log", () => {
 
 describe("why", () => {
 	it("answers as the next request of this session would be decided", async () => {
-		cli.harness.affinity.begin("s", "3f00aa7be21d", NOW);
+		cli.harness.affinity.begin(aSessionId("s"), anId("3f00aa7be21d"), NOW);
 		expect(await cli.run("why")).toMatch(/^info: home serves next \(soonest-reset\): it served this session last\.\n/);
 		expect(await documentOf("why --json")).toMatchObject({ next: "3f00aa7be21d", decidedBy: "session" });
-		await cli.harness.pool.pin("3f9c0a7be21d");
+		await cli.harness.pool.pin(anId("3f9c0a7be21d"));
 		expect(await cli.run("why")).toMatch(/^info: work serves next \(soonest-reset\): it is pinned\.\n/);
 	});
 
 	it("asks for the session's model, else for the saved one", async () => {
 		const cooldowns = [aCooldown({ scope: "model:gpt-6" })];
-		cli.harness.state.statusById.set("3f9c0a7be21d", { cooldowns, strikes: 0 });
+		cli.harness.state.statusById.set(anId("3f9c0a7be21d"), { cooldowns, strikes: 0 });
 		cli.savedModel = "gpt-6";
 		cli.screen.model = { provider: "anthropic", baseUrl: "x" };
 		expect(await documentOf("why --json")).toMatchObject({ model: "gpt-6", next: "3f00aa7be21d" });
@@ -72,7 +76,7 @@ describe("why", () => {
 	});
 });
 
-const IDS = ["a", "b", "c", "d"] as const;
+const IDS = ["a", "b", "c", "d"].map(anId);
 const window = (windowMinutes: number) =>
 	fc.record({
 		windowMinutes: fc.constant(windowMinutes),
@@ -119,19 +123,19 @@ it("why names the account of the next request, or none where that request finds 
 		fc.asyncProperty(situation, async ({ rows, pinned, chosenLast, served, servedMs, isCompacted, ...rotation }) => {
 			const needsLogin = { reason: "revoked", at: NOW };
 			const accounts = rows.map(({ enabled, isLost }, at) =>
-				anAccount(IDS[at] ?? "", { enabled, needsLogin: isLost ? needsLogin : undefined }),
+				anAccount(IDS[at] ?? anId(""), { enabled, needsLogin: isLost ? needsLogin : undefined }),
 			);
 			const asked = createCommandHarness(accounts);
 			const { harness } = asked;
 			const { settings, state } = harness;
 			harness.settings = { ...settings, rotation: { ...settings.rotation, ...rotation } };
 			for (const [at, { status, live }] of rows.entries()) {
-				const id = IDS[at] ?? "";
+				const id = IDS[at] ?? anId("");
 				state.statusById.set(id, status);
 				for (let session = 0; session < live; session += 1) state.live.set(`${id}-${session}`, id);
 			}
 			Object.assign(state, { pinnedId: pinned, chosenLast });
-			harness.affinity.begin("s", served, NOW - servedMs);
+			harness.affinity.begin(aSessionId("s"), served, NOW - servedMs);
 			if (isCompacted) harness.affinity.compacted();
 			Object.assign(asked.screen.model ?? {}, { id: MODEL.id });
 			const { next, candidates } = JSON.parse((await asked.run("why --json")).replace("info: ", ""));

@@ -3,11 +3,12 @@ import { decisionOf } from "../../../../src/core/decision.ts";
 import type { PoolEvent } from "../../../../src/core/events.ts";
 import { type BusEvents, busEventOf, publishEvents } from "../../../../src/features/explain/event-bus.ts";
 import { anAccount, HOUR_MS, NOW } from "../../../support/fakes.ts";
+import { anId, aSessionId } from "../../../support/ids.ts";
 import { aPi } from "../../fake-pi.ts";
 import { createHarness } from "../../harness.ts";
 
-const [a, b] = [anAccount("label-a", { id: "a" }), anAccount("label-b", { id: "b" })];
-const asked = { modelId: "gpt-5.5", sessionId: "the-session" };
+const [a, b] = [anAccount("label-a", { id: anId("a") }), anAccount("label-b", { id: anId("b") })];
+const asked = { modelId: "gpt-5.5", sessionId: aSessionId("the-session") };
 const grounds = { decidedBy: "room", terms: [{ name: "room", value: 73, text: "73% of 5h left" }] };
 const rotated = {
 	type: "rotated",
@@ -60,14 +61,14 @@ const EVENTS: readonly PoolEvent[] = [
 ];
 const OURS: readonly PoolEvent[] = [
 	{ type: "continued", first: rotated, to: b, remainingPercent: 73 },
-	{ type: "served", account: "a", hasMoved: true, hasToldUsage: true },
+	{ type: "served", account: anId("a"), hasMoved: true, hasToldUsage: true },
 	{ type: "waiting", request: 1, until: NOW, forRoom: false },
 	{ type: "changed" },
 	{ type: "warning", text: "x" },
 ];
 const OURS_AND_LOGGED: readonly PoolEvent[] = [
 	{ type: "shared-pool", change: "joined", role: "runner" },
-	{ type: "renewed-elsewhere", account: "a" },
+	{ type: "renewed-elsewhere", account: anId("a") },
 ];
 const CHANNEL: Readonly<Partial<Record<PoolEvent["type"], keyof BusEvents>>> = {
 	chosen: "multicodex:account:switched",
@@ -136,8 +137,8 @@ describe("what is logged", () => {
 			expect(decision?.kind).toBe(event.type);
 			expect(JSON.stringify(decision)).not.toMatch(/label|example\.test|access-|refresh-/);
 		}
-		expect(decisionOf({ type: "pinned", account: "a" })).toEqual({ kind: "pinned", account: "a" });
-		expect(decisionOf({ type: "membership", change: "merged", account: "a", former: "b" })).toEqual({
+		expect(decisionOf({ type: "pinned", account: anId("a") })).toEqual({ kind: "pinned", account: "a" });
+		expect(decisionOf({ type: "membership", change: "merged", account: anId("a"), former: anId("b") })).toEqual({
 			kind: "merged",
 			account: "a",
 			from: "b",
@@ -146,7 +147,7 @@ describe("what is logged", () => {
 			kind: "pool-new-keys",
 			reason: "keeper",
 		});
-		expect(decisionOf({ type: "renewed-elsewhere", account: "a" })).toEqual({
+		expect(decisionOf({ type: "renewed-elsewhere", account: anId("a") })).toEqual({
 			kind: "renewed-elsewhere",
 			account: "a",
 		});

@@ -4,12 +4,13 @@ import { DECISION_KINDS, type LoggedDecision } from "../../../../src/core/decisi
 import { POLICIES } from "../../../../src/core/request/policies.ts";
 import { logAsJson, logAsText } from "../../../../src/features/explain/log.ts";
 import { anAccount, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 
-const accounts = [anAccount("work", { id: "1" }), anAccount("side", { id: "2" })];
+const accounts = [anAccount("work", { id: anId("1") }), anAccount("side", { id: anId("2") })];
 const line = (decision: Partial<LoggedDecision> & Pick<LoggedDecision, "kind">): LoggedDecision => ({
 	at: NOW,
 	pid: 7,
-	account: "1",
+	account: anId("1"),
 	...decision,
 });
 const spoken = (decision: Parameters<typeof line>[0], columns = 78) =>
@@ -31,7 +32,7 @@ describe("the log, for a person", () => {
 		[{ kind: "added", reason: "login" }, /^work: added, by a sign-in \(\d+ \w{3}\)$/],
 		[{ kind: "added", reason: "import codex" }, /^work: added, import codex \(\d+ \w{3}\)$/],
 		[{ kind: "removed" }, /^work: removed \(\d+ \w{3}\)$/],
-		[{ kind: "merged", from: "1a2b3c4d5e6f" }, /^work: merged with its double 1a2b3c4d5e6f \(\d+ \w{3}\)$/],
+		[{ kind: "merged", from: anId("1a2b3c4d5e6f") }, /^work: merged with its double 1a2b3c4d5e6f \(\d+ \w{3}\)$/],
 		[{ kind: "restored" }, /^work: put back \(/],
 		[{ kind: "renamed" }, /^work: has another label \(/],
 		[{ kind: "disabled" }, /^work: off, by hand \(/],
@@ -48,12 +49,12 @@ describe("the log, for a person", () => {
 		[{ kind: "renewed-elsewhere" }, /^work: sign-in renewed by another machine$/],
 		[{ kind: "backups-deleted", total: 2 }, /^backups of removed accounts deleted: 2 \(/],
 		[
-			{ kind: "rotated", from: "2", reason: "usage_limit", window: "5h", until },
+			{ kind: "rotated", from: anId("2"), reason: "usage_limit", window: "5h", until },
 			/^side to work: 5h limit, back .*\d\d:\d\d$/,
 		],
-		[{ kind: "rotated", from: "2", reason: "signed_out" }, /^side to work: signed out$/],
-		[{ kind: "switched", from: "2", reason: "policy" }, /^side to work: by policy$/],
-		[{ kind: "switched", from: "2", reason: "user" }, /^side to work: by hand$/],
+		[{ kind: "rotated", from: anId("2"), reason: "signed_out" }, /^side to work: signed out$/],
+		[{ kind: "switched", from: anId("2"), reason: "policy" }, /^side to work: by policy$/],
+		[{ kind: "switched", from: anId("2"), reason: "user" }, /^side to work: by hand$/],
 		[{ kind: "pinned" }, /^work: pinned$/],
 		[{ kind: "unpinned", account: undefined }, /^unpinned$/],
 		[
@@ -106,7 +107,7 @@ describe("the log, for a person", () => {
 			/^a defect of pi-multicodex: TypeError at src\/core\/usage\.ts:12:5\s+\(request\)$/,
 		],
 		[{ kind: "defect", reason: "pi login" }, /^a defect of pi-multicodex: \? \(pi login\)$/],
-		[{ kind: "signed-out", account: "gone" }, /^gone: signed out, \?$/],
+		[{ kind: "signed-out", account: anId("gone") }, /^gone: signed out, \?$/],
 	])("the log has words for %j", (decision, text) => {
 		expect(spoken(decision)).toMatch(text);
 	});

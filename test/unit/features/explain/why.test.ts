@@ -9,6 +9,7 @@ import { whyAsJson, whyAsText } from "../../../../src/features/explain/why.ts";
 import { whySchema } from "../../../../src/pi/json-schemas.ts";
 import { aPoolStatus } from "../../../support/fake-shared-pools.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { runs } from "../../../support/tiers.ts";
 import { planOf, type Setting } from "../../plans.ts";
 
@@ -20,7 +21,7 @@ const usage = (used5h: number, usedWeek = 20, resetsInMs = DAY_MS) =>
 		],
 	});
 const candidate = (label: string, overrides: Partial<Candidate> = {}): Candidate => ({
-	account: anAccount(label, { id: `id-of-${label}` }),
+	account: anAccount(label, { id: anId(`id-of-${label}`) }),
 	cooldowns: [],
 	usage: usage(30),
 	...overrides,
@@ -47,7 +48,7 @@ const onCredits = candidate("rich", {
 const spent = candidate("spent", { cooldowns: [aCooldown()] });
 
 describe("why, where included quota is out", () => {
-	const account = anAccount("rich", { id: "id-of-rich" });
+	const account = anAccount("rich", { id: anId("id-of-rich") });
 	const offers: readonly Offer[] = [
 		{ rung: { kind: "credits", account, balance: "20" }, consent: "given", canBeRemembered: true },
 		{
@@ -76,7 +77,7 @@ describe("why, where included quota is out", () => {
 		const [first] = whyAsText({ ...view([spent]), offers }, 300).split("\n");
 		expect(first).toMatch(/^No account can serve before .*, in 1h00m\. Until then: /);
 		expect(first?.endsWith(LIST)).toBe(true);
-		const own = view([spent, onCredits], { served: "id-of-rich" });
+		const own = view([spent, onCredits], { served: anId("id-of-rich") });
 		expect(whyAsText({ ...own, offers: offers.slice(3, 4) }, 300)).toMatch(
 			/^rich serves next on bought credits: .* After that: anthropic\/claude\.\n/,
 		);
@@ -105,7 +106,7 @@ it("why, while no account can serve names the model of the chain that does, for 
 });
 
 it("why, where nothing but bought credits is left says who spends them, and that no other may", () => {
-	const own = view([spent, onCredits], { served: "id-of-rich" });
+	const own = view([spent, onCredits], { served: anId("id-of-rich") });
 	expect(whyAsText(own, 100)).toMatch(
 		/^rich serves next on bought credits: no account has included quota left\.\n1 rich {3}on bought credits until .*\n- spent {2}out of quota/,
 	);
@@ -113,7 +114,7 @@ it("why, where nothing but bought credits is left says who spends them, and that
 		rank: 1,
 		gate: { kind: "credits", until: new Date(NOW + HOUR_MS).toISOString() },
 	});
-	const other = view([work, onCredits], { served: "id-of-rich" });
+	const other = view([work, onCredits], { served: anId("id-of-rich") });
 	expect(whyAsText(other, 100)).toMatch(/\n- rich {2}out of quota until /);
 	expect(whyAsJson(other).candidates[1]).toMatchObject({ rank: null, gate: { kind: "credits" } });
 	expect(whyAsText(view([onCredits, spent]), 100)).toMatch(/^No account can serve before /);
@@ -121,7 +122,7 @@ it("why, where nothing but bought credits is left says who spends them, and that
 
 describe("why, for a person", () => {
 	it("names the account that serves and why, then all accounts in the order of the choice", () => {
-		const affinity = "id-of-home";
+		const affinity = anId("id-of-home");
 		expect(whyAsText(view([work, cooling, home, out, off], { affinity }), 78).split("\n")).toEqual([
 			"home serves next (soonest-reset): it served this session last.",
 			"1 home  served this session last",
@@ -136,7 +137,7 @@ describe("why, for a person", () => {
 		[
 			"a pin",
 			[work, home],
-			{ pinned: "id-of-home" },
+			{ pinned: anId("id-of-home") },
 			"soonest-reset",
 			"home serves next (soonest-reset): it is pinned.",
 		],
@@ -178,7 +179,7 @@ describe("why, for a person", () => {
 		[
 			"its turn",
 			[work, home],
-			{ lastChosen: "id-of-work" },
+			{ lastChosen: anId("id-of-work") },
 			"round-robin",
 			"home serves next (round-robin): it is its turn.",
 		],
@@ -243,7 +244,9 @@ describe("why, for a person", () => {
 
 describe("why, for a program", () => {
 	it("names accounts by id alone, and tells rank, terms and gate", () => {
-		const document = JSON.parse(JSON.stringify(whyAsJson(view([work, cooling, home], { affinity: "id-of-home" }))));
+		const document = JSON.parse(
+			JSON.stringify(whyAsJson(view([work, cooling, home], { affinity: anId("id-of-home") }))),
+		);
 		expect(document).toMatchObject({
 			version: 1,
 			policy: "soonest-reset",
@@ -277,7 +280,7 @@ describe("why, for a program", () => {
 describe("why, where caps and an account set hold", () => {
 	const capped = candidate("work", { floors: { "7d": 85 } });
 	const outside = candidate("home", { outsideOf: "/proj" });
-	const set = { folder: "/proj", accounts: ["id-of-work", "id-of-side"] };
+	const set = { folder: "/proj", accounts: [anId("id-of-work"), anId("id-of-side")] };
 
 	it("says which set serves, what is kept, and which accounts the session may not use", () => {
 		expect(whyAsText(view([capped, outside, candidate("side")], { set }), 100).split("\n")).toEqual([
@@ -291,7 +294,7 @@ describe("why, where caps and an account set hold", () => {
 
 	it("why, where caps and an account set hold is the same for a program, by ids and without a path", () => {
 		const document = whyAsJson(view([capped, outside], { set }));
-		expect(document.set).toEqual(["id-of-work", "id-of-side"]);
+		expect(document.set).toEqual([anId("id-of-work"), anId("id-of-side")]);
 		expect(document.candidates.map(({ gate }) => gate)).toEqual([
 			{ kind: "capped", window: "7d", leftPercent: 80, floorPercent: 85, until: new Date(NOW + DAY_MS).toISOString() },
 			{ kind: "not-in-set" },
@@ -302,8 +305,8 @@ describe("why, where caps and an account set hold", () => {
 });
 
 describe("why, in a pool that several machines share", () => {
-	const others = [{ name: "desk", seenAt: NOW, sessions: new Map([["id-of-work", 2]]) }];
-	const shared = candidate("work", { account: anAccount("work", { id: "id-of-work", shared: true }) });
+	const others = [{ name: "desk", seenAt: NOW, sessions: new Map([[anId("id-of-work"), 2]]) }];
+	const shared = candidate("work", { account: anAccount("work", { id: anId("id-of-work"), shared: true }) });
 	const of = (overrides: Partial<SharedPoolStatus> = {}) => ({
 		...view([shared, home, cooling]),
 		sharedPool: aPoolStatus({ others, ...overrides }),

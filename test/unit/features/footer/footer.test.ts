@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Forecast } from "../../../../src/core/forecast/forecast.ts";
+import type { AccountId } from "../../../../src/core/ids.ts";
 import type { SharedPoolStatus } from "../../../../src/core/shared-pool.ts";
 import { createFooter, type Footer } from "../../../../src/features/footer/footer.ts";
 import { aPoolStatus } from "../../../support/fake-shared-pools.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW, settled } from "../../../support/fakes.ts";
+import { anId, aSessionId } from "../../../support/ids.ts";
 import { aContext, type FakeContext } from "../../fake-pi.ts";
 import { createHarness, type Harness } from "../../harness.ts";
 
@@ -51,8 +53,8 @@ afterEach(() => {
 /** The line that is shown, without its colours. */
 const shown = (on = screen) => on.statuses.at(-1)?.replace(/<\w+>/g, "");
 /** The session is on this account from now on. */
-const serves = (id: string) => {
-	harness.affinity.begin("s", id, NOW);
+const serves = (id: AccountId) => {
+	harness.affinity.begin(aSessionId("s"), id, NOW);
 	harness.pool.emit({ type: "changed" });
 };
 const onlyTimers = () => vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
@@ -61,7 +63,7 @@ describe("the footer", () => {
 	it("has a mark while the shared pool is away", async () => {
 		footer.start(screen.ctx);
 		sharedPool = aPoolStatus();
-		serves("a");
+		serves(anId("a"));
 		await settled();
 		expect(shown()).not.toContain("pool away");
 		const text = "db.example cannot be reached.";
@@ -77,15 +79,15 @@ describe("the footer", () => {
 	] as const)("says what a session goes on with, until an account has quota again: %s", async (on, words) => {
 		const windows = [{ usedPercent: 100, windowMinutes: 10_080, resetsAt: NOW + HOUR_MS }];
 		const usage = aSnapshot({ source: "api", windows });
-		for (const id of ["a", "b"]) harness.pool.noteUsage(id, usage);
+		for (const id of [anId("a"), anId("b")]) harness.pool.noteUsage(id, usage);
 		footer.start(screen.ctx);
 		await settled();
 		expect(shown()).not.toContain(words);
-		const asked = { modelId: "gpt-5.5", sessionId: screen.ctx.sessionManager.getSessionId() };
+		const asked = { modelId: "gpt-5.5", sessionId: aSessionId(screen.ctx.sessionManager.getSessionId()) };
 		harness.deps.beyond.serves(on, anAccount("b"), NOW + HOUR_MS, asked);
 		await settled();
 		expect(shown()).toMatch(new RegExp(`^codex b (?:\\(plus\\) )?· ${words} · `));
-		harness.pool.noteUsage("a", aSnapshot({ source: "api", capturedAt: NOW + 5 * HOUR_MS, windows: [] }));
+		harness.pool.noteUsage(anId("a"), aSnapshot({ source: "api", capturedAt: NOW + 5 * HOUR_MS, windows: [] }));
 		await harness.pool.clearCooldowns();
 		await settled();
 		expect(shown()).not.toContain(words);
@@ -140,7 +142,7 @@ describe("the footer", () => {
 	it("is drawn when a session begins, and after every change that shows", async () => {
 		footer.start(screen.ctx);
 		expect(shown()).toMatch(/^codex a .* 2 of 2 ready$/);
-		serves("b");
+		serves(anId("b"));
 		await settled();
 		expect(screen.statuses.at(-1)).toMatch(/^<dim>codex <text>b<dim> /);
 	});
@@ -150,7 +152,7 @@ describe("the footer", () => {
 		for (let time = 0; time < 20; time += 1) harness.pool.emit({ type: "changed" });
 		await settled();
 		expect(screen.statuses).toHaveLength(1);
-		for (const id of ["b", "a", "b"]) serves(id);
+		for (const id of [anId("b"), anId("a"), anId("b")]) serves(id);
 		await settled();
 		expect(screen.statuses).toHaveLength(2);
 	});
@@ -161,7 +163,7 @@ describe("the footer", () => {
 		footer.draw();
 		await settled();
 		expect(shown()).toBeUndefined();
-		serves("a");
+		serves(anId("a"));
 		await settled();
 		expect(shown()).toBeUndefined();
 		screen.model = { provider: "openai-codex", baseUrl: "x" };
@@ -173,7 +175,7 @@ describe("the footer", () => {
 	it("the footer is not there without a screen", async () => {
 		screen = aContext({ hasUI: false, mode: "print" });
 		footer.start(screen.ctx);
-		serves("a");
+		serves(anId("a"));
 		await settled();
 		expect(screen.statuses).toEqual([]);
 	});
@@ -186,7 +188,7 @@ describe("the footer", () => {
 
 	it("follows the person's settings, and says that we are off", async () => {
 		footer.start(screen.ctx);
-		serves("a");
+		serves(anId("a"));
 		harness.settings = { ...harness.settings, footer: { ...harness.settings.footer, ready: false } };
 		await settled();
 		expect(shown()).not.toContain("ready");
@@ -199,14 +201,14 @@ describe("the footer", () => {
 	it("names the account that is back first when none is ready, and leaves out who must sign in", async () => {
 		harness.accounts.rows = [...harness.accounts.rows, anAccount("c", { needsLogin: { reason: "revoked", at: NOW } })];
 		const cool = (until: number) => ({ cooldowns: [aCooldown({ until })], strikes: 0 });
-		harness.state.statusById.set("a", cool(NOW + 2 * HOUR_MS));
-		harness.state.statusById.set("b", cool(NOW + HOUR_MS));
+		harness.state.statusById.set(anId("a"), cool(NOW + 2 * HOUR_MS));
+		harness.state.statusById.set(anId("b"), cool(NOW + HOUR_MS));
 		footer.start(screen.ctx);
 		expect(shown()).toMatch(/^codex 0\/3 ready · b back /);
 	});
 
 	it("shows the pinned account before the first request", () => {
-		harness.state.pinnedId = "b";
+		harness.state.pinnedId = anId("b");
 		footer.start(screen.ctx);
 		expect(shown()).toMatch(/^codex b pinned \(plus\)/);
 	});
@@ -225,15 +227,15 @@ describe("the footer", () => {
 		const name = () => /^codex (\S+(?: pinned)?)/.exec(shown() ?? "")?.[1];
 
 		it("the next account is named from the first second, with the stored figures", () => {
-			harness.state.statusById.set("a", { usage: used(90), cooldowns: [], strikes: 0 });
-			harness.state.statusById.set("b", { usage: used(27), cooldowns: [], strikes: 0 });
+			harness.state.statusById.set(anId("a"), { usage: used(90), cooldowns: [], strikes: 0 });
+			harness.state.statusById.set(anId("b"), { usage: used(27), cooldowns: [], strikes: 0 });
 			footer.start(screen.ctx);
 			expect(shown()).toMatch(/^codex b .* 5h 73% .* week 92% /);
 		});
 
 		it("the next account is named after each change, and is never one that is off or out", async () => {
 			const { pool, accounts, state } = harness;
-			serves("a");
+			serves(anId("a"));
 			footer.start(screen.ctx);
 			const names = [name()];
 			const step = async (change: () => unknown) => {
@@ -241,16 +243,16 @@ describe("the footer", () => {
 				await settled();
 				names.push(name());
 			};
-			await step(() => pool.pin("b"));
+			await step(() => pool.pin(anId("b")));
 			await step(() => pool.pin(undefined));
 			await step(() => pool.cool(anAccount("a"), COOLING, "m"));
 			await step(() => pool.clearCooldowns());
-			await step(() => accounts.patch("a", { enabled: false }).then(() => pool.emit({ type: "changed" })));
-			await step(() => accounts.patch("a", { enabled: true }).then(() => pool.emit({ type: "changed" })));
-			await step(() => accounts.remove("a").then(() => pool.emit({ type: "changed" })));
+			await step(() => accounts.patch(anId("a"), { enabled: false }).then(() => pool.emit({ type: "changed" })));
+			await step(() => accounts.patch(anId("a"), { enabled: true }).then(() => pool.emit({ type: "changed" })));
+			await step(() => accounts.remove(anId("a")).then(() => pool.emit({ type: "changed" })));
 			expect(names).toEqual(["a", "b pinned", "a", "b", "a", "b", "a", "b"]);
 			// What another process has stored needs no event of this one.
-			state.statusById.set("b", { cooldowns: [aCooldown({ until: NOW + HOUR_MS })], strikes: 0 });
+			state.statusById.set(anId("b"), { cooldowns: [aCooldown({ until: NOW + HOUR_MS })], strikes: 0 });
 			for (const tell of stores) tell();
 			await settled();
 			expect(shown()).toMatch(/^codex 0\/1 ready · b back /);
@@ -258,27 +260,27 @@ describe("the footer", () => {
 
 		it("an account that may not use the selected model is neither named nor counted", async () => {
 			const cooldowns = [aCooldown({ scope: "model:m", reason: "model_not_supported", until: NOW + HOUR_MS })];
-			harness.state.statusById.set("a", { cooldowns, strikes: 0 });
+			harness.state.statusById.set(anId("a"), { cooldowns, strikes: 0 });
 			screen.model = Object.assign({ provider: "openai-codex", baseUrl: "x" }, { id: "m" });
 			footer.start(screen.ctx);
 			expect(shown()).toMatch(/^codex b .* last ready$/);
-			harness.state.statusById.set("b", { cooldowns, strikes: 0 });
+			harness.state.statusById.set(anId("b"), { cooldowns, strikes: 0 });
 			harness.pool.emit({ type: "changed" });
 			await settled();
 			expect(shown()).toMatch(/^codex 0\/2 ready · a back /);
 		});
 
 		it("the next account is named where other sessions need what is left of all of them", () => {
-			harness.state.statusById.set("a", { usage: used(95), cooldowns: [], strikes: 0 });
-			harness.state.statusById.set("b", { cooldowns: [aCooldown({ until: NOW + HOUR_MS })], strikes: 0 });
-			harness.state.live.set("other", "a");
-			harness.affinity.begin("s", "b", NOW);
+			harness.state.statusById.set(anId("a"), { usage: used(95), cooldowns: [], strikes: 0 });
+			harness.state.statusById.set(anId("b"), { cooldowns: [aCooldown({ until: NOW + HOUR_MS })], strikes: 0 });
+			harness.state.live.set("other", anId("a"));
+			harness.affinity.begin(aSessionId("s"), anId("b"), NOW);
 			footer.start(screen.ctx);
 			expect(name()).toBe("a");
 		});
 
 		it("the next account is the one that the request chooses", async () => {
-			harness.pool.doubt(["a"]);
+			harness.pool.doubt([anId("a")]);
 			footer.start(screen.ctx);
 			expect(name()).toBe("b");
 			await harness.ask();
@@ -301,7 +303,7 @@ describe("the footer", () => {
 			process.stdout.emit("resize");
 		};
 		try {
-			serves("a");
+			serves(anId("a"));
 			resize(120);
 			footer.start(screen.ctx);
 			expect(shown()?.length).toBeGreaterThan(30);
@@ -387,8 +389,8 @@ describe("the footer while a request waits", () => {
 it("the footer counts a minute down when it is over, as a panel above it does", async () => {
 	vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval"] });
 	const windows = [{ usedPercent: 40, windowMinutes: 300, resetsAt: NOW + HOUR_MS + 20_000 }];
-	harness.pool.noteUsage("a", aSnapshot({ source: "api", windows }));
-	serves("a");
+	harness.pool.noteUsage(anId("a"), aSnapshot({ source: "api", windows }));
+	serves(anId("a"));
 	footer.start(screen.ctx);
 	await settled();
 	expect(shown()).toContain("(1h00m)");
@@ -409,7 +411,7 @@ describe("the footer over sessions", () => {
 	it("is looked after once a minute, once", () => {
 		onlyTimers();
 		footer.start(screen.ctx);
-		harness.affinity.begin("s", "b", NOW);
+		harness.affinity.begin(aSessionId("s"), anId("b"), NOW);
 		vi.advanceTimersByTime(60_000);
 		expect([ticks, screen.statuses.length]).toEqual([1, 2]);
 		footer.start(screen.ctx);
@@ -424,12 +426,12 @@ describe("the footer over sessions", () => {
 	it("outlives a context whose session was replaced, and is drawn again in the next", async () => {
 		footer.start(screen.ctx);
 		screen.isStale = true;
-		serves("a");
+		serves(anId("a"));
 		await settled();
 		const next = aContext({ mode: "tui" });
 		footer.start(next.ctx);
 		expect(next.statuses).toHaveLength(1);
-		serves("b");
+		serves(anId("b"));
 		await settled();
 		expect([screen.statuses.length, next.statuses.length]).toEqual([1, 2]);
 	});

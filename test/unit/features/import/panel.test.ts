@@ -1,8 +1,10 @@
 import { stripVTControlCharacters } from "node:util";
 import type { Component } from "@mariozechner/pi-tui";
 import { beforeEach, describe, expect, it } from "vitest";
+import type { AccountId } from "../../../../src/core/ids.ts";
 import { type ImportRow, importChecklist } from "../../../../src/features/import/view.ts";
 import { createChecklistPanel } from "../../../../src/ui-kit/checklist.ts";
+import { anId } from "../../../support/ids.ts";
 import { aPace, type FakePace } from "../../pace.ts";
 
 const KEYS = { up: "\x1b[A", down: "\x1b[B", cancel: "\x1b", confirm: "\r" } as const;
@@ -16,10 +18,12 @@ beforeEach(() => {
 	room = 40;
 });
 
-const rowOf = (id: string, warning?: string): ImportRow => {
+const rowOf = (id: AccountId, warning?: string): ImportRow => {
 	return { id, name: `${id}@x.example`, place: `Codex CLI (~/${id}.json)`, warning };
 };
-const open = (rows: readonly ImportRow[] = [rowOf("a", "Codex CLI still uses this sign-in."), rowOf("b")]): Component =>
+const open = (
+	rows: readonly ImportRow[] = [rowOf(anId("a"), "Codex CLI still uses this sign-in."), rowOf(anId("b"))],
+): Component =>
 	createChecklistPanel({
 		checklist: importChecklist(rows),
 		highlight: (line) => `\x1b[7m${line}\x1b[27m`,
@@ -84,7 +88,7 @@ describe("the panel of an import", () => {
 	});
 
 	it("keeps its answers and the row on which one is in sight, however low the terminal", () => {
-		const rows = Array.from({ length: 24 }, (_, at) => rowOf(`n${at}`));
+		const rows = Array.from({ length: 24 }, (_, at) => rowOf(anId(`n${at}`)));
 		for (room of [8, 12, 20]) {
 			const panel = open(rows);
 			press(panel, ...Array.from({ length: 20 }, () => KEYS.down));

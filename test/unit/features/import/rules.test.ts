@@ -12,13 +12,14 @@ import {
 	type Verdict,
 } from "../../../../src/features/import/rules.ts";
 import { anAccount, HOUR_MS, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { runs } from "../../../support/tiers.ts";
 
 /** Tokens of this test read `<identity>@<issued at>`; an identity `-` or a time `-` is missing. */
 const reader: ImportReader = {
 	identify: ({ credential }) => {
 		const [id = ""] = credential.access.split("@");
-		return id === "-" ? undefined : { id, email: `${id}@example.test` };
+		return id === "-" ? undefined : { id: anId(id), email: `${id}@example.test` };
 	},
 	issuedAt: (access) => {
 		const [, at = "-"] = access.split("@");
@@ -312,7 +313,7 @@ it("sign-ins are named by e-mail or by the name that the tool has for them, and 
 	const findings = [found("a@5"), found("b@5", { tool: "prodex", name: "main" }), found("c@5")];
 	const { planned, leftOut } = plan(findings, [holding("c@9", { source: "login" })]);
 	const nameless = planned.map((each) =>
-		each.owner.id === "b" ? { ...each, owner: { id: "b", email: undefined } } : each,
+		each.owner.id === "b" ? { ...each, owner: { id: anId("b"), email: undefined } } : each,
 	);
 	expect(takeableSignIns({ planned: nameless, leftOut })).toEqual([
 		{ tool: "Codex CLI", who: "a@example.test" },

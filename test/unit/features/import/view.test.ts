@@ -3,6 +3,7 @@ import type { ToolName } from "../../../../src/core/account-source.ts";
 import type { FoundLogin, ImportPlan, LeftOut, PlannedImport, Verdict } from "../../../../src/features/import/rules.ts";
 import { importFailure, importList, importOutcome, isWorthTaking } from "../../../../src/features/import/view.ts";
 import { anAccount, HOUR_MS, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 
 const planned = (
 	verdict: Verdict,
@@ -20,7 +21,7 @@ const planned = (
 			workspaceIdHint: undefined,
 			...found,
 		},
-		owner: { id: `id-${name}`, email: `${name}@example.test` },
+		owner: { id: anId(`id-${name}`), email: `${name}@example.test` },
 		account: undefined,
 		verdict,
 		isOwnerActive: true,
@@ -95,7 +96,7 @@ describe("the list of what was found", () => {
 	it("names a sign-in by its e-mail, else as its tool does", () => {
 		expect(listed(plan(planned("add", "work", { found: { name: "job" } })))).toMatch(/new: work@example\.test,/);
 		const of = plan(
-			planned("add", "work", { found: { name: "me@example.test" }, owner: { id: "id-work", email: undefined } }),
+			planned("add", "work", { found: { name: "me@example.test" }, owner: { id: anId("id-work"), email: undefined } }),
 		);
 		expect(listed(of)).toMatch(/new: me@example\.test, Codex CLI \(/);
 	});
@@ -104,7 +105,10 @@ describe("the list of what was found", () => {
 		const evil = "a\x1b[2Jb\u202ec\nd";
 		const text = listed(
 			plan(
-				planned("add", "x", { found: { name: evil, path: `/tmp/${evil}` }, owner: { id: "id", email: undefined } }),
+				planned("add", "x", {
+					found: { name: evil, path: `/tmp/${evil}` },
+					owner: { id: anId("id"), email: undefined },
+				}),
 				leftOut("is torn", { name: evil, path: `/tmp/${evil}` }),
 			),
 		);
@@ -149,8 +153,8 @@ describe("a plan is worth carrying out", () => {
 });
 
 describe("what came of an import", () => {
-	const work = anAccount("work", { id: "id-work" });
-	const home = anAccount("day job", { id: "id-home" });
+	const work = anAccount("work", { id: anId("id-work") });
+	const home = anAccount("day job", { id: anId("id-home") });
 
 	it("names what was taken", () => {
 		const of = plan(planned("add", "work"), planned("renew", "home"), planned("have", "side"));
@@ -174,7 +178,7 @@ describe("what came of an import", () => {
 	});
 
 	it("warns in one line a tool, however many of its sign-ins were taken", () => {
-		const side = anAccount("side", { id: "id-side" });
+		const side = anAccount("side", { id: anId("id-side") });
 		const of = plan(
 			planned("add", "work", { found: { tool: "prodex" } }),
 			planned("add", "side", { found: { tool: "opencode" } }),

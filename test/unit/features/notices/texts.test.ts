@@ -3,11 +3,12 @@ import type { PoolEvent, Rotated, Switched } from "../../../../src/core/events.t
 import type { WindowLeft } from "../../../../src/core/quota.ts";
 import { noticeOf } from "../../../../src/features/notices/texts.ts";
 import { anAccount, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+import { anId, aSessionId } from "../../../support/ids.ts";
 
 describe("notices", () => {
 	const from = anAccount("side");
 	const to = anAccount("work");
-	const asked = { modelId: "gpt-5.5", sessionId: "s" };
+	const asked = { modelId: "gpt-5.5", sessionId: aSessionId("s") };
 	const grounds = { decidedBy: undefined, terms: [] };
 	const rotated = (overrides: Partial<Rotated> = {}) => {
 		const first: Rotated = {
@@ -40,7 +41,7 @@ describe("notices", () => {
 	});
 
 	it("notices tell of each move between pool and chain, as a warning where it costs money", () => {
-		const back = { account: "side", at: NOW + HOUR_MS, isGuess: true };
+		const back = { account: anId("side"), at: NOW + HOUR_MS, isGuess: true };
 		const serves = (isPaid: boolean) =>
 			noticeOf(
 				{ type: "chain-serves", link: "a/b", isPaid, from: undefined, back: isPaid ? back : undefined, asked },
@@ -207,7 +208,7 @@ describe("notices", () => {
 			{ type: "chosen", account: to, asked, grounds },
 			{ type: "recovered", account: from, scope: "account", cause: "time" },
 			{ type: "changed" },
-			{ type: "served", account: "a", hasMoved: true, hasToldUsage: true },
+			{ type: "served", account: anId("a"), hasMoved: true, hasToldUsage: true },
 			{ type: "waiting", request: 1, until: NOW, forRoom: false },
 		];
 		expect(quiet.map((event) => noticeOf(event, NOW))).toEqual(quiet.map(() => undefined));
@@ -217,7 +218,7 @@ describe("notices", () => {
 describe("a session that a cap or an account set has moved", () => {
 	const change = (reason: "capped" | "not_in_set", window?: string) => {
 		const grounds = { decidedBy: undefined, terms: [] };
-		const asked = { modelId: "m", sessionId: "s" };
+		const asked = { modelId: "m", sessionId: aSessionId("s") };
 		const [from, to] = [anAccount("work"), anAccount("home")];
 		const first = {
 			type: "rotated",

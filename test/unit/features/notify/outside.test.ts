@@ -6,10 +6,14 @@ import type { HookEnd } from "../../../../src/features/notify/hook.ts";
 import { createOutsideNotices, isQuiet, type OutsideNotices } from "../../../../src/features/notify/outside.ts";
 import { noticeSchema } from "../../../../src/pi/json-schemas.ts";
 import { anAccount, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+import { anId, aSessionId } from "../../../support/ids.ts";
 import { createHarness, type Harness } from "../../harness.ts";
 
-const [work, side] = [anAccount("work", { id: "3f9c0a7be21d" }), anAccount("side@x.test", { id: "a1b2c3d4e5f6" })];
-const asked = { modelId: "gpt-5.5", sessionId: "s" };
+const [work, side] = [
+	anAccount("work", { id: anId("3f9c0a7be21d") }),
+	anAccount("side@x.test", { id: anId("a1b2c3d4e5f6") }),
+];
+const asked = { modelId: "gpt-5.5", sessionId: aSessionId("s") };
 
 let harness: Harness;
 let notify: NotifySettings;

@@ -3,6 +3,7 @@ import { visibleWidth } from "@mariozechner/pi-tui";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { DEFAULT_SETTINGS } from "../../../../src/core/settings.ts";
 import { anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW, settled } from "../../../support/fakes.ts";
+import { anId, aSessionId } from "../../../support/ids.ts";
 import { type CommandHarness, createCommandHarness } from "../../command-harness.ts";
 import { aContext } from "../../fake-pi.ts";
 
@@ -14,13 +15,13 @@ let cli: CommandHarness;
 
 beforeEach(() => {
 	vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
-	cli = createCommandHarness([anAccount("work"), anAccount("職場", { id: "b" })]);
+	cli = createCommandHarness([anAccount("work"), anAccount("職場", { id: anId("b") })]);
 	cli.harness.settings = DEFAULT_SETTINGS;
 	const windows = [
 		{ usedPercent: 27, windowMinutes: 300, resetsAt: NOW + HOUR_MS },
 		{ usedPercent: 8, windowMinutes: 10080, resetsAt: NOW + 6 * DAY_MS },
 	];
-	cli.harness.pool.noteUsage("work", aSnapshot({ windows }));
+	cli.harness.pool.noteUsage(anId("work"), aSnapshot({ windows }));
 });
 
 afterEach(() => {
@@ -81,7 +82,7 @@ describe("footer", () => {
 	});
 
 	it("has a panel that shows the line as it will look, and saves at each change", async () => {
-		cli.harness.affinity.begin("s", "work", NOW);
+		cli.harness.affinity.begin(aSessionId("s"), anId("work"), NOW);
 		const { lines, press, closed } = await open("footer");
 		expect(lines()[3]).toBe("codex work · 5h 73% left (1h00m) · week 92% left (6d00h) · 2/2 ready");
 		expect(lines(40)[3]).toBe("work · 5h 73% · wk 92% · 2/2");

@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
+import type { AccountId } from "../../../../src/core/ids.ts";
 import type { Candidate } from "../../../../src/core/request/candidate.ts";
 import { POLICIES } from "../../../../src/core/request/policies.ts";
 import { startsOn } from "../../../../src/features/preferences/preview.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { planOf } from "../../plans.ts";
 
 const weekly = (label: string, usedPercent: number, resetsInMs: number): Candidate => ({
@@ -14,7 +16,7 @@ const work = weekly("work", 40, 2 * DAY_MS);
 const home = weekly("home", 10, 5 * DAY_MS);
 const cooling: Candidate = { ...home, cooldowns: [aCooldown()] };
 
-const said = (candidates: readonly Candidate[], pinned?: string, policy: keyof typeof POLICIES = "soonest-reset") =>
+const said = (candidates: readonly Candidate[], pinned?: AccountId, policy: keyof typeof POLICIES = "soonest-reset") =>
 	startsOn(planOf(candidates, { modelId: "m", pinned }, policy));
 
 describe("which account a new session starts on", () => {
@@ -24,7 +26,7 @@ describe("which account a new session starts on", () => {
 			"A new session starts on home: 90% left (work: 60% left).",
 		);
 		expect(said([home, work], undefined, "in-order")).toMatch(/starts on home: number 1 of the list \(work: number 2/);
-		expect(said([work, home], "home")).toBe("A new session starts on home: pinned (work: not pinned).");
+		expect(said([work, home], anId("home"))).toBe("A new session starts on home: pinned (work: not pinned).");
 	});
 
 	it("needs no reason where there is no choice", () => {

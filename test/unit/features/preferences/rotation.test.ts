@@ -5,6 +5,7 @@ import { isFailure } from "../../../../src/pi/command.ts";
 import { createCommandContext } from "../../../../src/pi/run-command.ts";
 import { ROTATION_PREFERENCES } from "../../../../src/platform/stores/settings-schema.ts";
 import { anAccount } from "../../../support/fakes.ts";
+import { anId, aSessionId } from "../../../support/ids.ts";
 import { type CommandHarness, createCommandHarness } from "../../command-harness.ts";
 import { aContext } from "../../fake-pi.ts";
 
@@ -85,8 +86,9 @@ describe("rotation", () => {
 	});
 
 	it("acts on the next choice, without a restart", async () => {
-		const choose = () => cli.harness.pool.plan({ modelId: "m", affinity: undefined, sessionId: "s" }).next?.id;
-		cli.harness.state.chosenLast = "a";
+		const choose = () =>
+			cli.harness.pool.plan({ modelId: "m", affinity: undefined, sessionId: aSessionId("s") }).next?.id;
+		cli.harness.state.chosenLast = anId("a");
 		expect(choose()).toBe("a");
 		await run("rotation policy=round-robin");
 		expect(choose()).toBe("b");

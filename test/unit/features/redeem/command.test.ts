@@ -4,6 +4,7 @@ import type { ResetCredit } from "../../../../src/core/reset-credits/reset-credi
 import type { UsageSnapshot } from "../../../../src/core/usage.ts";
 import { redeemSchema } from "../../../../src/pi/json-schemas.ts";
 import { anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { type CommandHarness, createCommandHarness } from "../../command-harness.ts";
 
 const CREDIT: ResetCredit = { id: "credit-1", expiresAt: NOW + 13 * DAY_MS };
@@ -40,8 +41,8 @@ const documentOf = async (args: string) => {
 describe("redeem in a terminal", () => {
 	it("asks with what it gains and costs, and spends the credit that expires first", async () => {
 		cli.redeem = async () => {
-			cli.harness.pool.noteUsage("work", counted(1, { windows: windows(0), capturedAt: NOW + 1 }));
-			await cli.harness.state.update("work", (status) => ({
+			cli.harness.pool.noteUsage(anId("work"), counted(1, { windows: windows(0), capturedAt: NOW + 1 }));
+			await cli.harness.state.update(anId("work"), (status) => ({
 				...status,
 				resetCredits: { askedAt: NOW, credits: [LATER] },
 			}));
@@ -94,7 +95,7 @@ describe("redeem in a terminal", () => {
 	});
 
 	it("offers no account that this session may not use, unless that is named", async () => {
-		cli.harness.setFor = () => ({ folder: "/proj", accounts: ["team"] });
+		cli.harness.setFor = () => ({ folder: "/proj", accounts: [anId("team")] });
 		expect(await cli.run("redeem")).toMatch(/^info: No Codex account has a reset credit/);
 		expect(cli.askedUsage).toEqual(["team"]);
 		await cli.run("redeem work");
@@ -129,7 +130,7 @@ describe("redeem in a terminal", () => {
 	});
 
 	it("spends nothing on figures that are old", async () => {
-		cli.harness.pool.noteUsage("work", counted(2, { capturedAt: NOW - HOUR_MS }));
+		cli.harness.pool.noteUsage(anId("work"), counted(2, { capturedAt: NOW - HOUR_MS }));
 		cli.usage.set("work", () => "the usage service cannot be reached");
 		expect(await cli.run("redeem work")).toMatch(/its usage is not known/);
 		expect(cli.redeemed).toEqual([]);
@@ -147,7 +148,7 @@ describe("redeem in a terminal", () => {
 	it("says what a redemption that failed leaves open", async () => {
 		cli.redeem = async () => ({ kind: "failed", reason: "the service did not answer", until: NOW + MINUTE_MS });
 		expect(await cli.run("redeem work")).toBe("error: Nothing was redeemed for work: the service did not answer.");
-		await cli.harness.state.update("work", (status) => ({
+		await cli.harness.state.update(anId("work"), (status) => ({
 			...status,
 			redemption: { creditId: "credit-1", key: "key", at: NOW },
 		}));
@@ -155,7 +156,7 @@ describe("redeem in a terminal", () => {
 	});
 
 	it("completes accounts that have credits, and its options", async () => {
-		cli.harness.pool.noteUsage("work", counted(2));
+		cli.harness.pool.noteUsage(anId("work"), counted(2));
 		expect(cli.offered("redeem ")).toEqual(["redeem work", "redeem --yes", "redeem --json"]);
 		expect(cli.offered("redeem work --y")).toEqual(["redeem work --yes"]);
 	});
@@ -164,7 +165,7 @@ describe("redeem in a terminal", () => {
 it("a look by `show` has the lists of reset credits asked for, where usage reports any", async () => {
 	await cli.run("show");
 	expect(cli.listLooks).toBe(0);
-	cli.harness.pool.noteUsage("work", counted(2));
+	cli.harness.pool.noteUsage(anId("work"), counted(2));
 	await cli.run("show");
 	expect(cli.listLooks).toBe(1);
 });

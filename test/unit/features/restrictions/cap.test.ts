@@ -1,10 +1,11 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { capSchema } from "../../../../src/pi/json-schemas.ts";
 import { anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
+import { anId, aSessionId } from "../../../support/ids.ts";
 import { type CommandHarness, createCommandHarness } from "../../command-harness.ts";
 
 let cli: CommandHarness;
-const WORK = anAccount("work", { id: "3f9c0a7be21d" });
+const WORK = anAccount("work", { id: anId("3f9c0a7be21d") });
 const week = (usedPercent: number) =>
 	aSnapshot({ windows: [{ usedPercent, windowMinutes: 10_080, resetsAt: NOW + 2 * DAY_MS }] });
 const begin = (init?: Parameters<typeof createCommandHarness>[1]) => {
@@ -76,7 +77,7 @@ describe("/multicodex cap", () => {
 	});
 
 	it("leaves a cap of the same window under no other word, and under no former id", async () => {
-		cli = createCommandHarness([anAccount("work", { formerIds: ["old"] })]);
+		cli = createCommandHarness([anAccount("work", { formerIds: [anId("old")] })]);
 		await run("work week=20");
 		expect(cli.edited.filter(({ value }) => value !== undefined).map(({ path }) => path.join("."))).toEqual([
 			"caps.work.7d",
@@ -147,9 +148,11 @@ describe("a pin on an account at its cap", () => {
 	const atCap = async (init?: Parameters<typeof createCommandHarness>[1]) => {
 		begin(init);
 		cli.harness.settings = { ...cli.harness.settings, caps: { [WORK.id]: { "7d": 50 } } };
-		expect(cli.harness.pool.plan({ modelId: "m", affinity: undefined, sessionId: "s" }).next?.id).toBe("my team");
+		expect(cli.harness.pool.plan({ modelId: "m", affinity: undefined, sessionId: aSessionId("s") }).next?.id).toBe(
+			"my team",
+		);
 	};
-	const next = () => cli.harness.pool.plan({ modelId: "m", affinity: undefined, sessionId: "s" }).next?.id;
+	const next = () => cli.harness.pool.plan({ modelId: "m", affinity: undefined, sessionId: aSessionId("s") }).next?.id;
 
 	it("asks, and keeps the cap where the answer is no", async () => {
 		await atCap();

@@ -4,6 +4,7 @@ import { setHolds } from "../../../../src/features/restrictions/texts.ts";
 import { onlySchema } from "../../../../src/pi/json-schemas.ts";
 import { createSessionFolders, realFolder } from "../../../../src/platform/stores/session-folders.ts";
 import { anAccount } from "../../../support/fakes.ts";
+import { anId, aSessionId } from "../../../support/ids.ts";
 import { scratchForEach } from "../../../support/scratch-for-each.ts";
 import { type CommandHarness, createCommandHarness } from "../../command-harness.ts";
 
@@ -25,12 +26,12 @@ const begin = (folder: string, init?: Parameters<typeof createCommandHarness>[1]
 		processFolder: () => cwd,
 		registry: new Map(),
 	});
-	folders.begin("s", cwd);
+	folders.begin(aSessionId("s"), cwd);
 	cli.harness.setFor = folders.setFor;
 };
 const sets = () => cli.harness.settings.sets;
 const run = (args: string) => cli.run(`only ${args}`);
-const next = () => cli.harness.pool.plan({ modelId: "m", affinity: undefined, sessionId: "s" }).next?.id;
+const next = () => cli.harness.pool.plan({ modelId: "m", affinity: undefined, sessionId: aSessionId("s") }).next?.id;
 beforeEach(() => {
 	root = realFolder(scratch.dir);
 	mkdirSync(`${root}/proj/.git`, { recursive: true });
@@ -66,7 +67,7 @@ describe("/multicodex only", () => {
 			`info: Sessions in ${root}/proj may use every account. /multicodex only <account> binds them to some.`,
 		);
 		await run("side work");
-		await cli.harness.accounts.remove("side");
+		await cli.harness.accounts.remove(anId("side"));
 		expect(await run("")).toBe(
 			`info: Sessions in ${root}/proj use side (not in the pool) and work, and no other account. /multicodex only all ends that.`,
 		);
@@ -80,7 +81,7 @@ describe("/multicodex only", () => {
 		await run("side");
 		cli.harness.settings = {
 			...cli.harness.settings,
-			sets: { ...sets(), [`${root}/proj/`]: ["work"], [root]: ["work"] },
+			sets: { ...sets(), [`${root}/proj/`]: [anId("work")], [root]: [anId("work")] },
 		};
 		expect(await run("all")).toBe(
 			`info: Codex: the account set of ${root}/proj has ended: sessions there are bound to the set of ${root}. The next request goes to work.`,
@@ -92,7 +93,7 @@ describe("/multicodex only", () => {
 
 	it("replaces the set of a folder within the project where that is the one that holds", async () => {
 		begin("proj/vendored");
-		cli.harness.settings = { ...cli.harness.settings, sets: { [`${root}/proj/vendored`]: ["side"] } };
+		cli.harness.settings = { ...cli.harness.settings, sets: { [`${root}/proj/vendored`]: [anId("side")] } };
 		await run("work");
 		expect(sets()).toEqual({ [`${root}/proj/vendored`]: ["work"] });
 		expect(next()).toBe("work");
@@ -132,8 +133,8 @@ describe("/multicodex only", () => {
 	it("/multicodex only is what verify tells of, with accounts and folders that are gone", async () => {
 		await run("side work");
 		expect(await cli.run("verify")).toContain(`bound to the account set of ${root}/proj: 2 accounts.`);
-		await cli.harness.accounts.remove("side");
-		cli.harness.settings = { ...cli.harness.settings, sets: { ...sets(), "/no/such/folder": ["work"] } };
+		await cli.harness.accounts.remove(anId("side"));
+		cli.harness.settings = { ...cli.harness.settings, sets: { ...sets(), "/no/such/folder": [anId("work")] } };
 		const said = await cli.run("verify");
 		expect(said).toContain(`The account set of ${root}/proj names 1 account that is not in the pool.`);
 		expect(said).toContain("An account set is stored for /no/such/folder, but that folder does not exist.");
@@ -143,7 +144,7 @@ describe("/multicodex only", () => {
 		const document = async () => onlySchema.parse(JSON.parse((await run("--json")).replace("info: ", "")));
 		expect(await document()).toEqual({ version: 1, folder: `${root}/proj`, set: null });
 		await run("side work");
-		await cli.harness.accounts.remove("side");
+		await cli.harness.accounts.remove(anId("side"));
 		expect((await document()).set).toEqual({
 			folder: `${root}/proj`,
 			accounts: [

@@ -1,12 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { dayOf, type LedgerRow, NOTHING } from "../../../../src/core/ledger/ledger.ts";
 import { anAccount, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { createCommandHarness } from "../../command-harness.ts";
 
 const row: LedgerRow = {
 	...NOTHING,
 	period: dayOf(NOW),
-	account: "a",
+	account: anId("a"),
 	project: "/home/me@work.example/web",
 	model: "gpt-5.5",
 	requests: 3,

@@ -4,6 +4,7 @@ import { dayOf, daysBefore, type LedgerRow, NOTHING } from "../../../../src/core
 import { reportOf } from "../../../../src/core/ledger/ledger-report.ts";
 import { createUsagePanel } from "../../../../src/features/usage/panel.ts";
 import { NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { aPace } from "../../pace.ts";
 
 const [DOWN, UP, ESCAPE] = ["\x1b[B", "\x1b[A", "\x1b"];
@@ -24,7 +25,7 @@ beforeEach(() => {
 	rows = Array.from({ length: 9 }, (_, at) => ({
 		...NOTHING,
 		period: daysBefore(TODAY, at),
-		account: `account-${at}`,
+		account: anId(`account-${at}`),
 		project: "/p",
 		model: "m",
 		requests: 1,

@@ -8,13 +8,14 @@ import { type UsageView, usageAsJson, usageAsText } from "../../../../src/featur
 import { usageSchema } from "../../../../src/pi/json-schemas.ts";
 import { costText, countText } from "../../../../src/ui-kit/amount-texts.ts";
 import { anAccount, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 
 const TODAY = dayOf(NOW);
-const accounts = [anAccount("work", { id: "1" }), anAccount("side", { id: "2" })];
+const accounts = [anAccount("work", { id: anId("1") }), anAccount("side", { id: anId("2") })];
 const aRow = (row: Partial<LedgerRow> = {}): LedgerRow => ({
 	...NOTHING,
 	period: TODAY,
-	account: "1",
+	account: anId("1"),
 	project: "/home/me/web",
 	model: "gpt-5.5",
 	requests: 4,
@@ -27,7 +28,7 @@ const aRow = (row: Partial<LedgerRow> = {}): LedgerRow => ({
 const rows = [
 	aRow(),
 	aRow({
-		account: "2",
+		account: anId("2"),
 		project: "/srv/web",
 		model: "m",
 		requests: 1,
@@ -37,7 +38,7 @@ const rows = [
 		refusedMs: 61_000,
 	}),
 	aRow({ period: daysBefore(TODAY, 2), rotations: 1 }),
-	aRow({ account: "gone", project: undefined, requests: 1, cached: 0, input: 1 }),
+	aRow({ account: anId("gone"), project: undefined, requests: 1, cached: 0, input: 1 }),
 ];
 const viewOf = (period: Period, by: Grouping, of = rows, isOn = true) => ({
 	report: reportOf(of, period, by, NOW),

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { PoolProblem } from "../../../../src/core/shared-pool.ts";
 import { aPoolStatus } from "../../../support/fake-shared-pools.ts";
 import { anAccount } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { createCommandHarness } from "../../command-harness.ts";
 
 afterEach(() => vi.unstubAllEnvs());
@@ -20,7 +21,7 @@ describe("/multicodex verify", () => {
 
 	it("asks the database of a shared pool, and knows its accounts though they are in no file of ours", async () => {
 		const cli = createCommandHarness([anAccount("work", { shared: true })]);
-		cli.harness.settings = { ...cli.harness.settings, caps: { work: { "7d": 10 } } };
+		cli.harness.settings = { ...cli.harness.settings, caps: { [anId("work")]: { "7d": 10 } } };
 		cli.disk = { ...cli.disk };
 		cli.sharedPools.joined = aPoolStatus();
 		cli.sharedPools.problem = new PoolProblem("revoked", "The keys were replaced: join again.");

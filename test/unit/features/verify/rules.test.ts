@@ -1,10 +1,12 @@
 import { describe, expect, it } from "vitest";
 import type { LinkObstacle } from "../../../../src/core/beyond/chain.ts";
+import type { AccountId } from "../../../../src/core/ids.ts";
 import { POOL_PROBLEMS, type PoolProblemKind, type SharedPoolStatus } from "../../../../src/core/shared-pool.ts";
 import { diagnose, type HealthFacts, hasProblem } from "../../../../src/features/verify/rules.ts";
 import { aPoolStatus } from "../../../support/fake-shared-pools.ts";
 import { aCredential, anAccount, DAY_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
 import { hostNames } from "../../../support/hosts.ts";
+import { anId } from "../../../support/ids.ts";
 
 const answering = { refusal: undefined, status: 401, isChallenge: false, skewMs: 0 } as const;
 const HEALTHY: HealthFacts = {
@@ -162,7 +164,7 @@ describe("the judgement", () => {
 	it("accounts are judged: none, none usable, lost, switched off, due, shared", () => {
 		const due = anAccount("due", { credential: aCredential("due", { expiresAt: NOW + 9 * MINUTE_MS }) });
 		expect(told({ accounts: [] })).toEqual(["note pool-empty"]);
-		expect(told({ accounts: [], piLogin: { kind: "oauth", owner: "a", refresh: "r" } })).toEqual([]);
+		expect(told({ accounts: [], piLogin: { kind: "oauth", owner: anId("a"), refresh: "r" } })).toEqual([]);
 		expect(told({ accounts: [anAccount("a"), anAccount("b", lost)] })).toEqual(["warning sign-in-lost b"]);
 		expect(told({ accounts: [anAccount("a", lost), anAccount("b", { enabled: false })] })).toEqual([
 			"problem pool-unusable",
@@ -177,15 +179,18 @@ describe("the judgement", () => {
 
 	it("pi's own login is compared with our file", () => {
 		const linked = anAccount("a", { linked: true });
-		const login = (owner: string, refresh: string) => ({ piLogin: { kind: "oauth", owner, refresh } as const });
-		expect(told({ accounts: [linked], ...login("a", "refresh-a") })).toEqual([]);
-		expect(told({ accounts: [linked], ...login("a", "later") })).toEqual(["note link-behind a"]);
-		expect(told({ accounts: [linked], ...login("b", "later") })).toEqual(["note link-gone a"]);
+		const login = (owner: AccountId, refresh: string) => ({ piLogin: { kind: "oauth", owner, refresh } as const });
+		expect(told({ accounts: [linked], ...login(anId("a"), "refresh-a") })).toEqual([]);
+		expect(told({ accounts: [linked], ...login(anId("a"), "later") })).toEqual(["note link-behind a"]);
+		expect(told({ accounts: [linked], ...login(anId("b"), "later") })).toEqual(["note link-gone a"]);
 		expect(told({ accounts: [linked] })).toEqual(["note link-gone a"]);
 		const elsewhere = anAccount("a", { linkedElsewhere: true });
 		expect(told({ accounts: [elsewhere] })).toEqual(["note link-elsewhere a"]);
 		const both = [linked, anAccount("b", { linked: true })];
-		expect(told({ accounts: both, ...login("a", "refresh-a") })).toEqual(["warning link-twice", "note link-gone b"]);
+		expect(told({ accounts: both, ...login(anId("a"), "refresh-a") })).toEqual([
+			"warning link-twice",
+			"note link-gone b",
+		]);
 		const unusable = { kind: "oauth", owner: undefined, refresh: "r" } as const;
 		expect(told({ accounts: [anAccount("a")], piLogin: unusable })).toEqual(["warning link-unusable auth.json"]);
 		const foreign = { kind: "foreign", owner: undefined, refresh: undefined } as const;
@@ -228,7 +233,7 @@ describe("the judgement", () => {
 	});
 
 	it("the judgement reset credits that would be lost within three days are named", () => {
-		const credit = (expiresAt?: number) => ({ account: "a", credit: { id: "c", expiresAt } });
+		const credit = (expiresAt?: number) => ({ account: anId("a"), credit: { id: "c", expiresAt } });
 		const resetCredits = [credit(NOW + 2 * DAY_MS), credit(NOW + 4 * DAY_MS), credit()];
 		expect(told({ resetCredits })).toEqual(["note reset-credit-ends a"]);
 	});
@@ -269,8 +274,8 @@ describe("pi's ChatGPT sign-in under openai", () => {
 });
 
 describe("account sets and caps", () => {
-	const set = { folder: "/proj", isThere: true, holds: true, present: ["a"], gone: 0 };
-	const cap = { id: "a", window: "7d", floorPercent: 20, isReached: false, isReported: true };
+	const set = { folder: "/proj", isThere: true, holds: true, present: [anId("a")], gone: 0 };
+	const cap = { id: anId("a"), window: "7d", floorPercent: 20, isReached: false, isReported: true };
 
 	it.each([
 		[set, ["note set-holds"]],
@@ -288,7 +293,7 @@ describe("account sets and caps", () => {
 		[{ ...cap, isReported: undefined }, ["note cap-kept a"]],
 		[{ ...cap, isReported: false }, ["note cap-unreported a"]],
 		[{ ...cap, isReached: true }, ["note cap-reached a"]],
-		[{ ...cap, id: "gone" }, ["warning cap-account-gone gone"]],
+		[{ ...cap, id: anId("gone") }, ["warning cap-account-gone gone"]],
 	])("findings of a cap %j are %j", (fact, findings) => {
 		expect(told({ caps: [fact] })).toEqual(findings);
 	});

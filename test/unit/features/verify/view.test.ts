@@ -3,6 +3,7 @@ import type { Finding, FindingCode } from "../../../../src/features/verify/rules
 import { verifiedAsJson, verifiedAsText } from "../../../../src/features/verify/view.ts";
 import { verifySchema } from "../../../../src/pi/json-schemas.ts";
 import { anAccount, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 
 const CODES: Readonly<Record<FindingCode, true>> = {
 	"file-good": true,
@@ -80,7 +81,7 @@ const CODES: Readonly<Record<FindingCode, true>> = {
 	"reset-credit-ends": true,
 	"tls-unchecked": true,
 };
-const account = anAccount("my label", { id: "0123456789ab", email: "me@work.example" });
+const account = anAccount("my label", { id: anId("0123456789ab"), email: "me@work.example" });
 const aFinding = (code: string, overrides: Partial<Finding> = {}): Finding => ({
 	code: code as FindingCode,
 	level: "warning",

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 
 import { createResetCreditsApi, creditsIn } from "../../../../src/platform/backend/reset-credits-api.ts";
 import { answers, type FakeCodex, resetCreditAnswers, startFakeCodex } from "../../../support/fake-codex/index.ts";
 import { DAY_MS, NOW } from "../../../support/fakes.ts";
+import { aWorkspaceId } from "../../../support/ids.ts";
 
 const api = createResetCreditsApi(Date.now);
 const KEY = "0b0f9a52-7a0f-4a8e-9d3b-2f4f6f0d8a11";
@@ -14,7 +15,7 @@ beforeEach(async () => {
 afterEach(() => codex.close());
 
 const callOn = (baseUrl = codex.baseUrl) => {
-	return { baseUrl, access: codex.grant("a").access, workspaceId: codex.account("a").accountId };
+	return { baseUrl, access: codex.grant("a").access, workspaceId: aWorkspaceId(codex.account("a").accountId) };
 };
 const list = (baseUrl?: string, signal = new AbortController().signal) => api.list(callOn(baseUrl), signal);
 const consume = (creditId: string, key = KEY, baseUrl?: string) => api.consume(callOn(baseUrl), { creditId, key });

@@ -7,6 +7,7 @@ import { probeBackend, probeIssuer } from "../../../../src/features/verify/probe
 import { createOAuthClient } from "../../../../src/platform/backend/openai-oauth.ts";
 import { type Unreached, unreachedWords, whyUnreached } from "../../../../src/platform/backend/unreached.ts";
 import { createUsageApi } from "../../../../src/platform/backend/usage-api.ts";
+import { aWorkspaceId } from "../../../support/ids.ts";
 import { startUntrusted } from "../../../support/untrusted.ts";
 
 async function listening(server: Server): Promise<number> {
@@ -45,7 +46,7 @@ describe("a service that is not reached", () => {
 		await expect(
 			loginOnDevice(service.url, { showCode: () => undefined }, Date.now, async () => undefined),
 		).rejects.toThrow(named);
-		const usage = { baseUrl: service.url, access: "access-SECRET", workspaceId: "acct" };
+		const usage = { baseUrl: service.url, access: "access-SECRET", workspaceId: aWorkspaceId("acct") };
 		await expect(createUsageApi(Date.now).fetch(usage, new AbortController().signal)).rejects.toThrow(named);
 		const untrusted = { untrusted: "DEPTH_ZERO_SELF_SIGNED_CERT", status: undefined };
 		expect(await probeIssuer(service.url, Date.now)).toMatchObject(untrusted);

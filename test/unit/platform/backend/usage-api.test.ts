@@ -4,6 +4,7 @@ import { reserveModelOf } from "../../../../src/core/quota.ts";
 import { createUsageApi, usageFromHeaders, usageUrl } from "../../../../src/platform/backend/usage-api.ts";
 import { answers, type FakeCodex, startFakeCodex, usageAnswers } from "../../../support/fake-codex/index.ts";
 import { DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+import { aWorkspaceId } from "../../../support/ids.ts";
 import { runs } from "../../../support/tiers.ts";
 
 const inSeconds = (ms: number) => String(Math.floor(ms / 1000));
@@ -247,7 +248,7 @@ describe("usage from the endpoint", () => {
 	const api = createUsageApi(() => NOW);
 	const ask = (baseUrl = codex.baseUrl, signal = new AbortController().signal) => {
 		const { access } = codex.grant("a");
-		return api.fetch({ baseUrl, access, workspaceId: codex.account("a").accountId }, signal);
+		return api.fetch({ baseUrl, access, workspaceId: aWorkspaceId(codex.account("a").accountId) }, signal);
 	};
 	/** What it says when it fails; never a token, and never the body. */
 	const failureOf = async (asked: Promise<unknown>) => {
@@ -263,7 +264,7 @@ describe("usage from the endpoint", () => {
 
 	it("is asked with word of a reserve model only where one is asked for", async () => {
 		const { access } = codex.grant("a");
-		const request = { baseUrl: codex.baseUrl, access, workspaceId: "acct-a" };
+		const request = { baseUrl: codex.baseUrl, access, workspaceId: aWorkspaceId("acct-a") };
 		const { signal } = new AbortController();
 		expect(await api.fetch(request, signal)).not.toHaveProperty("askedForReserve");
 		expect(await api.fetch({ ...request, withReserveModel: true }, signal)).toHaveProperty("askedForReserve", true);
@@ -622,7 +623,7 @@ describe("usage from the endpoint", () => {
 		codex.account("a").usage(answers.resetBeforeHeaders());
 		await failureOf(ask());
 		const { baseUrl } = codex;
-		const asked = { baseUrl, access: "token", workspaceId: "acct-a" };
+		const asked = { baseUrl, access: "token", workspaceId: aWorkspaceId("acct-a") };
 		await codex.close();
 		await expect(api.fetch(asked, new AbortController().signal)).rejects.toThrow(/cannot be reached/);
 	});

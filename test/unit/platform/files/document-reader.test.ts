@@ -4,6 +4,7 @@ import { openDocumentReader } from "../../../../src/platform/files/document-read
 import { openAccountStore } from "../../../../src/platform/stores/account-store.ts";
 import { openStateStore } from "../../../../src/platform/stores/state-store.ts";
 import { NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { scratchForEach } from "../../../support/scratch-for-each.ts";
 
 const scratch = scratchForEach();
@@ -77,9 +78,9 @@ describe("a reader of our files", () => {
 	it("refuses every change", async () => {
 		scratch.write(ACCOUNTS, { version: 2, accounts: [] });
 		const before = everything();
-		await expect(accounts().edit("3f9c0a7be21d", { enabled: false })).rejects.toMatchObject({ code: "EREADER" });
-		expect(() => state().updateSoon("3f9c0a7be21d", (status) => status)).toThrow("only read");
-		await state().setPin("3f9c0a7be21d");
+		await expect(accounts().edit(anId("3f9c0a7be21d"), { enabled: false })).rejects.toMatchObject({ code: "EREADER" });
+		expect(() => state().updateSoon(anId("3f9c0a7be21d"), (status) => status)).toThrow("only read");
+		await state().setPin(anId("3f9c0a7be21d"));
 		expect(everything()).toEqual(before);
 	});
 });

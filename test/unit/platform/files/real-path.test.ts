@@ -6,11 +6,12 @@ import { openAccountStore } from "../../../../src/platform/stores/account-store.
 import { accountsPlaceOf } from "../../../../src/platform/stores/agent-directory.ts";
 import { openStateStore } from "../../../../src/platform/stores/state-store.ts";
 import { anAccount } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { onPosix } from "../../../support/posix.ts";
 import { scratchForEach } from "../../../support/scratch-for-each.ts";
 
 const FILE = "codex-accounts.json";
-const ID = "3f9c0a7be21d";
+const ID = anId("3f9c0a7be21d");
 
 const scratch = scratchForEach();
 let problems: string[];

@@ -6,6 +6,7 @@ import { halfMoved } from "../../../../src/platform/shared-pool/half-moved.ts";
 import type { Crossing } from "../../../../src/platform/shared-pool/mirror.ts";
 import type { SharedAccounts } from "../../../../src/platform/shared-pool/shared-accounts.ts";
 import { anAccount, anAccountStore, type FakeAccountStore } from "../../../support/fakes.ts";
+import { anId, aWorkspaceId } from "../../../support/ids.ts";
 
 let local: FakeAccountStore;
 let pooled: readonly Account[];
@@ -51,7 +52,7 @@ describe("accounts of this machine and of its pool", () => {
 	});
 
 	it("accounts are one where both have the same, also under another id, and that is the shared one", () => {
-		const own = anAccount("x", { userId: "user-c", workspaceId: "acct-c", claims: ["sub=c"] });
+		const own = anAccount("x", { userId: "user-c", workspaceId: aWorkspaceId("acct-c"), claims: ["sub=c"] });
 		open([anAccount("a"), own], [anAccount("a", { label: "shared a" }), anAccount("c", { claims: ["sub=c"] })]);
 		expect(labels()).toEqual(["shared a", "c"]);
 	});
@@ -60,8 +61,8 @@ describe("accounts of this machine and of its pool", () => {
 		const refused = { reason: "refused", at: 1 };
 		open([anAccount("a", { needsLogin: halfMoved("team", 1) }), anAccount("b", { needsLogin: refused })], []);
 		crossings = [
-			{ id: "a", way: "in", tokenHash: "h" },
-			{ id: "b", way: "out", tokenHash: "i" },
+			{ id: anId("a"), way: "in", tokenHash: "h" },
+			{ id: anId("b"), way: "out", tokenHash: "i" },
 		];
 		expect(accounts.list()).toMatchObject([
 			{ id: "a", shared: true, needsLogin: undefined, credential: { refresh: "shared:h" } },
@@ -74,11 +75,11 @@ describe("accounts of this machine and of its pool", () => {
 
 	it("accounts are changed where they are, with labels that are unique over both", async () => {
 		open([anAccount("a"), anAccount("b")], [anAccount("c")]);
-		await accounts.edit("c", { label: "a" });
-		await accounts.patch("c", { plan: "pro" });
-		await accounts.remove("c");
-		await accounts.edit("a", { label: "c" });
-		await accounts.patch("b", { plan: "pro" });
+		await accounts.edit(anId("c"), { label: "a" });
+		await accounts.patch(anId("c"), { plan: "pro" });
+		await accounts.remove(anId("c"));
+		await accounts.edit(anId("a"), { label: "c" });
+		await accounts.patch(anId("b"), { plan: "pro" });
 		expect(calls).toEqual([
 			["edit", "c", { label: "a-2" }],
 			["patch", "c", { plan: "pro" }],
@@ -92,7 +93,7 @@ describe("accounts of this machine and of its pool", () => {
 
 	it("accounts take a new sign-in of a shared account into the pool, and any other into the file", async () => {
 		open([], [anAccount("c", { claims: ["sub=c"] })]);
-		await accounts.put(anAccount("other id", { workspaceId: "acct-c", claims: ["sub=c"] }));
+		await accounts.put(anAccount("other id", { workspaceId: aWorkspaceId("acct-c"), claims: ["sub=c"] }));
 		await accounts.put(anAccount("d", { label: "c" }));
 		expect(calls).toMatchObject([["put", { id: "c" }]]);
 		expect(local.rows).toMatchObject([{ id: "d", label: "c-2" }]);

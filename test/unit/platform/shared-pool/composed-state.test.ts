@@ -1,19 +1,21 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { AccountId } from "../../../../src/core/ids.ts";
 import { composeState } from "../../../../src/platform/shared-pool/composed-state.ts";
 import type { Presence } from "../../../../src/platform/shared-pool/types.ts";
 import { openStateStore } from "../../../../src/platform/stores/state-store.ts";
 import { aClock, aCooldown, type FakeClock, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+import { anId, aSessionId } from "../../../support/ids.ts";
 import { scratchForEach } from "../../../support/scratch-for-each.ts";
 
 const scratch = scratchForEach();
 let clock: FakeClock;
 let local: ReturnType<typeof openStateStore>;
-let shared: string[];
+let shared: AccountId[];
 let presences: Presence[];
 beforeEach(() => {
 	clock = aClock();
 	local = openStateStore(scratch.path("codex-state.json"), () => undefined, clock.now);
-	shared = ["a"];
+	shared = [anId("a")];
 	presences = [];
 });
 afterEach(async () => {
@@ -49,18 +51,18 @@ describe("the state of a machine with a pool", () => {
 		const exchange = listener();
 		state.tell(exchange);
 		exchange.told.length = 0;
-		await state.update("own", (status) => ({ ...status, cooldowns: [aCooldown()], strikes: 2 }));
+		await state.update(anId("own"), (status) => ({ ...status, cooldowns: [aCooldown()], strikes: 2 }));
 		await state.updateIf(
-			"own",
+			anId("own"),
 			() => true,
 			(status) => ({ ...status, strikes: 0 }),
 		);
-		state.updateSoon("own", (status) => ({ ...status, cooldowns: [] }));
-		await state.setPin("own");
+		state.updateSoon(anId("own"), (status) => ({ ...status, cooldowns: [] }));
+		await state.setPin(anId("own"));
 		await state.clearCooldowns();
-		await state.forget("own");
+		await state.forget(anId("own"));
 		expect(exchange.told).toEqual(["undefined -> own"]);
-		await state.update("own", (status) => ({ ...status, cooldowns: [aCooldown()], strikes: 2 }));
+		await state.update(anId("own"), (status) => ({ ...status, cooldowns: [aCooldown()], strikes: 2 }));
 		await local.flush();
 		expect(scratch.text("codex-state.json")).not.toContain("marks");
 	});
@@ -70,11 +72,11 @@ describe("the state of a machine with a pool", () => {
 		const exchange = listener();
 		state.tell(exchange);
 		exchange.told.length = 0;
-		void state.update("a", (status) => ({ ...status, cooldowns: [aCooldown()] }));
-		state.updateSoon("a", (status) => ({ ...status, lastUsedAt: NOW }));
+		void state.update(anId("a"), (status) => ({ ...status, cooldowns: [aCooldown()] }));
+		state.updateSoon(anId("a"), (status) => ({ ...status, lastUsedAt: NOW }));
 		expect(exchange.told).toEqual(["a now", "a"]);
 		await state.updateIf(
-			"a",
+			anId("a"),
 			() => false,
 			(status) => status,
 		);
@@ -85,9 +87,9 @@ describe("the state of a machine with a pool", () => {
 
 	it("tells what has changed before there was an exchange as soon as there is one", async () => {
 		const state = compose();
-		await local.setPin("b");
-		void state.update("a", (status) => ({ ...status, strikes: 1 }));
-		await state.setPin("a");
+		await local.setPin(anId("b"));
+		void state.update(anId("a"), (status) => ({ ...status, strikes: 1 }));
+		await state.setPin(anId("a"));
 		await state.setPin(undefined);
 		const exchange = listener();
 		state.tell(exchange);
@@ -96,10 +98,14 @@ describe("the state of a machine with a pool", () => {
 
 	it("marks what a reset ends, as it was at that moment", async () => {
 		const state = compose();
-		await state.update("a", (status) => ({ ...status, cooldowns: [aCooldown({ until: NOW + HOUR_MS })], strikes: 1 }));
+		await state.update(anId("a"), (status) => ({
+			...status,
+			cooldowns: [aCooldown({ until: NOW + HOUR_MS })],
+			strikes: 1,
+		}));
 		clock.at += MINUTE_MS;
 		await state.clearCooldowns();
-		expect(state.status("a")).toMatchObject({
+		expect(state.status(anId("a"))).toMatchObject({
 			cooldowns: [],
 			strikes: 0,
 			marks: { ended: [{ scope: "account", until: NOW + HOUR_MS }], changedAt: { strikes: NOW + MINUTE_MS } },
@@ -108,10 +114,10 @@ describe("the state of a machine with a pool", () => {
 
 	it("marks a change as of the moment when it was made, however late it is written", async () => {
 		const state = compose();
-		state.updateSoon("a", (status) => ({ ...status, strikes: 1 }));
+		state.updateSoon(anId("a"), (status) => ({ ...status, strikes: 1 }));
 		clock.at += 10 * MINUTE_MS;
 		await local.flush();
-		expect(state.status("a").marks?.changedAt).toEqual({ strikes: NOW });
+		expect(state.status(anId("a")).marks?.changedAt).toEqual({ strikes: NOW });
 	});
 
 	it("asks and stores at once where a redemption begins, and nowhere else", async () => {
@@ -121,13 +127,13 @@ describe("the state of a machine with a pool", () => {
 		exchange.told.length = 0;
 		const note = { creditId: "c", key: "k", at: NOW, holder: { pid: 1, machine: "m" } };
 		await state.updateIf(
-			"a",
+			anId("a"),
 			() => true,
 			(status) => ({ ...status, redemption: note }),
 		);
 		expect(exchange.told).toEqual(["refresh a", "a", "store a"]);
 		await state.updateIf(
-			"a",
+			anId("a"),
 			() => true,
 			(status) => ({ ...status, redemption: { ...note, end: "redeemed" } }),
 		);
@@ -136,16 +142,16 @@ describe("the state of a machine with a pool", () => {
 
 	it("counts sessions of other machines that were seen lately, beside those of its file", () => {
 		const state = compose();
-		state.acquireLease("s1", "a", true);
-		state.acquireLease("s2", "own", true);
+		state.acquireLease(aSessionId("s1"), anId("a"), true);
+		state.acquireLease(aSessionId("s2"), anId("own"), true);
 		expect(state.sessions()).toEqual({ a: 1 });
 		const seen = { process: "p", seenAt: NOW };
 		presences = [
-			{ ...seen, machine: "there", sessions: { a: 2, b: 1 } },
-			{ ...seen, machine: "here", sessions: { a: 1 } },
-			{ ...seen, machine: "gone", sessions: { a: 5 }, seenAt: NOW - 6 * MINUTE_MS },
+			{ ...seen, machine: "there", sessions: { [anId("a")]: 2, [anId("b")]: 1 } },
+			{ ...seen, machine: "here", sessions: { [anId("a")]: 1 } },
+			{ ...seen, machine: "gone", sessions: { [anId("a")]: 5 }, seenAt: NOW - 6 * MINUTE_MS },
 		];
-		expect([...state.liveSessions("s1")]).toEqual([
+		expect([...state.liveSessions(aSessionId("s1"))]).toEqual([
 			["own", 1],
 			["a", 2],
 			["b", 1],

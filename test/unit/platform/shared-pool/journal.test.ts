@@ -5,6 +5,7 @@ import { openJournal } from "../../../../src/platform/shared-pool/journal.ts";
 import { accountIn, openRow, sealAccount, textOf } from "../../../../src/platform/shared-pool/sealed-account.ts";
 import { createSealing } from "../../../../src/platform/shared-pool/sealing.ts";
 import { anAccount, aTokenOf, closeFolder, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { scratchForEach } from "../../../support/scratch-for-each.ts";
 
 const code = newKeeperCode("postgres://x@localhost/pi");
@@ -53,11 +54,11 @@ describe("the journal of tokens that came", () => {
 		const journal = openJournal(scratch.dir, keys);
 		const reopen = closeFolder(scratch.dir);
 		try {
-			await expect(journal.prove("a")).rejects.toThrow(/EACCES|EPERM|EROFS/);
+			await expect(journal.prove(anId("a"))).rejects.toThrow(/EACCES|EPERM|EROFS/);
 		} finally {
 			reopen();
 		}
-		await journal.prove("a");
+		await journal.prove(anId("a"));
 		expect(scratch.names()).toEqual([]);
 	});
 });
@@ -65,7 +66,15 @@ describe("the journal of tokens that came", () => {
 describe("a sealed account", () => {
 	const row = (version: number) => {
 		const { tokenHash, ...sealed } = sealAccount(account, version, keys);
-		return { id: "a", version, tokenHash, ...sealed, enabled: true, disabledReason: undefined, needsLogin: undefined };
+		return {
+			id: anId("a"),
+			version,
+			tokenHash,
+			...sealed,
+			enabled: true,
+			disabledReason: undefined,
+			needsLogin: undefined,
+		};
 	};
 
 	it("opens whole for a keeper, and with a stand-in for its refresh token for a runner", () => {
@@ -82,7 +91,7 @@ describe("a sealed account", () => {
 
 	it.each([
 		["of another version", { version: 3 }],
-		["of another account", { id: "b" }],
+		["of another account", { id: anId("b") }],
 		["beside the hash of another token", { tokenHash: "0000" }],
 	])("does not open in a row %s", (_, change) => {
 		expect(openRow({ ...row(2), ...change }, keys).kind).toBe("damaged");

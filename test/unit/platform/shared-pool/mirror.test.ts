@@ -3,6 +3,7 @@ import type { Account } from "../../../../src/core/account.ts";
 import { type Mirrored, mirrorInMemory, openMirror } from "../../../../src/platform/shared-pool/mirror.ts";
 import { asShared } from "../../../../src/platform/shared-pool/sealed-account.ts";
 import { anAccount, aTokenOf, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { scratchForEach } from "../../../support/scratch-for-each.ts";
 
 const scratch = scratchForEach();
@@ -30,8 +31,11 @@ describe("the mirror of a pool", () => {
 
 		const other = open();
 		expect([...other.rows().keys()]).toEqual(["a", "b"]);
-		expect(other.rows().get("a")).toMatchObject({ version: 1, account: { shared: true, linked: false, label: "a" } });
-		expect(other.rows().get("a")?.account.credential.refresh).toBe("shared:hash-1");
+		expect(other.rows().get(anId("a"))).toMatchObject({
+			version: 1,
+			account: { shared: true, linked: false, label: "a" },
+		});
+		expect(other.rows().get(anId("a"))?.account.credential.refresh).toBe("shared:hash-1");
 		expect([other.join(), other.machine(), other.name()]).toEqual(["code", "laptop", "team"]);
 		expect(scratch.text("codex-pool.json")).not.toContain("refresh-");
 	});
@@ -39,7 +43,7 @@ describe("the mirror of a pool", () => {
 	it("takes newer rows alone, and takes out what has gone", async () => {
 		const mirror = await joined();
 		await mirror.take([row("a", 3, { label: "newest" }), row("b", 1)]);
-		await mirror.take([row("a", 2, { label: "older" })], ["b", "unknown"]);
+		await mirror.take([row("a", 2, { label: "older" })], [anId("b"), anId("unknown")]);
 
 		expect([...mirror.rows().values()].map(({ version, account }) => [version, account.label])).toEqual([
 			[3, "newest"],
@@ -53,11 +57,11 @@ describe("the mirror of a pool", () => {
 		});
 		await mirror.take([row("a", 9, signIn(NOW))]);
 		await mirror.take([row("a", 4, signIn(NOW - 60_000))]);
-		expect(mirror.rows().get("a")?.version).toBe(9);
+		expect(mirror.rows().get(anId("a"))?.version).toBe(9);
 		await mirror.take([row("a", 5, signIn(NOW + 60_000))]);
-		expect(mirror.rows().get("a")).toMatchObject({ version: 5, tokenHash: "hash-5" });
+		expect(mirror.rows().get(anId("a"))).toMatchObject({ version: 5, tokenHash: "hash-5" });
 		await mirror.take([row("a", 6, { ...signIn(NOW + 60_000), label: "renamed" })]);
-		expect(mirror.rows().get("a")?.account.label).toBe("renamed");
+		expect(mirror.rows().get(anId("a"))?.account.label).toBe("renamed");
 	});
 
 	it("takes nothing once another process has left the pool", async () => {
@@ -74,11 +78,11 @@ describe("the mirror of a pool", () => {
 		const mirror = await joined();
 		await mirror.take([row("a", 1, { needsLogin: { reason: "x", at: 1 } })]);
 		const next = { access: aTokenOf("a", { issuedAt: NOW + 1000 }), refresh: "never stored", expiresAt: NOW + 5 };
-		await mirror.renewed("a", "another", next, "next");
-		expect(mirror.rows().get("a")?.tokenHash).toBe("hash-1");
-		await mirror.renewed("a", "hash-1", next, "next");
+		await mirror.renewed(anId("a"), "another", next, "next");
+		expect(mirror.rows().get(anId("a"))?.tokenHash).toBe("hash-1");
+		await mirror.renewed(anId("a"), "hash-1", next, "next");
 
-		expect(mirror.rows().get("a")).toMatchObject({
+		expect(mirror.rows().get(anId("a"))).toMatchObject({
 			version: 1,
 			tokenHash: "next",
 			account: {
@@ -110,8 +114,8 @@ describe("the mirror of a pool", () => {
 		expect(mirror.rows()).toBe(before);
 
 		await other.take([row("b", 2)]);
-		expect(mirror.rows().get("b")?.version).toBe(2);
-		expect(mirror.rows().get("a")).toBe(before.get("a"));
+		expect(mirror.rows().get(anId("b"))?.version).toBe(2);
+		expect(mirror.rows().get(anId("a"))).toBe(before.get(anId("a")));
 	});
 
 	it("keeps a row that this version cannot read, beside changes of others", async () => {
@@ -121,7 +125,7 @@ describe("the mirror of a pool", () => {
 		const odd = { version: "newer", account: { id: "a", shape: "unknown" } };
 		scratch.write("codex-pool.json", JSON.stringify({ ...file, rows: [odd, ...file.rows] }));
 		await mirror.take([row("a", 2), row("b", 1)]);
-		await mirror.patch("b", { enabled: false });
+		await mirror.patch(anId("b"), { enabled: false });
 
 		expect([...mirror.rows().values()].map(({ version }) => version)).toEqual([2, 1]);
 		expect(scratch.json("codex-pool.json")).toMatchObject({ rows: [odd, {}, {}] });
@@ -129,19 +133,19 @@ describe("the mirror of a pool", () => {
 
 	it("remembers what crosses until that has ended, in every process", async () => {
 		const mirror = await joined();
-		await mirror.beginCrossing({ id: "a", way: "in", tokenHash: "h" });
-		await mirror.beginCrossing({ id: "a", way: "out", tokenHash: "h", holder: "p" });
+		await mirror.beginCrossing({ id: anId("a"), way: "in", tokenHash: "h" });
+		await mirror.beginCrossing({ id: anId("a"), way: "out", tokenHash: "h", holder: "p" });
 		expect(open().crossings()).toEqual([{ id: "a", way: "out", tokenHash: "h", holder: "p" }]);
-		await mirror.endCrossing("a");
+		await mirror.endCrossing(anId("a"));
 		expect(open().crossings()).toEqual([]);
 	});
 
 	it("is on no disk where it is in memory", async () => {
 		const mirror = mirrorInMemory("code", "runner");
 		await mirror.take([row("a", 1)]);
-		await mirror.patch("a", { enabled: false, disabledReason: "closed" });
+		await mirror.patch(anId("a"), { enabled: false, disabledReason: "closed" });
 
-		expect(mirror.rows().get("a")?.account).toMatchObject({ enabled: false, disabledReason: "closed" });
+		expect(mirror.rows().get(anId("a"))?.account).toMatchObject({ enabled: false, disabledReason: "closed" });
 		expect(scratch.names()).toEqual([]);
 	});
 });

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Credential } from "../../../../src/core/account.ts";
 import { anAccount, aTokenOf, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { aKeeper, away, granted, type Keeper } from "../../../support/pool-keeper.ts";
 
 /** The sign-in number `count` of an account: what each exchange gives is the next one. */
@@ -16,13 +17,13 @@ let keeper: Keeper;
 beforeEach(async () => {
 	keeper = aKeeper();
 	keeper.pool.put(account(1));
-	await keeper.rows.read("a");
+	await keeper.rows.read(anId("a"));
 	keeper.answer = () => granted(signIn(2));
 });
 
 /** The pool refuses the token that the machine has. */
 const renew = () => {
-	const known = keeper.mirror.rows().get("a")?.account;
+	const known = keeper.mirror.rows().get(anId("a"))?.account;
 	if (!known) throw new Error("the account is gone");
 	return keeper.tokens.renew(known, known.credential.access);
 };
@@ -32,14 +33,14 @@ const pass = ({ ran = 0, up = 0, clock = 0 }) => {
 	keeper.upMs += up;
 	keeper.clock.at += clock;
 };
-const stored = () => keeper.pool.account("a")?.credential.refresh;
+const stored = () => keeper.pool.account(anId("a"))?.credential.refresh;
 
 describe("the renewal of a shared account", () => {
 	it("sends its token once, and has what came in the database and on this machine", async () => {
 		expect(await renew()).toEqual({ kind: "ready", access: signIn(2).access });
 		expect(keeper.sent).toEqual(["refresh-1"]);
 		expect(stored()).toBe("refresh-2");
-		expect(keeper.mirror.rows().get("a")?.account.credential.access).toBe(signIn(2).access);
+		expect(keeper.mirror.rows().get(anId("a"))?.account.credential.access).toBe(signIn(2).access);
 		expect(keeper.journal).toEqual([]);
 	});
 
@@ -69,7 +70,7 @@ describe("the renewal of a shared account", () => {
 			keeper.clock.at += days * DAY_MS;
 			keeper.mirror.noteLook({ at: keeper.clock.now(), aheadMs: days * DAY_MS, listens: true, presences: [] }, "team");
 		};
-		const known = () => keeper.mirror.rows().get("a")?.account ?? account(1);
+		const known = () => keeper.mirror.rows().get(anId("a"))?.account ?? account(1);
 
 		it("sends nothing while a token is good by the database's clock, and one token where it was refused", async () => {
 			isAhead(11);
@@ -115,9 +116,9 @@ describe("the renewal of a shared account", () => {
 	});
 
 	it("sends no token of a database that was put back to an older state", async () => {
-		const { row } = (await keeper.rows.read("a")) ?? {};
+		const { row } = (await keeper.rows.read(anId("a"))) ?? {};
 		await renew();
-		if (row) keeper.pool.rows.set("a", row);
+		if (row) keeper.pool.rows.set(anId("a"), row);
 		keeper.pool.claims.clear();
 		keeper.clock.at = signIn(1).expiresAt;
 

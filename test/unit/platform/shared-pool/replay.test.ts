@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { fingerprint } from "../../../../src/platform/backend/jwt.ts";
 import type { JournalEntry } from "../../../../src/platform/shared-pool/journal.ts";
 import { anAccount, aTokenOf, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { aKeeper, away, type Keeper } from "../../../support/pool-keeper.ts";
 
 const account = (refresh: string, hours = 0) =>
@@ -20,7 +21,7 @@ beforeEach(() => {
 	keeper.pool.put(account("first"));
 });
 
-const stored = () => keeper.pool.account("a")?.credential;
+const stored = () => keeper.pool.account(anId("a"))?.credential;
 
 describe("what came for a token and is not in the database yet", () => {
 	it("is stored in the place of the token that it came for, and leaves the journal", async () => {
@@ -50,11 +51,11 @@ describe("what came for a token and is not in the database yet", () => {
 	it("is stored beside a change that another machine makes at that moment", async () => {
 		keeper.pool.once("storeExchanged", () => keeper.pool.put({ ...account("first"), label: "renamed" }));
 		await keeper.replay.keep(came("second", "first"));
-		expect(keeper.pool.account("a")).toMatchObject({ label: "renamed", credential: { refresh: "second" } });
+		expect(keeper.pool.account(anId("a"))).toMatchObject({ label: "renamed", credential: { refresh: "second" } });
 	});
 
 	it("is kept as a backup where the account has left the pool", async () => {
-		keeper.pool.rows.delete("a");
+		keeper.pool.rows.delete(anId("a"));
 		await keeper.replay.keep(came("second", "first"));
 		expect(keeper.aside).toMatchObject([{ id: "a", credential: { refresh: "second" } }]);
 	});

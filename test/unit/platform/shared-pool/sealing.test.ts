@@ -4,12 +4,13 @@ import { newKeeperCode, runnerCodeOf, withNewSecret } from "../../../../src/plat
 import { createSealing, keyIdOf } from "../../../../src/platform/shared-pool/sealing.ts";
 import type { Role, SealedPlace } from "../../../../src/platform/shared-pool/types.ts";
 import { anyCharacter } from "../../../support/arbitraries.ts";
+import { anId } from "../../../support/ids.ts";
 import { runs } from "../../../support/tiers.ts";
 
 const code = newKeeperCode("postgres://db.example/pi");
 const keeper = createSealing(code);
 const runner = createSealing(runnerCodeOf(code));
-const PLACE: SealedPlace = { poolId: "pool-1", account: "a1", kind: "keeper", version: 7 };
+const PLACE: SealedPlace = { poolId: "pool-1", account: anId("a1"), kind: "keeper", version: 7 };
 const anyText = fc.string({ unit: anyCharacter, maxLength: 200 });
 const anyKind = fc.constantFrom<Role>("keeper", "runner");
 
@@ -33,7 +34,7 @@ describe("a sealed text", () => {
 	});
 
 	it.each<[string, Partial<SealedPlace>]>([
-		["the row of another account", { account: "a2" }],
+		["the row of another account", { account: anId("a2") }],
 		["another version of the row", { version: 8 }],
 		["another pool", { poolId: "pool-2" }],
 	])("a sealed text does not open in %s", (_, other) => {

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { fingerprint } from "../../../../src/platform/backend/jwt.ts";
 import { PoolProblem } from "../../../../src/platform/shared-pool/types.ts";
 import { anAccount, aTokenOf, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { aKeeper, away, type Keeper } from "../../../support/pool-keeper.ts";
 
 const account = anAccount("a", {
@@ -13,14 +14,14 @@ let keeper: Keeper;
 beforeEach(async () => {
 	keeper = aKeeper();
 	keeper.pool.put(account);
-	await keeper.rows.read("a");
+	await keeper.rows.read(anId("a"));
 });
 
 const claims = () => [...keeper.pool.claims.keys()];
 
 describe("an account of a pool", () => {
 	it("is removed for all machines once it has a backup", async () => {
-		await keeper.accounts.remove("a");
+		await keeper.accounts.remove(anId("a"));
 		expect(keeper.aside).toMatchObject([{ id: "a", shared: undefined, credential: { refresh: "refresh-a" } }]);
 		expect(keeper.pool.rows.size).toBe(0);
 		expect(keeper.accounts.list()).toEqual([]);
@@ -29,8 +30,8 @@ describe("an account of a pool", () => {
 
 	it("stays while another machine has its token under way", async () => {
 		keeper.pool.claims.set(`a ${hash}`, { holder: "another" });
-		await expect(keeper.accounts.remove("a")).rejects.toThrow("Another machine is renewing");
-		expect(keeper.pool.account("a")?.credential.refresh).toBe("refresh-a");
+		await expect(keeper.accounts.remove(anId("a"))).rejects.toThrow("Another machine is renewing");
+		expect(keeper.pool.account(anId("a"))?.credential.refresh).toBe("refresh-a");
 		expect(claims()).toEqual([`a ${hash}`]);
 	});
 
@@ -38,15 +39,15 @@ describe("an account of a pool", () => {
 		keeper.pool.once("claim", () => {
 			keeper.upMs += 20_001;
 		});
-		await expect(keeper.accounts.remove("a")).rejects.toThrow("Another machine is renewing");
-		expect(keeper.pool.account("a")?.credential.refresh).toBe("refresh-a");
+		await expect(keeper.accounts.remove(anId("a"))).rejects.toThrow("Another machine is renewing");
+		expect(keeper.pool.account(anId("a"))?.credential.refresh).toBe("refresh-a");
 		expect(claims()).toEqual([]);
 	});
 
 	it("stays where no backup of it can be written", async () => {
 		keeper.backupProblem = new Error("the disk is full");
-		await expect(keeper.accounts.remove("a")).rejects.toThrow("the disk is full");
-		expect(keeper.pool.account("a")?.credential.refresh).toBe("refresh-a");
+		await expect(keeper.accounts.remove(anId("a"))).rejects.toThrow("the disk is full");
+		expect(keeper.pool.account(anId("a"))?.credential.refresh).toBe("refresh-a");
 		expect(claims()).toEqual([]);
 	});
 
@@ -54,15 +55,15 @@ describe("an account of a pool", () => {
 		keeper.pool.once("remove", () =>
 			keeper.pool.put({ ...account, credential: { ...account.credential, refresh: "new" } }),
 		);
-		await expect(keeper.accounts.remove("a")).rejects.toThrow("try again");
-		expect(keeper.pool.account("a")?.credential.refresh).toBe("new");
+		await expect(keeper.accounts.remove(anId("a"))).rejects.toThrow("try again");
+		expect(keeper.pool.account(anId("a"))?.credential.refresh).toBe("new");
 		expect(claims()).toEqual([]);
 	});
 
 	it("has both changes where another machine is quicker by a moment", async () => {
 		keeper.pool.once("change", () => keeper.pool.put({ ...account, plan: "pro" }));
-		await keeper.accounts.edit("a", { label: "work" });
-		expect(keeper.pool.account("a")).toMatchObject({ label: "work", plan: "pro" });
+		await keeper.accounts.edit(anId("a"), { label: "work" });
+		expect(keeper.pool.account(anId("a"))).toMatchObject({ label: "work", plan: "pro" });
 		expect(keeper.accounts.list()).toMatchObject([{ label: "work", plan: "pro" }]);
 	});
 
@@ -70,12 +71,12 @@ describe("an account of a pool", () => {
 		keeper.pool.once("row", () => {
 			throw away();
 		});
-		await expect(keeper.accounts.patch("a", { plan: "pro" })).rejects.toThrow("away");
+		await expect(keeper.accounts.patch(anId("a"), { plan: "pro" })).rejects.toThrow("away");
 		expect(keeper.accounts.list()).toMatchObject([{ plan: "pro" }]);
-		expect(keeper.pool.account("a")?.plan).toBe("plus");
+		expect(keeper.pool.account(anId("a"))?.plan).toBe("plus");
 		keeper.clock.at += DAY_MS;
 		await keeper.accounts.catchUp();
-		expect(keeper.pool.account("a")?.plan).toBe("pro");
+		expect(keeper.pool.account(anId("a"))?.plan).toBe("pro");
 	});
 });
 
@@ -93,7 +94,7 @@ describe("a sign-in that a person makes while the database cannot take it", () =
 		};
 		keeper.pool.once("row", fail);
 	};
-	const stored = () => keeper.pool.account("a");
+	const stored = () => keeper.pool.account(anId("a"));
 	const back = async () => {
 		keeper.pool.once("row", () => undefined);
 		keeper.clock.at += DAY_MS;
@@ -105,7 +106,7 @@ describe("a sign-in that a person makes while the database cannot take it", () =
 		"is used here at once, kept, and in the pool later: %s",
 		async (kind) => {
 			keeper.pool.put({ ...account, needsLogin: { reason: "refused", at: NOW } });
-			await keeper.rows.read("a");
+			await keeper.rows.read(anId("a"));
 			isAway(new PoolProblem(kind, "It cannot."));
 			await keeper.accounts.put(signIn("signed-in", 1));
 			const { credential } = signIn("signed-in", 1);
@@ -138,7 +139,7 @@ describe("a sign-in that a person makes while the database cannot take it", () =
 
 		isAway();
 		await keeper.accounts.put(signIn("again", 3));
-		keeper.pool.rows.delete("a");
+		keeper.pool.rows.delete(anId("a"));
 		await back();
 		expect(keeper.aside).toMatchObject([{ credential: { refresh: "again" } }]);
 	});
@@ -154,7 +155,7 @@ describe("a sign-in that a person makes while the database cannot take it", () =
 });
 
 describe("a claim whose answer was lost", () => {
-	const claim = { id: "a", tokenHash: hash, holder: "me" };
+	const claim = { id: anId("a"), tokenHash: hash, holder: "me" };
 
 	it("is given back as soon as the database can be reached", async () => {
 		keeper.pool.once(

@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import type { AccountId } from "../../../../src/core/ids.ts";
 import { createSharedPin } from "../../../../src/platform/shared-pool/shared-pin.ts";
+import { anId } from "../../../support/ids.ts";
 
 /** The pin of one machine, whose accounts are all shared. */
 function aPin() {
@@ -20,13 +21,13 @@ function aPin() {
 it("does not go back to what a look has seen that began before the last push", () => {
 	const pin = aPin();
 	pin.take({ account: undefined, version: 0 });
-	pin.move("a");
-	pin.wasPushed({ account: "a", version: 1, isWritten: true });
-	pin.move("b");
-	pin.wasPushed({ account: "b", version: 2, isWritten: true });
+	pin.move(anId("a"));
+	pin.wasPushed({ account: anId("a"), version: 1, isWritten: true });
+	pin.move(anId("b"));
+	pin.wasPushed({ account: anId("b"), version: 2, isWritten: true });
 
-	expect(pin.take({ account: "a", version: 1 })).toBe(false);
+	expect(pin.take({ account: anId("a"), version: 1 })).toBe(false);
 	expect(pin.pinned()).toBe("b");
-	expect(pin.take({ account: "c", version: 3 })).toBe(true);
+	expect(pin.take({ account: anId("c"), version: 3 })).toBe(true);
 	expect(pin.pinned()).toBe("c");
 });

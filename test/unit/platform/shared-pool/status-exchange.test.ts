@@ -5,12 +5,13 @@ import { isAlike } from "../../../../src/core/pool/merge-status.ts";
 import type { AccountStatus } from "../../../../src/core/ports.ts";
 import { createRedemptionClaims } from "../../../../src/core/reset-credits/redemption-claims.ts";
 import { aCooldown, aMachine, aSnapshot, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+import { anId, aSessionId } from "../../../support/ids.ts";
 import { aPoolInMemory, type PoolInMemory } from "../../../support/pool-in-memory.ts";
 import { aPoolMachine, type PoolMachine, type Timers, timersFrom } from "../../../support/pool-machine.ts";
 import { scratchForEach } from "../../../support/scratch-for-each.ts";
 import { isWide } from "../../../support/tiers.ts";
 
-const IDS = ["a", "b", "c"];
+const IDS = [anId("a"), anId("b"), anId("c")];
 const TEN_MINUTES = 10 * MINUTE_MS;
 
 const scratch = scratchForEach();
@@ -64,48 +65,48 @@ const knownTo = (machine: PoolMachine, id: AccountId) => {
 describe("a refusal on one machine", () => {
 	it("is known on the others after one statement and a look of each", async () => {
 		const [one, two, three] = await threeMachines();
-		refuse(one, "a");
+		refuse(one, anId("a"));
 		await timers.pass(200);
 		expect(database.statements).toBe(1);
 		await two.look();
 		await three.look();
-		expect(endsOf(two, "a")).toEqual([NOW + 1000 + HOUR_MS]);
-		expect(endsOf(three, "a")).toEqual(endsOf(two, "a"));
+		expect(endsOf(two, anId("a"))).toEqual([NOW + 1000 + HOUR_MS]);
+		expect(endsOf(three, anId("a"))).toEqual(endsOf(two, anId("a")));
 		expect([two.news, three.news]).toEqual([1, 1]);
 	});
 
 	it("is written ahead of what is known of very many other accounts", async () => {
-		const ids = Array.from({ length: 150 }, (_, at) => `account${at}`);
+		const ids = Array.from({ length: 150 }, (_, at) => anId(`account${at}`));
 		database = aPoolInMemory(ids, timers.now);
 		const one = join("one", 0, ids);
 		await one.look();
 		await timers.pass(1000);
 		database.statements = 0;
 		for (const id of ids) one.state.updateSoon(id, (status) => ({ ...status, usage: aSnapshot() }));
-		refuse(one, "account149");
+		refuse(one, anId("account149"));
 		await timers.pass(200);
 
 		expect([...database.statuses.keys()][0]).toBe("account149");
-		expect(database.statuses.get("account149")).toMatchObject({ status: { cooldowns: [{ scope: "account" }] } });
+		expect(database.statuses.get(anId("account149"))).toMatchObject({ status: { cooldowns: [{ scope: "account" }] } });
 		await timers.pass(5000);
 		expect(database.statuses.size).toBe(150);
 	});
 
 	it("is written at once, also while others have been faster again and again with another account", async () => {
 		const [one] = await threeMachines();
-		await one.state.update("a", (status) => ({ ...status, usage: aSnapshot() }));
+		await one.state.update(anId("a"), (status) => ({ ...status, usage: aSnapshot() }));
 		database.beforePush = () => {
-			const { version = 0, status = {} } = database.statuses.get("a") ?? {};
-			database.statuses.set("a", { version: version + 1, status });
+			const { version = 0, status = {} } = database.statuses.get(anId("a")) ?? {};
+			database.statuses.set(anId("a"), { version: version + 1, status });
 		};
 		await timers.pass(4000);
 		const { statements } = database;
 		await timers.pass(200);
 		expect(database.statements).toBe(statements);
 
-		refuse(one, "b");
+		refuse(one, anId("b"));
 		await timers.pass(200);
-		expect(database.statuses.get("b")).toMatchObject({ status: { cooldowns: [{ scope: "account" }] } });
+		expect(database.statuses.get(anId("b"))).toMatchObject({ status: { cooldowns: [{ scope: "account" }] } });
 		await timers.pass(60_000);
 		expect(database.statements).toBeLessThan(statements + 25);
 	});
@@ -113,7 +114,7 @@ describe("a refusal on one machine", () => {
 	it("settles: the others have nothing to write of it, and no look finds news again", async () => {
 		await threeMachines();
 		const [one] = machines;
-		if (one) refuse(one, "a");
+		if (one) refuse(one, anId("a"));
 		for (let round = 0; round < 10; round += 1) await lookAll();
 		// One push of the status, and 30 looks.
 		expect(database.rows).toBe(1);
@@ -123,54 +124,54 @@ describe("a refusal on one machine", () => {
 	it("ends at the same moment on machines whose clocks are 20 minutes apart", async () => {
 		const [fast, slow, exact] = await threeMachines(TEN_MINUTES, -TEN_MINUTES, 0);
 		const began = timers.now();
-		refuse(fast, "a");
-		refuse(slow, "b");
+		refuse(fast, anId("a"));
+		refuse(slow, anId("b"));
 		await timers.pass(200);
 		await lookAll();
 		for (const each of [fast, slow, exact]) {
-			expect(endsOf(each, "a")).toEqual([began + HOUR_MS]);
-			expect(endsOf(each, "b")).toEqual([began + HOUR_MS]);
+			expect(endsOf(each, anId("a"))).toEqual([began + HOUR_MS]);
+			expect(endsOf(each, anId("b"))).toEqual([began + HOUR_MS]);
 		}
 	});
 
 	it("a refusal on one machine is not handed to and fro by machines whose clocks drift", async () => {
 		const [one, two] = await threeMachines(TEN_MINUTES, -TEN_MINUTES, 0);
-		refuse(one, "a");
+		refuse(one, anId("a"));
 		for (let round = 0; round < 20; round += 1) {
 			one.clock.aheadMs += round % 2 === 0 ? 90 : -90;
 			two.clock.aheadMs -= round % 2 === 0 ? 90 : -90;
 			await lookAll();
 		}
 		expect(database.rows).toBe(1);
-		expect(Math.abs((endsOf(two, "a")[0] ?? 0) - (endsOf(one, "a")[0] ?? 0))).toBeLessThan(1000);
+		expect(Math.abs((endsOf(two, anId("a"))[0] ?? 0) - (endsOf(one, anId("a"))[0] ?? 0))).toBeLessThan(1000);
 	});
 
 	it("is ended for all by the machine that resets, and a later one begins anew", async () => {
 		const [one, two, three] = await threeMachines();
-		refuse(one, "a");
-		refuse(two, "b");
+		refuse(one, anId("a"));
+		refuse(two, anId("b"));
 		await lookAll();
 		await three.state.clearCooldowns();
 		await lookAll();
-		for (const each of [one, two, three]) expect([...endsOf(each, "a"), ...endsOf(each, "b")]).toEqual([]);
-		refuse(two, "a");
+		for (const each of [one, two, three]) expect([...endsOf(each, anId("a")), ...endsOf(each, anId("b"))]).toEqual([]);
+		refuse(two, anId("a"));
 		await lookAll();
-		for (const each of [one, two, three]) expect(endsOf(each, "a")).toHaveLength(1);
+		for (const each of [one, two, three]) expect(endsOf(each, anId("a"))).toHaveLength(1);
 	});
 
 	it("stays where a reset on another machine came before the database was back", async () => {
 		const [one, two] = await threeMachines();
-		refuse(one, "a");
+		refuse(one, anId("a"));
 		await lookAll();
 		database.isAway = true;
 		await two.state.clearCooldowns();
 		await timers.pass(MINUTE_MS);
-		refuse(one, "a", 2 * HOUR_MS);
+		refuse(one, anId("a"), 2 * HOUR_MS);
 		await timers.pass(MINUTE_MS);
 		database.isAway = false;
 		await timers.pass(3 * MINUTE_MS);
 		await lookAll();
-		for (const each of machines) expect(endsOf(each, "a")).toHaveLength(1);
+		for (const each of machines) expect(endsOf(each, anId("a"))).toHaveLength(1);
 	});
 });
 
@@ -178,30 +179,33 @@ describe("usage on one machine", () => {
 	it("is not thrown away as one from the future, however far the clock of another is behind", async () => {
 		const [fast, slow] = await threeMachines(TEN_MINUTES, -TEN_MINUTES, 0);
 		const usage = aSnapshot({ capturedAt: fast.clock.now(), plan: "pro" });
-		fast.state.updateSoon("a", (status) => ({ ...status, usage, usageAskedAt: fast.clock.now() }));
+		fast.state.updateSoon(anId("a"), (status) => ({ ...status, usage, usageAskedAt: fast.clock.now() }));
 		await lookAll();
-		expect(slow.state.status("a").usage).toMatchObject({ plan: "pro", capturedAt: usage.capturedAt - 2 * TEN_MINUTES });
+		expect(slow.state.status(anId("a")).usage).toMatchObject({
+			plan: "pro",
+			capturedAt: usage.capturedAt - 2 * TEN_MINUTES,
+		});
 	});
 
 	it("takes the place of an older one alone", async () => {
 		const [one, two, three] = await threeMachines();
 		const told = (machine: PoolMachine, plan: string, capturedAt: number) =>
-			machine.state.updateSoon("a", (status) => ({ ...status, usage: aSnapshot({ capturedAt, plan }) }));
+			machine.state.updateSoon(anId("a"), (status) => ({ ...status, usage: aSnapshot({ capturedAt, plan }) }));
 		told(one, "newer", timers.now());
 		told(two, "older", timers.now() - MINUTE_MS);
 		await lookAll();
 		await lookAll();
-		for (const each of [one, two, three]) expect(each.state.status("a").usage?.plan).toBe("newer");
+		for (const each of [one, two, three]) expect(each.state.status(anId("a")).usage?.plan).toBe("newer");
 	});
 });
 
 describe("three machines that change one account at once", () => {
 	it("settle alike, with a bounded number of statements", async () => {
 		const [one, two, three] = await threeMachines(TEN_MINUTES, -TEN_MINUTES, 0);
-		refuse(one, "a", HOUR_MS);
-		refuse(two, "a", 2 * HOUR_MS);
+		refuse(one, anId("a"), HOUR_MS);
+		refuse(two, anId("a"), 2 * HOUR_MS);
 		const lastUsedAt = three.clock.now();
-		three.state.updateSoon("a", (status) => ({ ...status, strikes: 2, lastUsedAt }));
+		three.state.updateSoon(anId("a"), (status) => ({ ...status, strikes: 2, lastUsedAt }));
 		await timers.pass(10_000);
 		// Each writes once, and once more where another one was quicker.
 		expect(database.statements).toBeLessThanOrEqual(3 + 2 + 1);
@@ -210,9 +214,9 @@ describe("three machines that change one account at once", () => {
 			await lookAll();
 		}
 		for (const each of machines) await each.written();
-		const [known] = machines.map((each) => knownTo(each, "a"));
+		const [known] = machines.map((each) => knownTo(each, anId("a")));
 		expect(known).toMatchObject({ strikes: 2, cooldowns: [{ until: NOW + 1000 + 2 * HOUR_MS }] });
-		for (const each of machines) expect(isAlike(knownTo(each, "a"), known, 5000)).toBe(true);
+		for (const each of machines) expect(isAlike(knownTo(each, anId("a")), known, 5000)).toBe(true);
 		const { rows } = database;
 		for (let round = 0; round < 3; round += 1) await lookAll();
 		expect(database.rows).toBe(rows);
@@ -224,7 +228,7 @@ describe("three machines that change one account at once", () => {
 		const all = [one, two, three];
 		for (let step = 0; step < (isWide ? 150 : 60); step += 1) {
 			const machine = all[Math.floor(random() * 3)] ?? one;
-			const id = IDS[Math.floor(random() * 3)] ?? "a";
+			const id = IDS[Math.floor(random() * 3)] ?? anId("a");
 			const what = Math.floor(random() * 7);
 			const set = (change: Partial<AccountStatus>) =>
 				machine.state.updateSoon(id, (status) => ({ ...status, ...change }));
@@ -260,7 +264,7 @@ describe("while the database is away", () => {
 		const [one, two] = await threeMachines();
 		database.isAway = true;
 		for (let count = 0; count < 50; count += 1) {
-			refuse(one, "a", HOUR_MS + count * MINUTE_MS);
+			refuse(one, anId("a"), HOUR_MS + count * MINUTE_MS);
 			await timers.pass(10_000);
 		}
 		expect(database.statements).toBeLessThan(20);
@@ -270,13 +274,13 @@ describe("while the database is away", () => {
 		await timers.pass(200);
 		expect(database.rows).toBe(1);
 		await two.look();
-		expect(endsOf(two, "a")).toEqual(endsOf(one, "a"));
+		expect(endsOf(two, anId("a"))).toEqual(endsOf(one, anId("a")));
 	});
 
 	it("does not keep a session from ending", async () => {
 		const [one] = await threeMachines();
 		database.isAway = true;
-		refuse(one, "a");
+		refuse(one, anId("a"));
 		await one.exchange.end();
 		const { statements } = database;
 		await timers.pass(HOUR_MS);
@@ -286,34 +290,34 @@ describe("while the database is away", () => {
 	it("is written by the next process of the machine, where this one has ended before", async () => {
 		const [one, two] = await threeMachines();
 		database.isAway = true;
-		refuse(one, "a");
+		refuse(one, anId("a"));
 		await one.close();
 		database.isAway = false;
 		const next = join("one again", 0, IDS, "one");
 		await next.look();
 		await timers.pass(5000);
 		await two.look();
-		expect(endsOf(two, "a")).toHaveLength(1);
+		expect(endsOf(two, anId("a"))).toHaveLength(1);
 	});
 });
 
 describe("a process", () => {
 	it("tells what its machine has known before the account was shared", async () => {
-		const shared = ["b"];
+		const shared = [anId("b")];
 		const [one, two] = [join("one", 0, shared), join("two")];
-		refuse(one, "a");
+		refuse(one, anId("a"));
 		await one.look();
 		await timers.pass(10_000);
-		shared.push("a");
+		shared.push(anId("a"));
 		await one.look();
 		await timers.pass(10_000);
 		await two.look();
-		expect(endsOf(two, "a")).toHaveLength(1);
+		expect(endsOf(two, anId("a"))).toHaveLength(1);
 		expect(database.rows).toBe(1);
 	});
 
 	it("asks nothing and writes nothing while there is no news, with a thousand accounts", async () => {
-		const ids = Array.from({ length: 1000 }, (_, at) => `account${at}`);
+		const ids = Array.from({ length: 1000 }, (_, at) => anId(`account${at}`));
 		database = aPoolInMemory(ids, timers.now);
 		const [one, two] = [join("one", 0, ids), join("two", 0, ids)];
 		await one.look();
@@ -322,37 +326,40 @@ describe("a process", () => {
 		database.statements = 0;
 		await timers.pass(50_000);
 		expect(database.statements).toBe(0);
-		refuse(one, "account7");
+		refuse(one, anId("account7"));
 		await timers.pass(200);
 		expect([database.statements, database.rows]).toEqual([1, 1]);
 	});
 
 	it("that has not looked asks for what is stored, and then writes what both know", async () => {
 		const [one, two] = await threeMachines();
-		refuse(two, "a", 2 * HOUR_MS);
+		refuse(two, anId("a"), 2 * HOUR_MS);
 		await timers.pass(1000);
 		const late = join("late", TEN_MINUTES);
-		refuse(late, "a", HOUR_MS);
+		refuse(late, anId("a"), HOUR_MS);
 		await timers.pass(1000);
-		expect(endsOf(late, "a")).toEqual(endsOf(two, "a"));
+		expect(endsOf(late, anId("a"))).toEqual(endsOf(two, anId("a")));
 		await one.look();
-		expect(endsOf(one, "a")).toEqual(endsOf(two, "a"));
+		expect(endsOf(one, anId("a"))).toEqual(endsOf(two, anId("a")));
 	});
 
 	it("keeps what a newer version has written beside the members that it knows", async () => {
-		database.statuses.set("a", { version: 4, status: { cooldowns: [], invented: { by: "a newer version" } } });
+		database.statuses.set(anId("a"), { version: 4, status: { cooldowns: [], invented: { by: "a newer version" } } });
 		const [one] = await threeMachines();
-		refuse(one, "a");
+		refuse(one, anId("a"));
 		await timers.pass(1000);
-		expect(database.statuses.get("a")).toMatchObject({ version: 5, status: { invented: { by: "a newer version" } } });
+		expect(database.statuses.get(anId("a"))).toMatchObject({
+			version: 5,
+			status: { invented: { by: "a newer version" } },
+		});
 	});
 
 	it("forgets what it wanted to write of an account that is taken out of the pool", async () => {
 		const [one] = await threeMachines();
 		database.statuses.clear();
-		const outside = join("outside", 0, [...IDS, "gone"]);
+		const outside = join("outside", 0, [...IDS, anId("gone")]);
 		await outside.look();
-		refuse(outside, "gone");
+		refuse(outside, anId("gone"));
 		await timers.pass(MINUTE_MS);
 		const { statements } = database;
 		await timers.pass(50_000);
@@ -364,7 +371,7 @@ describe("a process", () => {
 	it("lets the process write it that has changed it, where another one of the machine sees both", async () => {
 		const [one] = await threeMachines();
 		const beside = join("beside", 0, IDS, "one");
-		refuse(beside, "a");
+		refuse(beside, anId("a"));
 		await timers.pass(100);
 		await one.look();
 		await timers.pass(10_000);
@@ -377,23 +384,23 @@ describe("a process", () => {
 describe("the sessions of a machine", () => {
 	it("sessions are counted on the others for as long as it says so, and not beside its own", async () => {
 		const [one, two] = await threeMachines();
-		one.state.acquireLease("s1", "a", true);
-		one.state.acquireLease("s2", "a", true);
+		one.state.acquireLease(aSessionId("s1"), anId("a"), true);
+		one.state.acquireLease(aSessionId("s2"), anId("a"), true);
 		await timers.pass(1000);
 		await two.look();
 		await one.look();
-		expect(two.state.liveSessions(undefined).get("a")).toBe(2);
-		expect(one.state.liveSessions(undefined).get("a")).toBe(2);
-		one.state.releaseLease("s1");
-		one.state.releaseLease("s2");
+		expect(two.state.liveSessions(undefined).get(anId("a"))).toBe(2);
+		expect(one.state.liveSessions(undefined).get(anId("a"))).toBe(2);
+		one.state.releaseLease(aSessionId("s1"));
+		one.state.releaseLease(aSessionId("s2"));
 		await timers.pass(1000);
 		await two.look();
-		expect(two.state.liveSessions(undefined).get("a")).toBeUndefined();
+		expect(two.state.liveSessions(undefined).get(anId("a"))).toBeUndefined();
 	});
 
 	it("sessions reach the others once a minute, and no more once they rest", async () => {
 		const [one] = await threeMachines();
-		one.state.acquireLease("s1", "a", true);
+		one.state.acquireLease(aSessionId("s1"), anId("a"), true);
 		await timers.pass(4 * MINUTE_MS);
 		expect(database.statements).toBeLessThanOrEqual(5);
 		await timers.pass(10 * MINUTE_MS);
@@ -404,7 +411,7 @@ describe("the sessions of a machine", () => {
 
 	it("sessions are gone with the process", async () => {
 		const [one] = await threeMachines();
-		one.state.acquireLease("s1", "a", true);
+		one.state.acquireLease(aSessionId("s1"), anId("a"), true);
 		await timers.pass(1000);
 		expect(database.presences.has("one")).toBe(true);
 		await one.exchange.end();
@@ -415,10 +422,10 @@ describe("the sessions of a machine", () => {
 describe("a pin", () => {
 	it("moves that of the other machines, and its end ends it there", async () => {
 		const [one, two, three] = await threeMachines();
-		await one.state.setPin("a");
+		await one.state.setPin(anId("a"));
 		await lookAll();
 		expect([two.state.pin(), three.state.pin()]).toEqual(["a", "a"]);
-		await three.state.setPin("b");
+		await three.state.setPin(anId("b"));
 		await lookAll();
 		expect([one.state.pin(), two.state.pin()]).toEqual(["b", "b"]);
 		await two.state.setPin(undefined);
@@ -428,20 +435,20 @@ describe("a pin", () => {
 
 	it("a pin of an account that one machine has alone stays there, until another one pins", async () => {
 		const [one, two] = await threeMachines();
-		await one.state.setPin("a");
+		await one.state.setPin(anId("a"));
 		await lookAll();
-		await two.state.setPin("own");
+		await two.state.setPin(anId("own"));
 		await lookAll();
 		expect([one.state.pin(), two.state.pin()]).toEqual(["a", "own"]);
-		await one.state.setPin("b");
+		await one.state.setPin(anId("b"));
 		await lookAll();
 		expect(two.state.pin()).toBe("b");
 	});
 
 	it("a pin of two that are set at once is the one that was heard of first, on both", async () => {
 		const [one, two] = await threeMachines();
-		await one.state.setPin("a");
-		await two.state.setPin("b");
+		await one.state.setPin(anId("a"));
+		await two.state.setPin(anId("b"));
 		await lookAll();
 		await lookAll();
 		expect(two.state.pin()).toBe(one.state.pin());
@@ -450,18 +457,18 @@ describe("a pin", () => {
 
 	it("set by a process that has not looked takes the place of the one that its person has seen", async () => {
 		const [one, two] = await threeMachines();
-		await one.state.setPin("a");
+		await one.state.setPin(anId("a"));
 		await lookAll();
 		await two.state.flush();
 		const beside = join("beside", 0, IDS, "two");
-		await beside.state.setPin("c");
+		await beside.state.setPin(anId("c"));
 		await lookAll();
 		expect([one.state.pin(), two.state.pin()]).toEqual(["c", "c"]);
 	});
 
 	it("that a machine had before its account was shared becomes that of all", async () => {
 		const one = join("one");
-		await one.state.setPin("a");
+		await one.state.setPin(anId("a"));
 		one.state.tell(undefined);
 		const two = join("two");
 		await one.look();
@@ -481,7 +488,7 @@ describe("the claim on a reset credit", () => {
 			newKey: () => key,
 		});
 	const credit = { id: "credit" };
-	const claim = (machine: PoolMachine, key: string) => claimsOf(machine, key).claim("a", credit, () => true);
+	const claim = (machine: PoolMachine, key: string) => claimsOf(machine, key).claim(anId("a"), credit, () => true);
 
 	it.each([0, 3000, -3000])(
 		"is given to one of two machines that redeem at once, and the other one hears of it: clocks %d ms apart",
@@ -492,7 +499,7 @@ describe("the claim on a reset credit", () => {
 			await timers.pass(10_000);
 			const kinds = (await both).map(({ kind }) => kind).sort();
 			expect(kinds).toEqual(["ours", "taken"]);
-			expect(one.state.status("a").redemption?.key).toBe(two.state.status("a").redemption?.key);
+			expect(one.state.status(anId("a")).redemption?.key).toBe(two.state.status(anId("a")).redemption?.key);
 		},
 	);
 
@@ -513,7 +520,7 @@ describe("the claim on a reset credit", () => {
 	it("is given while the database is away, and then waits for nothing", async () => {
 		const [one] = await threeMachines();
 		database.isAway = true;
-		refuse(one, "b");
+		refuse(one, anId("b"));
 		await timers.pass(1000);
 		const { statements } = database;
 		expect((await claim(one, "k1")).kind).toBe("ours");

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { type Row, rowSchema } from "../../../../src/platform/stores/account-file.ts";
 import { unite } from "../../../../src/platform/stores/account-merge.ts";
 import { aTokenOf, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 
 const lost = { reason: "revoked", at: NOW };
 
@@ -24,7 +25,7 @@ function aRow(id: string, issuedAt: number, overrides: Record<string, unknown> =
 /** The only row that is left of `rows`, and the refresh tokens that were given up. */
 function united(...rows: Row[]) {
 	const draft: Parameters<typeof unite>[0] = { version: 2, accounts: [...rows] };
-	const merged = unite(draft, rows[0]?.id ?? "");
+	const merged = unite(draft, rows[0]?.id ?? anId(""));
 	expect(draft.accounts).toHaveLength(1);
 	return { row: rowSchema.parse(draft.accounts[0]), spare: merged.map(({ spare }) => spare.credential.refresh) };
 }

@@ -3,6 +3,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import { createUniqueLabels } from "../../../../src/core/account.ts";
+import type { AccountId } from "../../../../src/core/ids.ts";
 import { defaultLabel } from "../../../../src/platform/stores/account-file.ts";
 import { openAccountStore } from "../../../../src/platform/stores/account-store.ts";
 import {
@@ -20,6 +21,7 @@ import {
 	settled,
 	until,
 } from "../../../support/fakes.ts";
+import { anId, aWorkspaceId } from "../../../support/ids.ts";
 import { expectMode } from "../../../support/posix.ts";
 import { scratchForEach } from "../../../support/scratch-for-each.ts";
 import { hurryLocks } from "../../waits.ts";
@@ -81,7 +83,7 @@ async function onSync(act: (isFolder: boolean, count: number) => unknown): Promi
 
 const fileSchema = z.looseObject({ version: z.number(), accounts: z.array(z.record(z.string(), z.unknown())) });
 const rows = () => fileSchema.parse(scratch.json(NAME)).accounts;
-const row = (id: string) => rows().find((each) => each.id === id);
+const row = (id: AccountId) => rows().find((each) => each.id === id);
 
 /** A whole row of the file, as the contract shows it. */
 const storedRow = (name: string, overrides: Record<string, unknown> = {}) => ({
@@ -145,9 +147,9 @@ describe("reading accounts", () => {
 	it("names an account without an e-mail by its id", () => {
 		writeRows({ id: "3f9c0a7be21d", accountId: "acct", credential: { access: "opaque", refresh: "r", expires: 1 } });
 		expect(openStore().list()).toMatchObject([{ label: "3f9c0a7be21d", email: undefined, plan: undefined }]);
-		expect(defaultLabel("me@work.example", "id")).toBe("me");
+		expect(defaultLabel("me@work.example", anId("id"))).toBe("me");
 		for (const local of ["", "auto", "-x", "a\u202eb", "x".repeat(41)]) {
-			expect(defaultLabel(`${local}@work.example`, "id")).toBe("id");
+			expect(defaultLabel(`${local}@work.example`, anId("id"))).toBe("id");
 		}
 	});
 
@@ -263,7 +265,7 @@ describe("changing accounts", () => {
 		await store.patch(idOf("work"), { plan: "pro", credential: { access: "a2", refresh: "r2", expiresAt: NOW } });
 		await store.put(anAccount("home"));
 		await store.put({ ...(store.list()[0] ?? anAccount("work")), plan: "team" });
-		await store.remove("home");
+		await store.remove(anId("home"));
 		expect(scratch.json(NAME)).toEqual({
 			version: 2,
 			theme: { dark: true },
@@ -337,7 +339,7 @@ describe("changing accounts", () => {
 	it("patches no account that is gone, and brings none back", async () => {
 		writeRows(storedRow("work"));
 		const store = openStore();
-		await store.patch("missing", { plan: "pro" });
+		await store.patch(anId("missing"), { plan: "pro" });
 		expect(rows()).toEqual([storedRow("work")]);
 	});
 });
@@ -808,8 +810,8 @@ describe("an accounts file that cannot be used", () => {
 		const store = openStore();
 		expect(store.list()).toEqual([]);
 		await store.put(anAccount("work")).catch(() => undefined);
-		await store.patch("x", { plan: "pro" }).catch(() => undefined);
-		await store.remove("x").catch(() => undefined);
+		await store.patch(anId("x"), { plan: "pro" }).catch(() => undefined);
+		await store.remove(anId("x")).catch(() => undefined);
 		expect(scratch.text(NAME)).toBe(bytes);
 		expect(problems).toHaveLength(1);
 	});
@@ -838,15 +840,15 @@ describe("the refresher's lock", () => {
 		const [one, other] = [openStore(), openStore()];
 		const order: string[] = [];
 		hurryLocks();
-		await one.whileRefreshing("a", async () => {
+		await one.whileRefreshing(anId("a"), async () => {
 			order.push("one in");
-			await other.whileRefreshing("b", async () => {
+			await other.whileRefreshing(anId("b"), async () => {
 				order.push("another account");
 			});
-			expect(await other.whileRefreshing("a", async () => order.push("two in"))).toBe("busy");
+			expect(await other.whileRefreshing(anId("a"), async () => order.push("two in"))).toBe("busy");
 			order.push("one out");
 		});
-		await other.whileRefreshing("a", async () => order.push("two in"));
+		await other.whileRefreshing(anId("a"), async () => order.push("two in"));
 		expect(order).toEqual(["one in", "another account", "one out", "two in"]);
 		expect(scratch.names()).toEqual([]);
 	});
@@ -956,10 +958,10 @@ describe("a file that is damaged in places", () => {
 		const store = openStore();
 		await store.patch(idOf("work"), { plan: "pro" });
 		await store.put(
-			anAccount("new", { id: "new", credential: { access: aTokenOf("new"), refresh: "n", expiresAt: 1 } }),
+			anAccount("new", { id: anId("new"), credential: { access: aTokenOf("new"), refresh: "n", expiresAt: 1 } }),
 		);
-		await store.edit("new", { label: "newer" });
-		await store.remove("new");
+		await store.edit(anId("new"), { label: "newer" });
+		await store.remove(anId("new"));
 		expect(z.object({ accounts: z.array(z.unknown()) }).parse(scratch.json(NAME)).accounts).toEqual([
 			strange[0],
 			strange[1],
@@ -971,7 +973,7 @@ describe("a file that is damaged in places", () => {
 	it.each(["constructor", "toString", "hasOwnProperty"])("has an account whose id is %s like any other", async (id) => {
 		writeRows({ ...storedRow("work"), id }, good());
 		const store = openStore();
-		await store.patch(id, { plan: "pro" });
+		await store.patch(anId(id), { plan: "pro" });
 		expect(store.list().map((account) => [account.id, account.plan])).toEqual([
 			[id, "pro"],
 			[idOf("other"), "plus"],
@@ -1122,9 +1124,9 @@ describe("an error while two accounts become one", () => {
 			(error) => failures.push(error),
 		);
 		opened.push(store);
-		const first = anAccount("a", { workspaceId: "w" });
+		const first = anAccount("a", { workspaceId: aWorkspaceId("w") });
 		await store.put(first);
-		await store.put(anAccount("b", { workspaceId: "w", credential: first.credential }));
+		await store.put(anAccount("b", { workspaceId: aWorkspaceId("w"), credential: first.credential }));
 		expect([store.list().length, failures]).toEqual([1, [defect]]);
 	});
 });

@@ -25,6 +25,7 @@ import { accountsPlaceOf, adoptState } from "../../../../src/platform/stores/age
 import { openPiAuth } from "../../../../src/platform/stores/pi-auth.ts";
 import { openStateStore } from "../../../../src/platform/stores/state-store.ts";
 import { aClock, aMachine, aTokenOf, DAY_MS, HOUR_MS, NOW, until } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { onPosix } from "../../../support/posix.ts";
 
 const FILE = "codex-accounts.json";
@@ -96,7 +97,7 @@ function start(name: string) {
 		link,
 		membership,
 		account,
-		token: (label: string, refused?: string) => credentials.accessToken(account(label)?.id ?? "", { refused }),
+		token: (label: string, refused?: string) => credentials.accessToken(account(label)?.id ?? anId(""), { refused }),
 		login: (who: string | undefined, credential = credentialOf(who ?? "")) => {
 			const { access, refresh, expiresAt: expires } = credential;
 			const entry = { type: "oauth", access, refresh, expires, accountId: `acct-${who}` };
@@ -204,7 +205,7 @@ describe("an accounts file that two agent directories share", () => {
 		const { b } = await two();
 		await b.membership.join(credentialOf("work"), { source: "import:file" });
 		expect(b.account("work")).toMatchObject({ linkedElsewhere: true });
-		await b.membership.remove(b.account("work")?.id ?? "");
+		await b.membership.remove(b.account("work")?.id ?? anId(""));
 		await b.membership.restore();
 		expect(b.account("work")).toMatchObject({ linked: false, linkedElsewhere: true, source: "pi" });
 	});
@@ -247,7 +248,10 @@ describe("the state of accounts that two agent directories share", () => {
 		const former = readFileSync(join(home, "a", FILE));
 		expect(await a.token("work")).toMatchObject({ kind: "ready" });
 		// The answer may come before what is stored.
-		await until("the token is noted as spent", () => a.state.status(a.account("work")?.id ?? "").spent !== undefined);
+		await until(
+			"the token is noted as spent",
+			() => a.state.status(a.account("work")?.id ?? anId("")).spent !== undefined,
+		);
 		await Promise.all([a.accounts.flush(), a.state.flush()]);
 		writeFileSync(join(home, "a", FILE), former);
 		expect(await b.token("work")).toMatchObject({ kind: "signed-out", reason: "refresh_token_reused" });
@@ -256,7 +260,7 @@ describe("the state of accounts that two agent directories share", () => {
 
 	onPosix("has a cooldown of the one in the other", async () => {
 		const { a, b } = await twoOfOurs();
-		const id = a.account("work")?.id ?? "";
+		const id = a.account("work")?.id ?? anId("");
 		const cooldown = { scope: "account", reason: "usage_limit", until: clock.at + HOUR_MS, setAt: clock.at } as const;
 		await a.state.update(id, (status) => ({ ...status, cooldowns: [{ ...cooldown, models: [] }] }));
 		expect(b.state.status(id).cooldowns).toMatchObject([cooldown]);

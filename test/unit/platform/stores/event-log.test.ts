@@ -7,6 +7,7 @@ import { LINE_LENGTH, LOG_BYTES, openEventLog } from "../../../../src/platform/s
 import { anyCharacter } from "../../../support/arbitraries.ts";
 import { SECRET_MARK } from "../../../support/fake-codex/index.ts";
 import { HOUR_MS, NOW, until } from "../../../support/fakes.ts";
+import { anId, aSessionId } from "../../../support/ids.ts";
 import { expectMode, onPosix } from "../../../support/posix.ts";
 import { scratchForEach } from "../../../support/scratch-for-each.ts";
 import { runs } from "../../../support/tiers.ts";
@@ -20,13 +21,13 @@ const scratch = scratchForEach();
 const aLog = (at = NOW, pid = 7) => openEventLog(scratch.path(NAME), () => at, pid);
 const rotated: Decision = {
 	kind: "rotated",
-	from: "3f9c0a7be21d",
-	account: "3f00aa7be21d",
+	from: anId("3f9c0a7be21d"),
+	account: anId("3f00aa7be21d"),
 	reason: "usage_limit",
 	window: "5h",
 	until: NOW + HOUR_MS,
 	model: "gpt-5.5",
-	session: "the-session-itself",
+	session: aSessionId("the-session-itself"),
 	decidedBy: "fresh",
 	terms: { pin: 0, room: 73 },
 };
@@ -96,7 +97,7 @@ describe("the decision log", () => {
 		const [late, early] = [aLog(NOW + 2000, 1), aLog(NOW + 1000, 2)];
 		late.append({ kind: "unpinned" });
 		await late.flush();
-		early.append({ kind: "pinned", account: "a" });
+		early.append({ kind: "pinned", account: anId("a") });
 		await early.flush();
 		expect((await late.read(9)).map(({ kind }) => kind)).toEqual(["pinned", "unpinned"]);
 		expect((await late.read(1)).map(({ kind }) => kind)).toEqual(["unpinned"]);
@@ -196,8 +197,8 @@ const aNumber = fc.oneof(fc.double(), fc.integer(), fc.constantFrom(Number.NaN, 
 const aDecision = fc.record<Decision>(
 	{
 		kind: fc.constantFrom(...DECISION_KINDS),
-		account: aWord,
-		from: aWord,
+		account: aWord.map(anId),
+		from: aWord.map(anId),
 		reason: aWord,
 		scope: aWord,
 		window: aWord,
@@ -207,7 +208,7 @@ const aDecision = fc.record<Decision>(
 		cooling: aNumber,
 		untried: aNumber,
 		model: aWord,
-		session: aWord,
+		session: aWord.map(aSessionId),
 		decidedBy: aWord,
 		terms: fc.dictionary(fc.string(), aNumber, { maxKeys: 300 }),
 	},
@@ -247,8 +248,8 @@ describe("whatever is logged", () => {
 	it("holds no token, though one were given for a reason", async () => {
 		const log = aLog();
 		const token = `${SECRET_MARK}_rt_a_1_9f2c3d4e5f60718293a4b5c6d7e8f901`;
-		log.append({ kind: "signed-out", account: "a", reason: token, decidedBy: token });
-		log.append({ kind: "closed", account: `eyJhbGciOi.${"x".repeat(200)}`, reason: "a@b.example" });
+		log.append({ kind: "signed-out", account: anId("a"), reason: token, decidedBy: token });
+		log.append({ kind: "closed", account: anId(`eyJhbGciOi.${"x".repeat(200)}`), reason: "a@b.example" });
 		await log.flush();
 		expect(scratch.text(NAME)).not.toMatch(new RegExp(`${SECRET_MARK}|eyJ|@`));
 		expect((await log.read(2)).map(({ reason }) => reason)).toEqual(["other", "other"]);

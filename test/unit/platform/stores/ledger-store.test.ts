@@ -16,6 +16,7 @@ import { daysBefore, sumOf } from "../../../../src/core/ledger/ledger.ts";
 import { type LockOptions, withLock } from "../../../../src/platform/files/lock.ts";
 import { openLedgerStore } from "../../../../src/platform/stores/ledger-store.ts";
 import { closeFolder } from "../../../support/fakes.ts";
+import { anId, aSessionId } from "../../../support/ids.ts";
 import { expectMode, onPosix } from "../../../support/posix.ts";
 import { scratchForEach } from "../../../support/scratch-for-each.ts";
 import { isWide } from "../../../support/tiers.ts";
@@ -45,10 +46,10 @@ const aStore = (lock?: LockOptions) =>
 		projectOf: (folder) => folder.replace(/\/src$/, ""),
 		onFailure: (error) => failures.push(error),
 	});
-const answered = (account = "a", folder = "/p/src", modelId = "gpt-5.5"): DatedEntry => ({
+const answered = (account = anId("a"), folder = "/p/src", modelId = "gpt-5.5"): DatedEntry => ({
 	at: now,
 	folder: folder === "" ? undefined : folder,
-	entry: { kind: "answered", account, asked: { modelId, sessionId: "s" }, usage },
+	entry: { kind: "answered", account, asked: { modelId, sessionId: aSessionId("s") }, usage },
 });
 const fail = (error: unknown) => void failures.push(error);
 const lines = () => scratch.text(NAME).trimEnd().split("\n");
@@ -67,7 +68,12 @@ describe("the ledger", () => {
 		store.add([
 			{
 				...answered(),
-				entry: { kind: "refused", account: "a", asked: { modelId: "gpt-5.5", sessionId: "s" }, tookMs: 40 },
+				entry: {
+					kind: "refused",
+					account: anId("a"),
+					asked: { modelId: "gpt-5.5", sessionId: aSessionId("s") },
+					tookMs: 40,
+				},
 			},
 		]);
 		await store.flush();
@@ -94,8 +100,8 @@ describe("the ledger", () => {
 	it("names no model that is none, no folder where none is known, and the end of a path that has no end", async () => {
 		const store = aStore();
 		store.add([
-			answered("a", "", 'a "model" of many words, which nothing has'),
-			answered("a", `/${"long/".repeat(100)}end`),
+			answered(anId("a"), "", 'a "model" of many words, which nothing has'),
+			answered(anId("a"), `/${"long/".repeat(100)}end`),
 		]);
 		const rows = await store.read();
 		expect(rows.map(({ project, model }) => [project?.length, project?.slice(-4), model])).toEqual([
@@ -111,7 +117,9 @@ describe("the ledger", () => {
 			await Promise.all(
 				stores.map(async (store, at) => {
 					// So many projects that the lines of this round take more room than is left to them.
-					const entries = Array.from({ length: 20 }, (_, index) => answered(`a${at}`, `/${"x".repeat(150)}/${index}`));
+					const entries = Array.from({ length: 20 }, (_, index) =>
+						answered(anId(`a${at}`), `/${"x".repeat(150)}/${index}`),
+					);
 					store.add(entries);
 					await store.flush();
 				}),
@@ -131,7 +139,9 @@ describe("the ledger", () => {
 		let counted = 0;
 		for (let day = 0; day < 365; day += isWide ? 1 : 73) {
 			now = NOW + day * DAY_MS;
-			store.add(Array.from({ length: 1000 }, (_, at) => answered(`account-${at}`, `/home/me/projects/p${at % 5}`)));
+			store.add(
+				Array.from({ length: 1000 }, (_, at) => answered(anId(`account-${at}`), `/home/me/projects/p${at % 5}`)),
+			);
 			counted += 1000;
 			await store.flush();
 			expect(statSync(scratch.path(NAME)).size).toBeLessThan(5_000_000);
@@ -163,12 +173,12 @@ describe("the ledger", () => {
 describe("a ledger that was damaged", () => {
 	it("loses a line that a kill has torn, and none beside it", async () => {
 		const store = aStore();
-		store.add([answered("a")]);
+		store.add([answered(anId("a"))]);
 		await store.flush();
-		store.add([answered("b")]);
+		store.add([answered(anId("b"))]);
 		await store.flush();
 		truncateSync(scratch.path(NAME), statSync(scratch.path(NAME)).size - 10);
-		store.add([answered("c")]);
+		store.add([answered(anId("c"))]);
 		const rows = await store.read();
 		expect(rows.map(({ account }) => account)).toEqual(["a", "c"]);
 	});
@@ -190,7 +200,7 @@ describe("a ledger that was damaged", () => {
 		];
 		scratch.write(NAME, odd.join("\n"));
 		const store = aStore();
-		store.add([answered("b")]);
+		store.add([answered(anId("b"))]);
 		expect(await store.read()).toMatchObject([
 			{ account: "a", model: undefined, project: undefined, requests: 0, input: 0, cost: 0, output: 4 },
 			{ account: "b", requests: 1 },
@@ -208,10 +218,10 @@ describe("a ledger that was damaged", () => {
 
 	it("a ledger that is larger than any of ours is added up before more is counted", async () => {
 		const store = aStore();
-		store.add([answered("a")]);
+		store.add([answered(anId("a"))]);
 		await store.flush();
 		truncateSync(scratch.path(NAME), 100 * 1024 * 1024);
-		store.add([answered("b")]);
+		store.add([answered(anId("b"))]);
 		const rows = await store.read();
 		expect(rows.map(({ account }) => account)).toEqual(["a", "b"]);
 		expect(statSync(scratch.path(NAME)).size).toBeLessThan(1000);
@@ -263,7 +273,7 @@ describe("a ledger that cannot be written", () => {
 
 	it("has every line once where the disk was full in the middle of one", async () => {
 		const store = aStore();
-		store.add([answered("a"), answered("b")]);
+		store.add([answered(anId("a")), answered(anId("b"))]);
 		const handle = await open(scratch.write("any", ""), "r");
 		const prototype: { write: (bytes: Buffer, at: number) => unknown } = Object.getPrototypeOf(handle);
 		await handle.close();
@@ -323,7 +333,7 @@ describe("a ledger that is deleted", () => {
 		store.add([answered()]);
 		expect(await store.forget()).toBe(true);
 		expect([scratch.names(), await store.read(), await store.forget()]).toEqual([[], [], false]);
-		store.add([answered("b")]);
+		store.add([answered(anId("b"))]);
 		expect((await store.read()).map(({ account }) => account)).toEqual(["b"]);
 	});
 });

@@ -14,6 +14,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import type { LockedPiAuth } from "../../../../src/core/ports.ts";
 import { openPiAuth, parseLogin } from "../../../../src/platform/stores/pi-auth.ts";
 import { aCredential, ENCODINGS, NOW, until } from "../../../support/fakes.ts";
+import { aWorkspaceId } from "../../../support/ids.ts";
 import { expectMode, onPosix } from "../../../support/posix.ts";
 import { scratchForEach } from "../../../support/scratch-for-each.ts";
 import { hurryLocks } from "../../waits.ts";
@@ -63,7 +64,7 @@ const pretty = (value: unknown) => JSON.stringify(value, undefined, 2);
 const write = (value: unknown) => scratch.write(NAME, pretty(value));
 const next = aCredential("new", { expiresAt: NOW + 5 });
 const replace = (refresh = "refresh-old") =>
-	open().exclusively((file) => file.replaceCredential(refresh, next, "acct"), undefined);
+	open().exclusively((file) => file.replaceCredential(refresh, next, aWorkspaceId("acct")), undefined);
 
 describe("a file that an editor of another system has saved", () => {
 	it.each(ENCODINGS)("is read, and written as pi writes it: in %s", async (_what, encode) => {
@@ -182,7 +183,7 @@ describe("replacing pi's credential", () => {
 		expect(await replace()).toBe(true);
 		expect(lstatSync(scratch.path(NAME)).isSymbolicLink()).toBe(true);
 		expect(scratch.text("dotfiles/auth.json")).toContain(next.access);
-		expect(await open().writeBack(next.refresh, aCredential("later"), "acct")).toBe(true);
+		expect(await open().writeBack(next.refresh, aCredential("later"), aWorkspaceId("acct"))).toBe(true);
 		expect(lstatSync(scratch.path(NAME)).isSymbolicLink()).toBe(true);
 		expect(scratch.text("dotfiles/auth.json")).toContain("access-later");
 		expect(scratch.names()).toEqual([NAME, "dotfiles"]);
@@ -196,7 +197,7 @@ describe("replacing pi's credential", () => {
 	])("replacing pi's credential does nothing where %s", async (_name, bytes) => {
 		scratch.write(NAME, bytes);
 		expect(await replace()).toBe(false);
-		expect(await open().writeBack("refresh-old", next, "acct")).toBe(false);
+		expect(await open().writeBack("refresh-old", next, aWorkspaceId("acct"))).toBe(false);
 		expect(scratch.text(NAME)).toBe(bytes);
 		expect(scratch.names()).toEqual([NAME]);
 	});
@@ -206,14 +207,14 @@ describe("replacing pi's credential", () => {
 		const hasReplaced = await open().exclusively(async (file) => {
 			expect(file.login().kind).toBe("oauth");
 			write({ "openai-codex": entry(), groq: { type: "api_key", key: "new" } });
-			return file.replaceCredential("refresh-old", next, "acct");
+			return file.replaceCredential("refresh-old", next, aWorkspaceId("acct"));
 		}, undefined);
 		expect(hasReplaced).toBe(true);
 		expect(scratch.json(NAME)).toMatchObject({ groq: { key: "new" }, "openai-codex": { access: next.access } });
 	});
 
 	it.each<[string, (file: LockedPiAuth) => Promise<boolean>, unknown]>([
-		["replacing", (file) => file.replaceCredential("refresh-old", next, "acct"), { access: next.access }],
+		["replacing", (file) => file.replaceCredential("refresh-old", next, aWorkspaceId("acct")), { access: next.access }],
 		["deleting", (file) => file.deleteLogin("refresh-old"), undefined],
 	])(
 		"keeps what pi wrote after the last look at the file, as after a process was stopped: %s",
@@ -236,7 +237,7 @@ describe("replacing pi's credential", () => {
 		write({ "openai-codex": entry() });
 		const isDone = await open().exclusively(async (file) => {
 			await afterNextCall("sync", () => write({ "openai-codex": entry({ refresh: "anew" }) }));
-			return file.replaceCredential("refresh-old", next, "acct");
+			return file.replaceCredential("refresh-old", next, aWorkspaceId("acct"));
 		}, undefined);
 		expect([isDone, scratch.json(NAME)]).toMatchObject([false, { "openai-codex": { refresh: "anew" } }]);
 	});
@@ -249,7 +250,7 @@ describe("replacing pi's credential", () => {
 				writes += 1;
 				write({ "openai-codex": entry(), groq: { key: `${writes}` } });
 			});
-			return file.replaceCredential("refresh-old", next, "acct");
+			return file.replaceCredential("refresh-old", next, aWorkspaceId("acct"));
 		}, undefined);
 		await expect(replacing).rejects.toMatchObject({ code: "ELOCKED" });
 		expect(scratch.json(NAME)).toEqual({ "openai-codex": entry(), groq: { key: `${writes}` } });
@@ -263,10 +264,10 @@ describe("replacing pi's credential", () => {
 				unlinkSync(scratch.path(NAME));
 				mkdirSync(scratch.path(NAME));
 			});
-			await expect(file.replaceCredential("refresh-old", next, "acct")).rejects.toThrow();
+			await expect(file.replaceCredential("refresh-old", next, aWorkspaceId("acct"))).rejects.toThrow();
 			rmdirSync(scratch.path(NAME));
 			write({ "openai-codex": entry() });
-			return file.replaceCredential("refresh-old", next, "acct");
+			return file.replaceCredential("refresh-old", next, aWorkspaceId("acct"));
 		}, undefined);
 		expect([isDone, scratch.json(NAME)]).toMatchObject([true, { "openai-codex": { refresh: next.refresh } }]);
 		expect(scratch.names()).toEqual([NAME]);
@@ -295,7 +296,7 @@ describe("a write that was held up", () => {
 	it("keeps what pi wrote between the look under the lock and the rename", async () => {
 		write({ "openai-codex": entry() });
 		await afterNextCall("stat", () => write({ "openai-codex": entry(), groq: { key: "new" } }));
-		expect(await open().writeBack("refresh-old", next, "acct")).toBe(true);
+		expect(await open().writeBack("refresh-old", next, aWorkspaceId("acct"))).toBe(true);
 		expect(scratch.json(NAME)).toMatchObject({ groq: { key: "new" }, "openai-codex": { refresh: next.refresh } });
 	});
 
@@ -306,14 +307,16 @@ describe("a write that was held up", () => {
 			writes += 1;
 			write({ "openai-codex": entry(), groq: { key: `${writes}` } });
 		});
-		await expect(open().writeBack("refresh-old", next, "acct")).rejects.toMatchObject({ code: "ELOCKED" });
+		await expect(open().writeBack("refresh-old", next, aWorkspaceId("acct"))).rejects.toMatchObject({
+			code: "ELOCKED",
+		});
 		expect(scratch.json(NAME)).toEqual({ "openai-codex": entry(), groq: { key: `${writes}` } });
 	});
 
 	it("changes nothing where pi wrote meanwhile", async () => {
 		write({ "openai-codex": entry() });
 		const release = await lockfile.lock(scratch.path(NAME), { realpath: false });
-		const writing = open().writeBack("refresh-old", next, "acct");
+		const writing = open().writeBack("refresh-old", next, aWorkspaceId("acct"));
 		await until("the write is prepared", () => scratch.names().some((name) => name.endsWith(".tmp")));
 		const theirs = pretty({ "openai-codex": entry({ refresh: "refresh-theirs" }) });
 		writeFileSync(scratch.path(NAME), theirs);
@@ -343,7 +346,7 @@ describe("a busy lock", () => {
 		};
 		expect(await waits(() => open().read(undefined))).toMatchObject({ value: "busy" });
 		expect(await waits(() => open().exclusively(work, undefined))).toMatchObject({ value: "busy" });
-		expect(await waits(() => open().writeBack("refresh-old", next, "acct"))).toMatchObject({
+		expect(await waits(() => open().writeBack("refresh-old", next, aWorkspaceId("acct")))).toMatchObject({
 			reason: { name: "LockBusyError" },
 		});
 		await release();

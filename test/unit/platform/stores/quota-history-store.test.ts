@@ -6,6 +6,7 @@ import { boundedHistory, type HistorySample } from "../../../../src/core/forecas
 import { withLock } from "../../../../src/platform/files/lock.ts";
 import { HISTORY_BYTES, openQuotaHistory } from "../../../../src/platform/stores/quota-history-store.ts";
 import { DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { expectMode, onPosix } from "../../../support/posix.ts";
 import { scratchForEach } from "../../../support/scratch-for-each.ts";
 import { isWide } from "../../../support/tiers.ts";
@@ -18,13 +19,13 @@ const aFile = (now = NOW) => openQuotaHistory(scratch.path(NAME), () => now);
 
 function aSample(hour: number, usedPercent: number, more: Partial<HistorySample> = {}): HistorySample {
 	const at = NOW + hour * HOUR_MS;
-	return { accountId: "3f9c0a7be21d", windowMinutes: 300, at, usedPercent, resetsAt: at + 2 * HOUR_MS, ...more };
+	return { accountId: anId("3f9c0a7be21d"), windowMinutes: 300, at, usedPercent, resetsAt: at + 2 * HOUR_MS, ...more };
 }
 
 /** Hours in which every account is in use, in both windows. */
 function busyDays(accounts: number, day: number, hours: number): HistorySample[] {
 	return Array.from({ length: hours }, (_, hour) => day * 24 + hour).flatMap((hour) =>
-		Array.from({ length: accounts }, (_, index) => `account-${index}`).flatMap((accountId) => [
+		Array.from({ length: accounts }, (_, index) => anId(`account-${index}`)).flatMap((accountId) => [
 			aSample(hour, Math.abs((hour + index(accountId)) * 37.3) % 100, { accountId }),
 			aSample(hour, Math.abs(hour * 0.63) % 100, { accountId, windowMinutes: 10_080 }),
 		]),
@@ -82,7 +83,7 @@ describe("the history file", () => {
 			].join("\n"),
 		);
 		const file = aFile();
-		await file.append([aSample(0, 9, { accountId: "b" })]);
+		await file.append([aSample(0, 9, { accountId: anId("b") })]);
 		expect((await file.read()).map(({ accountId, usedPercent }) => [accountId, usedPercent])).toEqual([
 			["a", 5],
 			["b", 9],
@@ -120,7 +121,9 @@ describe("the history file", () => {
 		const file = aFile();
 		for (let minute = 0; minute < 60; minute += 1) {
 			const at = NOW - HOUR_MS + minute * 60_000;
-			await file.append(Array.from({ length: 30 }, (_, index) => aSample(0, minute, { accountId: `a${index}`, at })));
+			await file.append(
+				Array.from({ length: 30 }, (_, index) => aSample(0, minute, { accountId: anId(`a${index}`), at })),
+			);
 		}
 		const before = statSync(scratch.path(NAME)).size;
 		const kept = await file.read();
@@ -178,7 +181,7 @@ describe("the history file", () => {
 		const many = Math.ceil(HISTORY_BYTES / repeated.length);
 		writeFileSync(scratch.path(NAME), Buffer.concat([torn, ...Array.from({ length: many }, () => repeated)]));
 		const file = aFile();
-		await file.append([aSample(0, 9, { accountId: "b" })]);
+		await file.append([aSample(0, 9, { accountId: anId("b") })]);
 		expect(statSync(scratch.path(NAME)).size).toBeLessThan(1000);
 		expect((await file.read()).map(({ usedPercent }) => usedPercent)).toEqual([5, 9]);
 	});

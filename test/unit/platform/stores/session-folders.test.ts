@@ -8,6 +8,7 @@ import {
 	projectOf,
 	realFolder,
 } from "../../../../src/platform/stores/session-folders.ts";
+import { anId, aSessionId } from "../../../support/ids.ts";
 import { scratchForEach } from "../../../support/scratch-for-each.ts";
 
 const scratch = scratchForEach();
@@ -25,8 +26,8 @@ const folder = (...names: string[]) => {
 const instance = () => createSessionFolders({ sets: () => sets, processFolder: () => processFolder(), registry });
 const accountsIn = (cwd: string) => {
 	const folders = instance();
-	folders.begin("s", cwd);
-	return folders.setFor("s")?.accounts;
+	folders.begin(aSessionId("s"), cwd);
+	return folders.setFor(aSessionId("s"))?.accounts;
 };
 
 beforeEach(() => {
@@ -40,7 +41,7 @@ describe("the account set of a session", () => {
 	it("the account set of a session is that of the folder it runs in, or of the nearest one around it", () => {
 		const project = folder("project");
 		const deep = folder("project", "sub", "deep");
-		sets = { [project]: ["a"], [join(project, "sub")]: ["b"] };
+		sets = { [project]: [anId("a")], [join(project, "sub")]: [anId("b")] };
 		expect([accountsIn(project), accountsIn(deep), accountsIn(folder("project-2"))]).toEqual([["a"], ["b"], undefined]);
 	});
 
@@ -48,7 +49,7 @@ describe("the account set of a session", () => {
 		const project = folder("project");
 		symlinkSync(project, join(root, "link"));
 		for (const key of [`${project}/`, `${root}/x/../project`, join(root, "link")]) {
-			sets = { [key]: ["a"] };
+			sets = { [key]: [anId("a")] };
 			expect(accountsIn(project)).toEqual(["a"]);
 			expect(accountsIn(join(root, "link"))).toEqual(["a"]);
 			expect(accountsIn(`${project}//`)).toEqual(["a"]);
@@ -58,7 +59,7 @@ describe("the account set of a session", () => {
 	it("allows what all keys of one folder allow", () => {
 		const project = folder("project");
 		symlinkSync(project, join(root, "link"));
-		sets = { [project]: ["a", "b"], [join(root, "link")]: ["b", "c"] };
+		sets = { [project]: [anId("a"), anId("b")], [join(root, "link")]: [anId("b"), anId("c")] };
 		expect(accountsIn(project)).toEqual(["b"]);
 	});
 
@@ -66,16 +67,16 @@ describe("the account set of a session", () => {
 		const main = folder("main");
 		const worktree = folder("elsewhere", "fix");
 		const gitFile = (line: string) => writeFileSync(join(worktree, ".git"), `${line}\n`);
-		sets = { [main]: ["a"] };
+		sets = { [main]: [anId("a")] };
 		gitFile(`gitdir: ${join(main, ".git", "worktrees", "fix")}`);
 		expect(accountsIn(folder("elsewhere", "fix", "src"))).toEqual(["a"]);
 		gitFile("gitdir: ../../main/.git/worktrees/fix");
 		expect(accountsIn(worktree)).toEqual(["a"]);
-		sets = { [main]: ["a"], [join(root, "elsewhere")]: ["b"] };
+		sets = { [main]: [anId("a")], [join(root, "elsewhere")]: [anId("b")] };
 		expect(accountsIn(worktree)).toEqual(["b"]);
 		gitFile(`gitdir:  ${join(main, ".git")}//worktrees///fix//  `);
 		expect(accountsIn(worktree)).toEqual(["b"]);
-		sets = { [main]: ["a"] };
+		sets = { [main]: [anId("a")] };
 		expect(accountsIn(worktree)).toEqual(["a"]);
 		for (const line of ["gitdir: nowhere", "", "gitdir:", "gitdir: .", `gitdir: ${main}`, "worktrees/fix"]) {
 			gitFile(line);
@@ -97,52 +98,52 @@ describe("the account set of a session", () => {
 		const project = folder("project");
 		mkdirSync(join(project, ".pi"));
 		writeFileSync(join(project, ".pi", "settings.json"), '{"pi-multicodex":{"sets":{"/":["b"]}}}');
-		sets = { [project]: ["a"] };
+		sets = { [project]: [anId("a")] };
 		expect(accountsIn(project)).toEqual(["a"]);
 	});
 
 	it("follows the settings while the session runs", () => {
 		const folders = instance();
-		folders.begin("s", folder("project"));
-		expect(folders.setFor("s")).toBeUndefined();
-		sets = { [folder("project")]: ["a"] };
-		expect(folders.setFor("s")?.accounts).toEqual(["a"]);
+		folders.begin(aSessionId("s"), folder("project"));
+		expect(folders.setFor(aSessionId("s"))).toBeUndefined();
+		sets = { [folder("project")]: [anId("a")] };
+		expect(folders.setFor(aSessionId("s"))?.accounts).toEqual(["a"]);
 	});
 
 	it("stays that of the folder in which the session began, also where that is moved away or gone", () => {
 		const project = folder("project");
-		sets = { [project]: ["a"] };
+		sets = { [project]: [anId("a")] };
 		const folders = instance();
-		folders.begin("s", project);
+		folders.begin(aSessionId("s"), project);
 		renameSync(project, join(root, "moved"));
 		symlinkSync(join(root, "moved"), project);
-		expect(folders.setFor("s")?.accounts).toEqual(["a"]);
+		expect(folders.setFor(aSessionId("s"))?.accounts).toEqual(["a"]);
 		sets = { ...sets };
-		expect(folders.setFor("s")?.accounts).toEqual(["a"]);
+		expect(folders.setFor(aSessionId("s"))?.accounts).toEqual(["a"]);
 		rmSync(project);
-		expect(folders.setFor("s")?.accounts).toEqual(["a"]);
+		expect(folders.setFor(aSessionId("s"))?.accounts).toEqual(["a"]);
 		expect(accountsIn(project)).toEqual(["a"]);
 	});
 });
 
 it("a new session has the set of the folder that its path leads to by then, in a key as in its own folder", () => {
 	const [one, two, link] = [folder("one"), folder("two"), join(root, "link")];
-	sets = { [one]: ["a"], [two]: ["b"] };
+	sets = { [one]: [anId("a")], [two]: [anId("b")] };
 	const folders = instance();
 	const relink = (target: string) => {
 		rmSync(link, { force: true });
 		symlinkSync(target, link);
 	};
 	const accountsAt = (cwd: string) => {
-		folders.begin("s", cwd);
-		return folders.setFor("s")?.accounts;
+		folders.begin(aSessionId("s"), cwd);
+		return folders.setFor(aSessionId("s"))?.accounts;
 	};
 	relink(one);
 	expect(accountsAt(link)).toEqual(["a"]);
 	relink(two);
 	expect(accountsAt(link)).toEqual(["b"]);
 
-	sets = { [link]: ["c"] };
+	sets = { [link]: [anId("c")] };
 	expect([accountsAt(one), accountsAt(two)]).toEqual([undefined, ["c"]]);
 	relink(one);
 	expect([accountsAt(one), accountsAt(two)]).toEqual([["c"], undefined]);
@@ -150,51 +151,51 @@ it("a new session has the set of the folder that its path leads to by then, in a
 
 describe("several sessions in one process", () => {
 	it("sessions have each the set of its own folder, whichever instance their requests come through", () => {
-		sets = { [folder("one")]: ["a"], [folder("two")]: ["b"] };
+		sets = { [folder("one")]: [anId("a")], [folder("two")]: [anId("b")] };
 		const [first, second] = [instance(), instance()];
-		first.begin("parent", folder("one"));
-		second.begin("subagent", folder("two"));
-		expect([first, second].map((folders) => folders.setFor("subagent")?.accounts)).toEqual([["b"], ["b"]]);
-		expect([first, second].map((folders) => folders.setFor("parent")?.accounts)).toEqual([["a"], ["a"]]);
+		first.begin(aSessionId("parent"), folder("one"));
+		second.begin(aSessionId("subagent"), folder("two"));
+		expect([first, second].map((folders) => folders.setFor(aSessionId("subagent"))?.accounts)).toEqual([["b"], ["b"]]);
+		expect([first, second].map((folders) => folders.setFor(aSessionId("parent"))?.accounts)).toEqual([["a"], ["a"]]);
 	});
 
 	it("bind a request that may be of any to what all their sets allow", () => {
-		sets = { [folder("one")]: ["a", "b"], [folder("two")]: ["b", "c"] };
+		sets = { [folder("one")]: [anId("a"), anId("b")], [folder("two")]: [anId("b"), anId("c")] };
 		const [first, second, third] = [instance(), instance(), instance()];
-		first.begin("one", folder("one"));
-		expect(first.setFor("summary")?.accounts).toEqual(["a", "b"]);
-		second.begin("two", folder("two"));
-		third.begin("three", folder("three"));
-		expect(first.setFor("summary")?.accounts).toEqual(["b"]);
+		first.begin(aSessionId("one"), folder("one"));
+		expect(first.setFor(aSessionId("summary"))?.accounts).toEqual(["a", "b"]);
+		second.begin(aSessionId("two"), folder("two"));
+		third.begin(aSessionId("three"), folder("three"));
+		expect(first.setFor(aSessionId("summary"))?.accounts).toEqual(["b"]);
 		expect(third.setFor(undefined)?.accounts).toEqual(["b"]);
 		second.end();
-		expect(first.setFor("summary")?.accounts).toEqual(["a", "b"]);
+		expect(first.setFor(aSessionId("summary"))?.accounts).toEqual(["a", "b"]);
 	});
 
 	it("sessions end with the session that takes their place", () => {
-		sets = { [folder("one")]: ["a"], [folder("two")]: ["b"] };
+		sets = { [folder("one")]: [anId("a")], [folder("two")]: [anId("b")] };
 		const folders = instance();
-		folders.begin("one", folder("one"));
-		folders.begin("two", folder("two"));
-		expect(folders.setFor("summary")?.accounts).toEqual(["b"]);
+		folders.begin(aSessionId("one"), folder("one"));
+		folders.begin(aSessionId("two"), folder("two"));
+		expect(folders.setFor(aSessionId("summary"))?.accounts).toEqual(["b"]);
 	});
 });
 
 describe("a request of no known session", () => {
 	it("is bound to the set of the folder in which the process runs", () => {
 		const project = folder("project");
-		sets = { [project]: ["a"] };
-		expect(instance().setFor("unknown")).toBeUndefined();
+		sets = { [project]: [anId("a")] };
+		expect(instance().setFor(aSessionId("unknown"))).toBeUndefined();
 		processFolder = () => project;
-		expect(instance().setFor("unknown")?.accounts).toEqual(["a"]);
+		expect(instance().setFor(aSessionId("unknown"))?.accounts).toEqual(["a"]);
 	});
 
 	it("is bound to every set where that folder is gone", () => {
-		sets = { [folder("one")]: ["a", "b"], [folder("two")]: ["b"] };
+		sets = { [folder("one")]: [anId("a"), anId("b")], [folder("two")]: [anId("b")] };
 		processFolder = () => {
 			throw new Error("ENOENT: uv_cwd");
 		};
-		expect(instance().setFor("unknown")?.accounts).toEqual(["b"]);
+		expect(instance().setFor(aSessionId("unknown"))?.accounts).toEqual(["b"]);
 	});
 });
 
@@ -203,8 +204,8 @@ it("no folder is looked at", () => {
 		throw new Error("asked for the folder");
 	};
 	const folders = instance();
-	folders.begin("s", "/no/such\0folder");
-	expect([folders.setFor("s"), folders.setFor(undefined)]).toEqual([undefined, undefined]);
+	folders.begin(aSessionId("s"), "/no/such\0folder");
+	expect([folders.setFor(aSessionId("s")), folders.setFor(undefined)]).toEqual([undefined, undefined]);
 });
 
 describe("the folder that a set is stored for", () => {

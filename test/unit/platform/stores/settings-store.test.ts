@@ -11,6 +11,7 @@ import {
 } from "../../../../src/platform/stores/settings-schema.ts";
 import { openSettings, savedCodexModelIn } from "../../../../src/platform/stores/settings-store.ts";
 import { closeFolder, settled, until } from "../../../support/fakes.ts";
+import { anId } from "../../../support/ids.ts";
 import { expectMode, onPosix } from "../../../support/posix.ts";
 import { scratchForEach } from "../../../support/scratch-for-each.ts";
 import { hurryLocks } from "../../waits.ts";
@@ -643,7 +644,7 @@ describe("a file that another program makes and keeps where nothing can be writt
 });
 
 describe("caps and account sets in the file", () => {
-	const ID = "3f9c0a7be21d";
+	const ID = anId("3f9c0a7be21d");
 	const read = (stored: unknown) => {
 		write(stored);
 		return open().read();

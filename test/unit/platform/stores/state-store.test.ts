@@ -1,6 +1,7 @@
 import { chmodSync, rmSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { allSpent } from "../../../../src/core/credentials/spent-tokens.ts";
+import type { AccountId, SessionId } from "../../../../src/core/ids.ts";
 import { withLock } from "../../../../src/platform/files/lock.ts";
 import { openStateStore } from "../../../../src/platform/stores/state-store.ts";
 import {
@@ -14,6 +15,7 @@ import {
 	NOW,
 	settled,
 } from "../../../support/fakes.ts";
+import { anId, aSessionId } from "../../../support/ids.ts";
 import { expectMode } from "../../../support/posix.ts";
 import { scratchForEach } from "../../../support/scratch-for-each.ts";
 import { hurryTimersOf } from "../../waits.ts";
@@ -48,18 +50,18 @@ const nothing = { cooldowns: [], strikes: 0 };
 describe("what is remembered of an account", () => {
 	it("is not read again where another process has changed that of another account alone", async () => {
 		const [one, other] = [openStore(), openStore()];
-		for (const id of ["a", "b"]) await other.update(id, (status) => ({ ...status, usage: aSnapshot() }));
-		const before = one.status("a").usage;
-		await other.update("b", (status) => ({ ...status, strikes: 1 }));
+		for (const id of [anId("a"), anId("b")]) await other.update(id, (status) => ({ ...status, usage: aSnapshot() }));
+		const before = one.status(anId("a")).usage;
+		await other.update(anId("b"), (status) => ({ ...status, strikes: 1 }));
 
-		expect(one.status("b").strikes).toBe(1);
+		expect(one.status(anId("b")).strikes).toBe(1);
 		expect(before).toEqual(aSnapshot());
-		expect(one.status("a").usage).toBe(before);
+		expect(one.status(anId("a")).usage).toBe(before);
 	});
 
 	it("is nothing before anything has happened", () => {
 		const state = openStore();
-		expect(state.status("a")).toEqual(nothing);
+		expect(state.status(anId("a"))).toEqual(nothing);
 		expect(state.pin()).toBeUndefined();
 		expect(scratch.names()).toEqual([]);
 	});
@@ -92,9 +94,9 @@ describe("what is remembered of an account", () => {
 			exchange: { tokenHash: "abc", at: NOW },
 			trialAt: NOW - 2,
 		};
-		await one.update("a", () => status);
-		expect(other.status("a")).toEqual(status);
-		expect(openStore().status("a")).toEqual(status);
+		await one.update(anId("a"), () => status);
+		expect(other.status(anId("a"))).toEqual(status);
+		expect(openStore().status(anId("a"))).toEqual(status);
 		expectMode(scratch.path(NAME), 0o600);
 	});
 
@@ -120,7 +122,7 @@ describe("what is remembered of an account", () => {
 			limitReached: "maybe",
 		};
 		write({ a: { usage } });
-		const read = openStore().status("a").usage;
+		const read = openStore().status(anId("a")).usage;
 		expect(read).toMatchObject({ plan: "p".repeat(80), limitReached: false, credits: { hasCredits: true } });
 		expect(read?.windows).toEqual([{ ...week, resetsAt: undefined }, past]);
 		expect(read?.budgets).toEqual([{ ...past, isReached: false, used: undefined, limit: 9 }]);
@@ -131,76 +133,84 @@ describe("what is remembered of an account", () => {
 	it("is merged where two processes write of it at once", async () => {
 		const [one, other] = [openStore(), openStore()];
 		await Promise.all([
-			one.update("a", (status) => ({ ...status, strikes: status.strikes + 1 })),
-			other.update("a", (status) => ({ ...status, lastUsedAt: NOW })),
-			other.update("b", (status) => ({ ...status, strikes: 1 })),
-			one.update("a", (status) => ({ ...status, strikes: status.strikes + 1 })),
+			one.update(anId("a"), (status) => ({ ...status, strikes: status.strikes + 1 })),
+			other.update(anId("a"), (status) => ({ ...status, lastUsedAt: NOW })),
+			other.update(anId("b"), (status) => ({ ...status, strikes: 1 })),
+			one.update(anId("a"), (status) => ({ ...status, strikes: status.strikes + 1 })),
 		]);
-		expect(openStore().status("a")).toMatchObject({ strikes: 2, lastUsedAt: NOW });
-		expect(openStore().status("b")).toMatchObject({ strikes: 1 });
+		expect(openStore().status(anId("a"))).toMatchObject({ strikes: 2, lastUsedAt: NOW });
+		expect(openStore().status(anId("b"))).toMatchObject({ strikes: 1 });
 	});
 
 	it("is dropped where a change says undefined", async () => {
 		const state = openStore();
-		await state.update("a", (status) => ({ ...status, exchange: { tokenHash: "abc", at: NOW } }));
-		await state.update("a", (status) => ({ ...status, exchange: undefined }));
+		await state.update(anId("a"), (status) => ({ ...status, exchange: { tokenHash: "abc", at: NOW } }));
+		await state.update(anId("a"), (status) => ({ ...status, exchange: undefined }));
 		expect(scratch.json(NAME)).toMatchObject({ accounts: { a: { cooldowns: [], strikes: 0 } } });
 		expect(scratch.text(NAME)).not.toContain("exchange");
 	});
 
 	it("is written in the background where no process needs it at once", async () => {
 		const state = openStore();
-		state.updateSoon("a", (status) => ({ ...status, lastUsedAt: NOW }));
-		expect(state.status("a")).toMatchObject({ lastUsedAt: NOW });
+		state.updateSoon(anId("a"), (status) => ({ ...status, lastUsedAt: NOW }));
+		expect(state.status(anId("a"))).toMatchObject({ lastUsedAt: NOW });
 		expect(scratch.names()).toEqual([]);
 		await state.flush();
-		expect(openStore().status("a")).toMatchObject({ lastUsedAt: NOW });
+		expect(openStore().status(anId("a"))).toMatchObject({ lastUsedAt: NOW });
 	});
 
 	it("what is remembered is forgotten with its pin", async () => {
 		const state = openStore();
-		await state.update("a", (status) => ({ ...status, strikes: 1 }));
-		await state.setPin("a");
-		await state.forget("b");
+		await state.update(anId("a"), (status) => ({ ...status, strikes: 1 }));
+		await state.setPin(anId("a"));
+		await state.forget(anId("b"));
 		expect(state.pin()).toBe("a");
-		await state.forget("a");
-		expect([state.pin(), state.status("a")]).toEqual([undefined, nothing]);
+		await state.forget(anId("a"));
+		expect([state.pin(), state.status(anId("a"))]).toEqual([undefined, nothing]);
 	});
 
 	it("is forgotten but for an exchange that is under way: its account may come back with that token", async () => {
 		const state = openStore();
 		const exchange = { tokenHash: "abc", at: NOW };
-		await state.update("a", (status) => ({ ...status, strikes: 1, exchange }));
-		await state.forget("a");
-		expect(openStore().status("a")).toEqual({ ...nothing, exchange });
+		await state.update(anId("a"), (status) => ({ ...status, strikes: 1, exchange }));
+		await state.forget(anId("a"));
+		expect(openStore().status(anId("a"))).toEqual({ ...nothing, exchange });
 	});
 
 	it("keeps the list of spent refresh tokens, of two processes and of accounts that left", async () => {
 		const [one, other] = [openStore(), openStore()];
 		const token = (tokenHash: string) => ({ tokenHash, reason: "refresh_token_reused" });
 		const note = (state: typeof one, tokenHash: string) =>
-			state.update("a", (status) => ({ ...status, strikes: 1, spent: allSpent(status.spent, [token(tokenHash)]) }));
+			state.update(anId("a"), (status) => ({
+				...status,
+				strikes: 1,
+				spent: allSpent(status.spent, [token(tokenHash)]),
+			}));
 		await Promise.all([note(one, "one"), note(other, "other")]);
-		await one.forget("a");
-		expect(openStore().status("a")).toEqual({ ...nothing, spent: expect.arrayContaining(["one", "other"].map(token)) });
+		await one.forget(anId("a"));
+		expect(openStore().status(anId("a"))).toEqual({
+			...nothing,
+			spent: expect.arrayContaining(["one", "other"].map(token)),
+		});
 		await note(one, "more");
-		await one.inherit("b", "a");
-		expect(openStore().status("b").spent).toEqual(expect.arrayContaining(["one", "other", "more"].map(token)));
+		await one.inherit(anId("b"), anId("a"));
+		expect(openStore().status(anId("b")).spent).toEqual(expect.arrayContaining(["one", "other", "more"].map(token)));
 	});
 
 	it("is changed by one of two processes that try at once, on the newest state of the file", async () => {
 		const [one, other] = [openStore(), openStore()];
-		expect([one.status("a"), other.status("a")]).toEqual([nothing, nothing]);
+		expect([one.status(anId("a")), other.status(anId("a"))]).toEqual([nothing, nothing]);
 		const claim = (state: typeof one, tokenHash: string) =>
 			state.updateIf(
-				"a",
+				anId("a"),
 				({ exchange }) => exchange === undefined,
 				(status) => ({ ...status, exchange: { tokenHash, at: NOW } }),
 			);
 		const claims = await Promise.all([claim(one, "one"), claim(other, "other")]);
 		expect([...claims].sort()).toEqual([false, true]);
 		const tokenHash = claims[0] ? "one" : "other";
-		for (const state of [one, other, openStore()]) expect(state.status("a").exchange).toEqual({ tokenHash, at: NOW });
+		for (const state of [one, other, openStore()])
+			expect(state.status(anId("a")).exchange).toEqual({ tokenHash, at: NOW });
 		expect(await claim(one, "late")).toBe(false);
 	});
 
@@ -211,7 +221,7 @@ describe("what is remembered of an account", () => {
 			let isOver = false;
 			const claiming = state
 				.updateIf(
-					`account-${time}`,
+					anId(`account-${time}`),
 					({ usageAskedAt }) => usageAskedAt === undefined,
 					(status) => ({ ...status, usageAskedAt: NOW }),
 				)
@@ -220,7 +230,7 @@ describe("what is remembered of an account", () => {
 				});
 			// As a footer that is drawn, or a request that chooses.
 			while (!isOver) {
-				state.status(`account-${time}`);
+				state.status(anId(`account-${time}`));
 				await settled();
 			}
 			expect([time, await claiming]).toEqual([time, true]);
@@ -229,45 +239,50 @@ describe("what is remembered of an account", () => {
 
 	it("keeps what a newer pi-multicodex has added", async () => {
 		write({ a: { strikes: 1, mood: "good" } }, { leases: { x: 1 } });
-		await openStore().update("a", (status) => ({ ...status, strikes: 2 }));
+		await openStore().update(anId("a"), (status) => ({ ...status, strikes: 2 }));
 		expect(scratch.json(NAME)).toMatchObject({ leases: { x: 1 }, accounts: { a: { strikes: 2, mood: "good" } } });
 	});
 });
 
 it("the pin holds for all processes until it is taken away", async () => {
 	const [one, other] = [openStore(), openStore()];
-	await one.setPin("b", NOW + HOUR_MS);
+	await one.setPin(anId("b"), NOW + HOUR_MS);
 	expect([other.pin(), other.pinnedBelowCapUntil()]).toEqual(["b", NOW + HOUR_MS]);
-	await one.setPin("a");
+	await one.setPin(anId("a"));
 	expect([other.pin(), other.pinnedBelowCapUntil()]).toEqual(["a", undefined]);
 	await other.setPin(undefined);
 	expect(one.pin()).toBeUndefined();
 });
 
 describe("a session at work", () => {
-	const live = (state: ReturnType<typeof openStore>, except?: string) => Object.fromEntries(state.liveSessions(except));
+	const live = (state: ReturnType<typeof openStore>, except?: SessionId) =>
+		Object.fromEntries(state.liveSessions(except));
 
 	it("is counted on its account by every process, but not by itself", async () => {
 		const [one, other] = [openStore(), openStore()];
-		one.acquireLease("s1", "a", true);
-		one.acquireLease("s2", "a", true);
-		one.acquireLease("s3", "b", true);
+		one.acquireLease(aSessionId("s1"), anId("a"), true);
+		one.acquireLease(aSessionId("s2"), anId("a"), true);
+		one.acquireLease(aSessionId("s3"), anId("b"), true);
 		await one.flush();
-		expect([live(other), live(other, "s1"), live(other, "s3")]).toEqual([{ a: 2, b: 1 }, { a: 1, b: 1 }, { a: 2 }]);
+		expect([live(other), live(other, aSessionId("s1")), live(other, aSessionId("s3"))]).toEqual([
+			{ a: 2, b: 1 },
+			{ a: 1, b: 1 },
+			{ a: 2 },
+		]);
 		expect(live(openStore())).toEqual({ a: 2, b: 1 });
 	});
 
 	it("is counted where it is now, and nowhere else", async () => {
 		const [one, other] = [openStore(), openStore()];
-		one.acquireLease("s1", "a", true);
-		one.acquireLease("s1", "b", true);
+		one.acquireLease(aSessionId("s1"), anId("a"), true);
+		one.acquireLease(aSessionId("s1"), anId("b"), true);
 		await one.flush();
 		expect([live(other), other.lastChosen()]).toEqual([{ b: 1 }, "b"]);
 	});
 
 	it("is known here at once, before anything is written, and waits for no lock", async () => {
 		const state = openStore();
-		state.acquireLease("s1", "a", true);
+		state.acquireLease(aSessionId("s1"), anId("a"), true);
 		expect([live(state), state.lastChosen(), scratch.names()]).toEqual([{ a: 1 }, "a", []]);
 	});
 
@@ -275,7 +290,7 @@ describe("a session at work", () => {
 		const [one, other] = [openStore(), openStore()];
 		// What is written behind waits for a timer.
 		vi.useFakeTimers({ toFake: ["setTimeout"] });
-		const arrives = async (what: string, account: string) => {
+		const arrives = async (what: string, account: AccountId) => {
 			const began = performance.now();
 			while (other.liveSessions(undefined).get(account) !== 1) {
 				if (performance.now() - began > 20_000) throw new Error(`never happened: ${what}`);
@@ -283,30 +298,30 @@ describe("a session at work", () => {
 			}
 			await one.flush();
 		};
-		one.acquireLease("s1", "a", false);
-		await arrives("a beginning", "a");
-		one.acquireLease("s1", "b", false);
-		await arrives("a move", "b");
+		one.acquireLease(aSessionId("s1"), anId("a"), false);
+		await arrives("a beginning", anId("a"));
+		one.acquireLease(aSessionId("s1"), anId("b"), false);
+		await arrives("a move", anId("b"));
 		clock.at += 5 * MINUTE_MS;
 		expect(live(other)).toEqual({});
-		one.acquireLease("s1", "b", false);
-		await arrives("a return", "b");
+		one.acquireLease(aSessionId("s1"), anId("b"), false);
+		await arrives("a return", anId("b"));
 		expect(other.lastChosen()).toBeUndefined();
 	});
 
 	it("a session that stays on its account is written once a minute at most", async () => {
 		const state = openStore();
-		state.acquireLease("s1", "a", true);
+		state.acquireLease(aSessionId("s1"), anId("a"), true);
 		await state.flush();
 		const before = scratch.text(NAME);
 		for (let turn = 0; turn < 5; turn += 1) {
 			clock.at += 11_000;
-			state.acquireLease("s1", "a", false);
+			state.acquireLease(aSessionId("s1"), anId("a"), false);
 		}
 		await state.flush();
 		expect(scratch.text(NAME)).toBe(before);
 		clock.at += 5000;
-		state.acquireLease("s1", "a", false);
+		state.acquireLease(aSessionId("s1"), anId("a"), false);
 		expect(scratch.text(NAME)).toBe(before);
 		await state.flush();
 		expect(scratch.json(NAME)).toMatchObject({ live: { s1: { account: "a", at: NOW + MINUTE_MS } } });
@@ -314,13 +329,13 @@ describe("a session at work", () => {
 
 	it("is not at work any more after five minutes without a request, and is swept out by the next one", async () => {
 		const [one, other] = [openStore(), openStore()];
-		one.acquireLease("s1", "a", true);
+		one.acquireLease(aSessionId("s1"), anId("a"), true);
 		await one.flush();
 		clock.at += 5 * MINUTE_MS - 1;
 		expect(live(other)).toEqual({ a: 1 });
 		clock.at += 1;
 		expect(live(other)).toEqual({});
-		other.acquireLease("s2", "b", true);
+		other.acquireLease(aSessionId("s2"), anId("b"), true);
 		await other.flush();
 		expect(Object.keys(Object(Object(scratch.json(NAME)).live))).toEqual(["s2"]);
 	});
@@ -328,7 +343,7 @@ describe("a session at work", () => {
 	it("goes on for as long as it asks", async () => {
 		const [one, other] = [openStore(), openStore()];
 		for (let minute = 0; minute < 20; minute += 1) {
-			one.acquireLease("s1", "a", minute === 0);
+			one.acquireLease(aSessionId("s1"), anId("a"), minute === 0);
 			await one.flush();
 			expect(live(other)).toEqual({ a: 1 });
 			clock.at += MINUTE_MS;
@@ -337,31 +352,31 @@ describe("a session at work", () => {
 
 	it("a session at work is not at work for hours where a clock was set back", async () => {
 		const state = openStore();
-		state.acquireLease("s1", "a", true);
+		state.acquireLease(aSessionId("s1"), anId("a"), true);
 		await state.flush();
 		clock.at = NOW - HOUR_MS;
 		expect(live(state)).toEqual({});
-		state.acquireLease("s1", "a", false);
+		state.acquireLease(aSessionId("s1"), anId("a"), false);
 		await state.flush();
 		expect(live(openStore())).toEqual({ a: 1 });
 	});
 
 	it("is over when it says so, for every process after the next flush, and no other session is", async () => {
 		const [one, other] = [openStore(), openStore()];
-		one.acquireLease("s1", "a", true);
-		one.acquireLease("s2", "a", true);
+		one.acquireLease(aSessionId("s1"), anId("a"), true);
+		one.acquireLease(aSessionId("s2"), anId("a"), true);
 		await one.flush();
-		one.releaseLease("s1");
-		one.releaseLease("never begun");
+		one.releaseLease(aSessionId("s1"));
+		one.releaseLease(aSessionId("never begun"));
 		expect(live(one)).toEqual({ a: 1 });
 		await one.flush();
-		expect([live(other), live(other, "s2")]).toEqual([{ a: 1 }, {}]);
+		expect([live(other), live(other, aSessionId("s2"))]).toEqual([{ a: 1 }, {}]);
 		expect(scratch.text(NAME)).not.toContain("s1");
 	});
 
 	it("two processes that write at once lose no session", async () => {
 		const stores = [openStore(), openStore(), openStore(), openStore()];
-		for (const [at, state] of stores.entries()) state.acquireLease(`s${at}`, "a", true);
+		for (const [at, state] of stores.entries()) state.acquireLease(aSessionId(`s${at}`), anId("a"), true);
 		await Promise.all(stores.map((state) => state.flush()));
 		expect(live(openStore())).toEqual({ a: 4 });
 	});
@@ -369,7 +384,7 @@ describe("a session at work", () => {
 	it("is unknown to a state that was written before there were such", () => {
 		write({ a: { strikes: 1 } });
 		const state = openStore();
-		expect([live(state), state.lastChosen(), state.status("a").strikes]).toEqual([{}, undefined, 1]);
+		expect([live(state), state.lastChosen(), state.status(anId("a")).strikes]).toEqual([{}, undefined, 1]);
 		expect(problems).toEqual([]);
 	});
 
@@ -387,7 +402,7 @@ describe("a session at work", () => {
 		const state = openStore();
 		if (counted) expect(live(state)).toEqual(counted);
 		else expect(() => live(state)).not.toThrow();
-		expect([state.pin(), state.status("b").strikes, state.lastChosen()]).toEqual(["b", 2, undefined]);
+		expect([state.pin(), state.status(anId("b")).strikes, state.lastChosen()]).toEqual(["b", 2, undefined]);
 		expect(problems).toEqual([]);
 	});
 
@@ -398,7 +413,7 @@ describe("a session at work", () => {
 		);
 		const state = openStore();
 		expect(live(state)).toEqual({ a: 1 });
-		state.acquireLease("s1", "b", true);
+		state.acquireLease(aSessionId("s1"), anId("b"), true);
 		await state.flush();
 		expect(scratch.json(NAME)).toMatchObject({
 			era: "new",
@@ -411,9 +426,9 @@ describe("a session at work", () => {
 	it("is kept in memory where nothing can be written, and never a failure", async () => {
 		scratch.write("folder", "a file where a folder should be");
 		const state = openStore(scratch.path(`folder/${NAME}`));
-		state.acquireLease("s1", "a", true);
-		state.acquireLease("s2", "a", false);
-		state.releaseLease("s2");
+		state.acquireLease(aSessionId("s1"), anId("a"), true);
+		state.acquireLease(aSessionId("s2"), anId("a"), false);
+		state.releaseLease(aSessionId("s2"));
 		await state.flush();
 		expect([live(state), state.lastChosen()]).toEqual([{ a: 1 }, "a"]);
 	});
@@ -421,7 +436,7 @@ describe("a session at work", () => {
 	it("a session that was written after its end is not at work", async () => {
 		scratch.write("folder", "a file where a folder should be");
 		const state = openStore(scratch.path(`folder/${NAME}`));
-		state.acquireLease("s1", "a", true);
+		state.acquireLease(aSessionId("s1"), anId("a"), true);
 		await state.flush();
 		clock.at += 10 * MINUTE_MS;
 		rmSync(scratch.path("folder"));
@@ -431,7 +446,7 @@ describe("a session at work", () => {
 
 	it("is stored only by its id and the account's", async () => {
 		const state = openStore();
-		state.acquireLease("s1", "a", true);
+		state.acquireLease(aSessionId("s1"), anId("a"), true);
 		await state.flush();
 		expect(Object(scratch.json(NAME)).live).toEqual({ s1: { account: "a", at: NOW } });
 		expectMode(scratch.path(NAME), 0o600);
@@ -444,9 +459,9 @@ describe("what cannot be true", () => {
 		write({
 			a: { cooldowns: [aCooldown({ until: NOW }), real, aCooldown({ scope: "model:x", until: NOW + 400 * DAY_MS })] },
 		});
-		expect(openStore().status("a").cooldowns).toEqual([real]);
+		expect(openStore().status(anId("a")).cooldowns).toEqual([real]);
 		clock.at = NOW + DAY_MS;
-		expect(openStore().status("a").cooldowns).toEqual([]);
+		expect(openStore().status(anId("a")).cooldowns).toEqual([]);
 	});
 
 	it("what cannot be true is no snapshot: one from the future, beyond what clocks may differ by", () => {
@@ -454,8 +469,8 @@ describe("what cannot be true", () => {
 			a: { usage: aSnapshot({ capturedAt: NOW + 2 * MINUTE_MS }) },
 			b: { usage: aSnapshot({ capturedAt: NOW + 30_000 }) },
 		});
-		expect(openStore().status("a").usage).toBeUndefined();
-		expect(openStore().status("b").usage).toMatchObject({ capturedAt: NOW + 30_000 });
+		expect(openStore().status(anId("a")).usage).toBeUndefined();
+		expect(openStore().status(anId("b")).usage).toMatchObject({ capturedAt: NOW + 30_000 });
 	});
 });
 
@@ -468,8 +483,8 @@ it("keeps the reserve model, the reset credits and a limit on spending credits o
 		credits: { hasCredits: false, unlimited: false, balance: "5", overageReached: true },
 	});
 	const state = openStore();
-	await state.update("a", (status) => ({ ...status, usage }));
-	expect(openStore().status("a").usage).toEqual(usage);
+	await state.update(anId("a"), (status) => ({ ...status, usage }));
+	expect(openStore().status(anId("a")).usage).toEqual(usage);
 });
 
 describe("a damaged part", () => {
@@ -485,58 +500,58 @@ describe("a damaged part", () => {
 		["a time", { usageAskedAt: "now", lastUsedAt: null }],
 	])("falls back alone: %s", (_name, damage) => {
 		write({ a: { cooldowns: [cooldown], ...damage } });
-		expect(openStore().status("a")).toMatchObject({ cooldowns: [cooldown], strikes: 0 });
+		expect(openStore().status(anId("a"))).toMatchObject({ cooldowns: [cooldown], strikes: 0 });
 		expect(problems).toEqual([]);
 	});
 
 	it("falls back alone: one of several cooldowns", () => {
 		const odd = [{ ...cooldown, scope: "planet" }, { ...cooldown, reason: "mood" }, { ...cooldown, until: null }, 5];
 		write({ a: { cooldowns: [...odd, cooldown], strikes: 2 } });
-		expect(openStore().status("a")).toMatchObject({ cooldowns: [cooldown], strikes: 2 });
+		expect(openStore().status(anId("a"))).toMatchObject({ cooldowns: [cooldown], strikes: 2 });
 	});
 
 	it("falls back alone: all cooldowns at once", () => {
 		write({ a: { cooldowns: "none", strikes: 2, lastUsedAt: NOW } });
-		expect(openStore().status("a")).toMatchObject({ cooldowns: [], strikes: 2, lastUsedAt: NOW });
+		expect(openStore().status(anId("a"))).toMatchObject({ cooldowns: [], strikes: 2, lastUsedAt: NOW });
 	});
 
 	it("falls back alone: the limits, the credits and the plan of a snapshot", () => {
 		write({ a: { usage: { ...aSnapshot(), limits: 5, credits: "many", plan: 7, limitReached: "no" } } });
-		expect(openStore().status("a").usage).toMatchObject({ capturedAt: NOW, limits: {}, limitReached: false });
+		expect(openStore().status(anId("a")).usage).toMatchObject({ capturedAt: NOW, limits: {}, limitReached: false });
 	});
 
 	it("falls back alone: the reserve model, and the number of reset credits", () => {
 		write({ a: { usage: { ...aSnapshot(), reserveModel: { limitId: 5 }, resetCredits: "two" } } });
-		expect(openStore().status("a").usage).toMatchObject({ capturedAt: NOW, limits: {} });
-		expect(openStore().status("a").usage).not.toMatchObject({ reserveModel: expect.anything() });
-		expect(openStore().status("a").usage).not.toMatchObject({ resetCredits: expect.anything() });
+		expect(openStore().status(anId("a")).usage).toMatchObject({ capturedAt: NOW, limits: {} });
+		expect(openStore().status(anId("a")).usage).not.toMatchObject({ reserveModel: expect.anything() });
+		expect(openStore().status(anId("a")).usage).not.toMatchObject({ resetCredits: expect.anything() });
 	});
 
 	it("falls back alone: a window of the reserve model", () => {
 		const windows = [{ usedPercent: 1e9, windowMinutes: 300 }, { usedPercent: 20, windowMinutes: 10_080 }, 5];
 		write({ a: { usage: { ...aSnapshot(), reserveModel: { ...RESERVE_MODEL, windows } } } });
 		const kept = { ...RESERVE_MODEL, windows: [{ usedPercent: 20, windowMinutes: 10_080 }] };
-		expect(openStore().status("a").usage?.reserveModel).toEqual(kept);
+		expect(openStore().status(anId("a")).usage?.reserveModel).toEqual(kept);
 	});
 
 	it("falls back alone: the pin", () => {
 		write({ a: { cooldowns: [cooldown] } }, { pin: 5 });
 		const state = openStore();
-		expect([state.pin(), state.status("a").cooldowns]).toEqual([undefined, [cooldown]]);
+		expect([state.pin(), state.status(anId("a")).cooldowns]).toEqual([undefined, [cooldown]]);
 	});
 
 	it.each([[null], [5], ["x"], [[]]])("falls back alone: one account of several (%j)", (damage) => {
 		write({ a: { cooldowns: [cooldown] }, b: damage });
 		const state = openStore();
-		expect(state.status("a").cooldowns).toEqual([cooldown]);
-		expect(state.status("b").cooldowns).toEqual([]);
+		expect(state.status(anId("a")).cooldowns).toEqual([cooldown]);
+		expect(state.status(anId("b")).cooldowns).toEqual([]);
 	});
 
 	it("is set aside as a whole where nothing can be read, and reported", async () => {
 		scratch.write(NAME, '{"version":1,"pin":');
 		const state = openStore();
-		expect(state.status("a")).toEqual(nothing);
-		await state.setPin("a");
+		expect(state.status(anId("a"))).toEqual(nothing);
+		await state.setPin(anId("a"));
 		expect(scratch.names(`${NAME}.corrupt-`)).toHaveLength(1);
 		expect(problems).toHaveLength(1);
 		expect(openStore().pin()).toBe("a");
@@ -546,12 +561,13 @@ describe("a damaged part", () => {
 describe("ending cooldowns", () => {
 	it("ends them all, with the strikes, and nothing else", async () => {
 		const state = openStore();
-		for (const id of ["a", "b"]) {
+		for (const id of [anId("a"), anId("b")]) {
 			await state.update(id, (status) => ({ ...status, cooldowns: [aCooldown()], strikes: 2, lastUsedAt: NOW }));
 		}
-		await state.setPin("a");
+		await state.setPin(anId("a"));
 		await state.clearCooldowns();
-		for (const id of ["a", "b"]) expect(openStore().status(id)).toEqual({ cooldowns: [], strikes: 0, lastUsedAt: NOW });
+		for (const id of [anId("a"), anId("b")])
+			expect(openStore().status(id)).toEqual({ cooldowns: [], strikes: 0, lastUsedAt: NOW });
 		expect(openStore().pin()).toBe("a");
 	});
 
@@ -559,16 +575,16 @@ describe("ending cooldowns", () => {
 		write({ a: { cooldowns: [aCooldown()], strikes: 2 } });
 		const [one, other] = [openStore(), openStore(scratch.path("copy.json"))];
 		scratch.write("copy.json", scratch.text(NAME));
-		expect([one, other].map((each) => each.status("a").strikes)).toEqual([2, 2]);
+		expect([one, other].map((each) => each.status(anId("a")).strikes)).toEqual([2, 2]);
 		await one.clearCooldowns();
-		expect(other.status("a")).toMatchObject({ cooldowns: [aCooldown()], strikes: 2 });
+		expect(other.status(anId("a"))).toMatchObject({ cooldowns: [aCooldown()], strikes: 2 });
 	});
 
 	it("ends those that another process has just set", async () => {
 		const [one, other] = [openStore(), openStore()];
-		await one.update("a", (status) => ({ ...status, cooldowns: [aCooldown()] }));
+		await one.update(anId("a"), (status) => ({ ...status, cooldowns: [aCooldown()] }));
 		await other.clearCooldowns();
-		expect(one.status("a").cooldowns).toEqual([]);
+		expect(one.status(anId("a")).cooldowns).toEqual([]);
 	});
 });
 
@@ -577,35 +593,35 @@ describe("a cooldown that is written after a reset, and was set before it", () =
 
 	it.each(["at once", "behind"])("does not come back where it is written %s by another process", async (how) => {
 		const [one, other] = [openStore(), openStore()];
-		await other.update("a", (status) => ({ ...status, lastUsedAt: NOW - 1 }));
-		one.status("a");
+		await other.update(anId("a"), (status) => ({ ...status, lastUsedAt: NOW - 1 }));
+		one.status(anId("a"));
 		const change = (status: ReturnType<typeof one.status>) => ({ ...status, cooldowns: [rest], lastUsedAt: NOW });
 		if (how === "behind") {
-			one.updateSoon("a", change);
+			one.updateSoon(anId("a"), change);
 			await other.clearCooldowns();
 			await one.flush();
 		} else {
 			// The other process is quicker with the lock.
 			await withLock(scratch.path(NAME), { waitMs: 0 }, async () => {
-				void one.update("a", change);
+				void one.update(anId("a"), change);
 				write({ a: { cooldowns: [], strikes: 0, lastUsedAt: NOW - 1 } }, { resets: 1 });
 			});
 			await one.flush();
 		}
 		const expected = { cooldowns: [], lastUsedAt: NOW };
-		expect([one.status("a"), openStore().status("a")]).toMatchObject([expected, expected]);
+		expect([one.status(anId("a")), openStore().status(anId("a"))]).toMatchObject([expected, expected]);
 	});
 
 	it("leaves those alone that were set since", async () => {
 		const [one, other] = [openStore(), openStore()];
-		one.updateSoon("a", (status) => ({ ...status, cooldowns: [rest] }));
+		one.updateSoon(anId("a"), (status) => ({ ...status, cooldowns: [rest] }));
 		await other.clearCooldowns();
 		const later = aCooldown({ until: NOW + HOUR_MS });
-		await other.update("a", (status) => ({ ...status, cooldowns: [later] }));
+		await other.update(anId("a"), (status) => ({ ...status, cooldowns: [later] }));
 		await one.flush();
-		expect(openStore().status("a").cooldowns).toMatchObject([later]);
-		await one.update("a", (status) => ({ ...status, cooldowns: [...status.cooldowns, rest] }));
-		expect(openStore().status("a").cooldowns).toHaveLength(2);
+		expect(openStore().status(anId("a")).cooldowns).toMatchObject([later]);
+		await one.update(anId("a"), (status) => ({ ...status, cooldowns: [...status.cooldowns, rest] }));
+		expect(openStore().status(anId("a")).cooldowns).toHaveLength(2);
 	});
 });
 
@@ -613,15 +629,15 @@ describe("a state file that cannot be written", () => {
 	it("never rejects: the change is kept in memory and the failure reported once", async () => {
 		scratch.write("folder", "a file where a folder should be");
 		const state = openStore(scratch.path(`folder/${NAME}`));
-		await state.update("a", (status) => ({ ...status, cooldowns: [aCooldown()] }));
-		await state.setPin("a");
+		await state.update(anId("a"), (status) => ({ ...status, cooldowns: [aCooldown()] }));
+		await state.setPin(anId("a"));
 		await state.clearCooldowns();
-		await state.forget("b");
-		expect([state.pin(), state.status("a").cooldowns]).toEqual(["a", []]);
+		await state.forget(anId("b"));
+		expect([state.pin(), state.status(anId("a")).cooldowns]).toEqual(["a", []]);
 		// Every process is let through: no other process's claim can be seen.
 		const change = (status: ReturnType<typeof state.status>) => ({ ...status, strikes: 7 });
-		expect(await state.updateIf("a", ({ strikes }) => strikes === 0, change)).toBe(true);
-		expect(await state.updateIf("a", ({ strikes }) => strikes === 0, change)).toBe(false);
+		expect(await state.updateIf(anId("a"), ({ strikes }) => strikes === 0, change)).toBe(true);
+		expect(await state.updateIf(anId("a"), ({ strikes }) => strikes === 0, change)).toBe(false);
 		expect(problems).toHaveLength(1);
 	});
 
@@ -629,9 +645,9 @@ describe("a state file that cannot be written", () => {
 		const bytes = '{"version":2,"accounts":[]}';
 		scratch.write(NAME, bytes);
 		const state = openStore();
-		await state.update("a", (status) => ({ ...status, strikes: 1 }));
-		await state.setPin("a");
-		state.updateSoon("a", (status) => ({ ...status, lastUsedAt: NOW }));
+		await state.update(anId("a"), (status) => ({ ...status, strikes: 1 }));
+		await state.setPin(anId("a"));
+		state.updateSoon(anId("a"), (status) => ({ ...status, lastUsedAt: NOW }));
 		await state.flush();
 		expect(scratch.text(NAME)).toBe(bytes);
 		expect(problems).toHaveLength(1);
@@ -654,10 +670,10 @@ describe("changes that wait while a file cannot be written", () => {
 	async function openWaiting(before: Record<string, unknown>, change: (store: ReturnType<typeof openStore>) => void) {
 		write({ a: { ...nothing, ...before } });
 		const store = openStore();
-		store.status("a");
+		store.status(anId("a"));
 		await withLock(scratch.path(NAME), { waitMs: 0 }, async () => {
 			change(store);
-			store.updateSoon("b", (status) => ({ ...status, lastUsedAt: NOW }));
+			store.updateSoon(anId("b"), (status) => ({ ...status, lastUsedAt: NOW }));
 			await flushHurriedly(store);
 		});
 		return store;
@@ -686,28 +702,28 @@ describe("changes that wait while a file cannot be written", () => {
 		"a waiting change leaves the later note of another process as a whole: $what",
 		async ({ before, change, since }) => {
 			const store = await openWaiting(before, (waiting) => {
-				waiting.updateSoon("a", (status) => ({ ...status, ...change, lastUsedAt: NOW }));
+				waiting.updateSoon(anId("a"), (status) => ({ ...status, ...change, lastUsedAt: NOW }));
 			});
 			write({ a: { ...nothing, ...since } });
 			await store.flush();
-			expect(openStore().status("a")).toEqual({ ...nothing, ...since, lastUsedAt: NOW });
+			expect(openStore().status(anId("a"))).toEqual({ ...nothing, ...since, lastUsedAt: NOW });
 		},
 	);
 
 	it("a waiting change leaves that note where the account was forgotten, with what is spent", async () => {
 		const spent = [{ tokenHash: "first", reason: "refresh_token_reused" }];
-		const store = await openWaiting({ strikes: 1 }, (waiting) => void waiting.forget("a"));
+		const store = await openWaiting({ strikes: 1 }, (waiting) => void waiting.forget(anId("a")));
 		write({ a: { ...nothing, strikes: 1, exchange: theirs, spent } });
 		await store.flush();
-		expect(openStore().status("a")).toMatchObject({ exchange: theirs, spent });
+		expect(openStore().status(anId("a"))).toMatchObject({ exchange: theirs, spent });
 	});
 
 	it("a waiting change takes back its own note", async () => {
 		const store = await openWaiting({ exchange: ours }, (waiting) => {
-			waiting.updateSoon("a", (status) => ({ ...status, exchange: undefined }));
+			waiting.updateSoon(anId("a"), (status) => ({ ...status, exchange: undefined }));
 		});
 		await store.flush();
-		expect(openStore().status("a").exchange).toBeUndefined();
+		expect(openStore().status(anId("a")).exchange).toBeUndefined();
 	});
 });
 
@@ -715,35 +731,39 @@ describe("an account that is merged into another one", () => {
 	it("leaves it its rests, its pin, its sessions, the newer usage, and the note of an exchange under way", async () => {
 		const store = openStore();
 		const exchange = { tokenHash: "hash", at: NOW };
-		await store.update("old", () => ({
+		await store.update(anId("old"), () => ({
 			cooldowns: [aCooldown({ until: NOW + HOUR_MS })],
 			strikes: 0,
 			usage: aSnapshot(),
 		}));
-		await store.update("gone", () => ({
+		await store.update(anId("gone"), () => ({
 			cooldowns: [aCooldown({ until: NOW + 2 * HOUR_MS }), aCooldown({ scope: "model:m" })],
 			strikes: 1,
 			usage: aSnapshot({ capturedAt: NOW - 1, limitReached: true }),
 			exchange,
 		}));
-		await store.setPin("gone");
-		store.acquireLease("session", "gone", true);
-		await store.inherit("old", "gone");
-		const status = store.status("old");
+		await store.setPin(anId("gone"));
+		store.acquireLease(aSessionId("session"), anId("gone"), true);
+		await store.inherit(anId("old"), anId("gone"));
+		const status = store.status(anId("old"));
 		expect(status.cooldowns.map(({ scope, until }) => [scope, until])).toEqual([
 			["account", NOW + 2 * HOUR_MS],
 			["model:m", NOW + HOUR_MS],
 		]);
 		expect(status).toMatchObject({ usage: { capturedAt: NOW, limitReached: false }, exchange });
-		expect([store.pin(), store.lastChosen(), store.liveSessions(undefined).get("old")]).toEqual(["old", "old", 1]);
-		expect(store.status("gone")).toEqual({ cooldowns: [], strikes: 0, exchange });
+		expect([store.pin(), store.lastChosen(), store.liveSessions(undefined).get(anId("old"))]).toEqual([
+			"old",
+			"old",
+			1,
+		]);
+		expect(store.status(anId("gone"))).toEqual({ cooldowns: [], strikes: 0, exchange });
 	});
 
 	it("an account without a status changes nothing else", async () => {
 		const store = openStore();
-		await store.update("old", () => ({ cooldowns: [aCooldown()], strikes: 2 }));
-		await store.inherit("old", "gone");
-		expect(store.status("old")).toMatchObject({ cooldowns: [{ scope: "account" }], strikes: 2 });
+		await store.update(anId("old"), () => ({ cooldowns: [aCooldown()], strikes: 2 }));
+		await store.inherit(anId("old"), anId("gone"));
+		expect(store.status(anId("old"))).toMatchObject({ cooldowns: [{ scope: "account" }], strikes: 2 });
 	});
 });
 
@@ -755,27 +775,27 @@ describe("a state file that is damaged in places", () => {
 		async (name) => {
 			scratch.write(NAME, { version: 1, pin: null, accounts: { a: status } });
 			const state = openStore();
-			expect(state.status(name)).toEqual({ cooldowns: [], strikes: 0 });
-			state.releaseLease(name);
-			state.acquireLease(name, "a", true);
-			await state.update("a", (former) => ({ ...former, strikes: 2 }));
-			await state.forget(name);
+			expect(state.status(anId(name))).toEqual({ cooldowns: [], strikes: 0 });
+			state.releaseLease(aSessionId(name));
+			state.acquireLease(aSessionId(name), anId("a"), true);
+			await state.update(anId("a"), (former) => ({ ...former, strikes: 2 }));
+			await state.forget(anId(name));
 			// No document can have a member of that name.
 			const live = name === "__proto__" ? undefined : 1;
-			expect([state.status("a").strikes, state.liveSessions(undefined).get("a")]).toEqual([2, live]);
+			expect([state.status(anId("a")).strikes, state.liveSessions(undefined).get(anId("a"))]).toEqual([2, live]);
 		},
 	);
 
 	it("keeps what is known of an account that is called as what every object has", async () => {
 		const state = openStore();
-		await state.update("constructor", (former) => ({ ...former, strikes: 2 }));
-		expect(openStore().status("constructor").strikes).toBe(2);
+		await state.update(anId("constructor"), (former) => ({ ...former, strikes: 2 }));
+		expect(openStore().status(anId("constructor")).strikes).toBe(2);
 	});
 
 	it.each([["1"], [null], [undefined], ["one"], [[]]])("is read where its version is %j", (version) => {
 		scratch.write(NAME, { version, pin: "a", accounts: { a: status } });
 		const state = openStore();
-		expect([state.pin(), state.status("a").strikes]).toEqual(["a", 1]);
+		expect([state.pin(), state.status(anId("a")).strikes]).toEqual(["a", 1]);
 	});
 
 	it("loses a damaged account, window or limit by itself", () => {
@@ -790,20 +810,20 @@ describe("a state file that is damaged in places", () => {
 		};
 		scratch.write(NAME, { version: 1, pin: 5, live: [], accounts: { a: { ...status, usage }, b: 5, c: status } });
 		const state = openStore();
-		expect(state.status("a").usage).toMatchObject({ windows: [window], limits: { good: { windows: [window] } } });
-		expect(Object.keys(state.status("a").usage?.limits ?? {})).toEqual(["good"]);
-		expect([state.status("b").strikes, state.status("c").strikes, state.pin()]).toEqual([0, 1, undefined]);
+		expect(state.status(anId("a")).usage).toMatchObject({ windows: [window], limits: { good: { windows: [window] } } });
+		expect(Object.keys(state.status(anId("a")).usage?.limits ?? {})).toEqual(["good"]);
+		expect([state.status(anId("b")).strikes, state.status(anId("c")).strikes, state.pin()]).toEqual([0, 1, undefined]);
 	});
 
 	it("is begun anew where its accounts are none, and keeps the pin", async () => {
 		scratch.write(NAME, { version: 1, pin: "a", accounts: [1, 2] });
 		const state = openStore();
-		await state.update("a", (former) => ({ ...former, strikes: 2 }));
-		expect([openStore().pin(), openStore().status("a").strikes, scratch.names("codex-state.json.corrupt")]).toEqual([
-			"a",
-			2,
-			[],
-		]);
+		await state.update(anId("a"), (former) => ({ ...former, strikes: 2 }));
+		expect([
+			openStore().pin(),
+			openStore().status(anId("a")).strikes,
+			scratch.names("codex-state.json.corrupt"),
+		]).toEqual(["a", 2, []]);
 	});
 });
 
@@ -812,7 +832,7 @@ it("unwritten changes are made anew a few times only, and shorten no cooldown of
 	const state = openStore();
 	let calls = 0;
 	for (let at = 0; at < 500; at += 1) {
-		void state.update("a", (former) => {
+		void state.update(anId("a"), (former) => {
 			calls += 1;
 			return { ...former, strikes: former.strikes + 1, cooldowns: [aCooldown({ until: NOW + HOUR_MS })] };
 		});
@@ -827,10 +847,10 @@ it("unwritten changes are made anew a few times only, and shorten no cooldown of
 		live: {},
 		accounts: { a: { cooldowns: [longer], strikes: 0 } },
 	});
-	expect(state.status("a")).toMatchObject({ strikes: 500, cooldowns: [{ until: NOW + DAY_MS }] });
+	expect(state.status(anId("a"))).toMatchObject({ strikes: 500, cooldowns: [{ until: NOW + DAY_MS }] });
 	expect(calls).toBeLessThan(10);
 	await state.flush();
-	expect(openStore().status("a")).toMatchObject({ strikes: 500, cooldowns: [{ until: NOW + DAY_MS }] });
+	expect(openStore().status(anId("a"))).toMatchObject({ strikes: 500, cooldowns: [{ until: NOW + DAY_MS }] });
 });
 
 describe("what the person has said yes to beforehand", () => {
@@ -852,7 +872,7 @@ describe("what the person has said yes to beforehand", () => {
 		write({});
 		const state = openStore();
 		expect([...state.consents()]).toEqual([]);
-		await state.setPin("aaaaaaaaaaaa");
+		await state.setPin(anId("aaaaaaaaaaaa"));
 		expect(scratch.json(NAME)).not.toHaveProperty("consents");
 	});
 
