@@ -197,11 +197,31 @@ function unreachable(sources: Sources): string[] {
 	return [...sources.keys()].filter((file) => !reached.has(file));
 }
 
-function productSources(): Sources {
-	const paths = readdirSync(join(repositoryRoot, "src"), { recursive: true, withFileTypes: true })
-		.filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
-		.map((entry) => relative(repositoryRoot, join(entry.parentPath, entry.name)).replaceAll("\\", "/"));
+const EXPORTED = /^export (?:async )?(?:function\*?|const|let|class|interface|type) (\w+)/gm;
+
+/** Every name that a source exports and that no other file mentions outside its comments, as `<file>: <name>`. */
+function unusedExports(sources: Sources, others: Sources): string[] {
+	const mentions = new Map<string, number>();
+	for (const text of new Map([...sources, ...others]).values()) {
+		const code = text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|\s)\/\/.*$/gm, "$1");
+		for (const name of new Set(code.match(/\b\w+\b/g))) mentions.set(name, (mentions.get(name) ?? 0) + 1);
+	}
+	return [...sources].flatMap(([file, text]) =>
+		[...text.matchAll(EXPORTED)].flatMap(([, name = ""]) => (mentions.get(name) === 1 ? [`${file}: ${name}`] : [])),
+	);
+}
+
+function filesIn(...folders: readonly string[]): Sources {
+	const paths = folders.flatMap((folder) =>
+		readdirSync(join(repositoryRoot, folder), { recursive: true, withFileTypes: true })
+			.filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
+			.map((entry) => relative(repositoryRoot, join(entry.parentPath, entry.name)).replaceAll("\\", "/")),
+	);
 	return new Map(["index.ts", ...paths.sort()].map((path) => [path, readFileSync(join(repositoryRoot, path), "utf8")]));
+}
+
+function productSources(): Sources {
+	return filesIn("src");
 }
 
 function productManifest(): Manifest {
@@ -268,6 +288,17 @@ it("what unit tests have in place of pi has every value that the sources import 
 	);
 	expect(values.length).toBeGreaterThan(3);
 	expect(values.filter((name) => !(name in standIn))).toEqual([]);
+});
+
+it("no name is exported that no other file mentions", () => {
+	expect(unusedExports(productSources(), filesIn("scripts", "test"))).toEqual([]);
+	const text = "export const used = 1;\nexport interface Own {}\nexport async function own() {}\n";
+	const sources = new Map([["src/core/a.ts", text]]);
+	const reader = "// own\nimport { used } from '../src/core/a.ts';\n";
+	expect(unusedExports(sources, new Map([["test/a.test.ts", reader]]))).toEqual([
+		"src/core/a.ts: Own",
+		"src/core/a.ts: own",
+	]);
 });
 
 it("no comment is wider than 120 columns", () => {

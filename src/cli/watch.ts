@@ -1,7 +1,7 @@
 import type { Status } from "./status.ts";
 
 /** Where the status is shown repeatedly. */
-export interface Display {
+interface Display {
 	/** True if it can be painted over; otherwise one status follows the other. */
 	readonly isScreen: boolean;
 	write(text: string): void;

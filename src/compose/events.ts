@@ -15,7 +15,7 @@ import { repositoryOf, type SessionFolders } from "../platform/stores/session-fo
 const debug = debuglog("multicodex");
 
 /** Problems of files and endpoints. */
-export interface Warnings {
+interface Warnings {
 	/** Those from before a session could show them. */
 	readonly early: string[];
 	add(text: string): void;

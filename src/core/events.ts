@@ -80,7 +80,7 @@ export type MembershipChange =
 	| "unshared";
 
 /** What this machine did with a shared pool. */
-export type SharedPoolChange = "created" | "joined" | "left" | "new-keys";
+type SharedPoolChange = "created" | "joined" | "left" | "new-keys";
 
 /** Everything that the pool publishes. Notices, footer, log and other extensions all read this one source. */
 export type PoolEvent =

@@ -7,7 +7,7 @@ import { type AccountId, asAccountId } from "./ids.ts";
 export type UserClaim = string;
 
 /** The claims that distinguish the users of one workspace. */
-export const USER_CLAIMS = ["chatgpt_account_user_id", "chatgpt_user_id", "sub"] as const;
+const USER_CLAIMS = ["chatgpt_account_user_id", "chatgpt_user_id", "sub"] as const;
 
 /** The user and workspace of a token, or of all tokens that an account has had. */
 export interface Speaker extends Pick<Account, "workspaceId" | "userId" | "email" | "claims"> {
@@ -24,7 +24,7 @@ export function userClaim(name: (typeof USER_CLAIMS)[number], value: string): Us
 /**
  * Returns a placeholder for the claim by which an account was first identified, if only the id made from it was stored.
  */
-export function firstSeenAs(id: AccountId): UserClaim {
+function firstSeenAs(id: AccountId): UserClaim {
 	return `${FIRST_SEEN}${id}`;
 }
 
@@ -113,7 +113,7 @@ export function accountWith(accounts: readonly Account[], id: AccountId): Accoun
 }
 
 /** A sign-in as it is stored. */
-export type SignIn = Pick<Account, "id" | "label" | "credential" | "source" | "linked">;
+type SignIn = Pick<Account, "id" | "label" | "credential" | "source" | "linked">;
 
 /**
  * Returns the account of a sign-in at `now`, epoch ms. `known` keeps its label, its former ids and the time at which it

@@ -461,7 +461,7 @@ export interface ForecastSource {
 }
 
 /** The database of a new pool, and the accounts to move into it. */
-export interface NewSharedPool {
+interface NewSharedPool {
 	/** A Postgres URL, including the password. */
 	readonly url: string;
 	readonly name: string;

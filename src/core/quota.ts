@@ -11,28 +11,28 @@ import {
 } from "./usage.ts";
 
 /** A rolling window of the general limit, or of a further `limit` that only some models use. */
-export interface WindowQuota extends UsageWindow {
+interface WindowQuota extends UsageWindow {
 	readonly kind: "window";
 	readonly limit?: { readonly id: string; readonly name: string | undefined } | undefined;
 }
 
 /** A monthly budget, or a member's cap. */
-export interface BudgetQuota extends Budget {
+interface BudgetQuota extends Budget {
 	readonly kind: "budget";
 }
 
 /** Bought credits. */
-export interface CreditsQuota extends Credits {
+interface CreditsQuota extends Credits {
 	readonly kind: "credits";
 }
 
 /** Luna Reserve. */
-export interface ReserveModelQuota extends ReserveModel {
+interface ReserveModelQuota extends ReserveModel {
 	readonly kind: "reserve-model";
 }
 
 /** Reset credits. */
-export interface ResetCreditQuota {
+interface ResetCreditQuota {
 	readonly kind: "reset-credit";
 	readonly count: number;
 }

@@ -52,7 +52,7 @@ import { createVerify } from "./verify/command.ts";
 import type { HealthCheck } from "./verify/disk.ts";
 
 /** What the composition root offers. Each command takes only the ports that it names. */
-export interface CommandPorts {
+interface CommandPorts {
 	readonly pool: Pool;
 	readonly affinity: Affinity;
 	readonly eventLog: EventLog;

@@ -20,7 +20,7 @@ const MODELS_PAUSE_MS = 50;
 const USAGE_MS = 3000;
 
 /** What to tell the person when accounts have joined. */
-export interface Joining {
+interface Joining {
 	/** How to choose a model, with a leading blank; empty if there is nothing to do. */
 	readonly modelAdvice: string;
 	/** Returns what an account has left; undefined if no answer came in time. */

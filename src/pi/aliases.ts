@@ -1,7 +1,7 @@
 import { comparable } from "../ui-kit/nearest.ts";
 
 /** What an everyday word stands for: a subcommand, and words put before those typed after it. */
-export interface Alias {
+interface Alias {
 	/** Empty for the command without a word. */
 	readonly command: string;
 	readonly words: readonly string[];

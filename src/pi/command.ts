@@ -74,7 +74,7 @@ export interface Subcommand<Args extends object = object> {
 }
 
 /** How a command works on one account. */
-export interface AccountCommand<Args> {
+interface AccountCommand<Args> {
 	args(account: Account): Args;
 	/** True if a menu offers the account for this command. Without this method the command asks by itself. */
 	isOffered?(account: Account): boolean;

@@ -4,7 +4,7 @@ import type { Clock } from "../core/ports.ts";
 import type { CommandContext } from "./command.ts";
 import { own } from "./mask-emails.ts";
 
-/** Maximum time for which typing is blocked. Between two panels an account may wait for a lock. */
+/** Maximum time for which typing is discarded. Between two panels an account may wait for a lock. */
 const LONGEST_HOLD_MS = 1000;
 
 /**

@@ -21,7 +21,7 @@ interface PanelPlace {
 }
 
 /** What a panel can use of its terminal. */
-export interface PanelHost<T> {
+interface PanelHost<T> {
 	readonly paint: Paint;
 	readonly highlight: Highlight;
 	/** True for a key that has this meaning in the person's key bindings. */

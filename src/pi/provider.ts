@@ -96,7 +96,7 @@ function registrationIn({ modelRegistry }: ExtensionContext): "none" | "ours" | 
 export type OAuthHooks = NonNullable<ProviderConfig["oauth"]> & { usesCallbackServer: true; isSubscription: true };
 
 /** What the provider needs besides the failover loop. */
-export interface ProviderDeps {
+interface ProviderDeps {
 	readonly failover: FailoverDeps;
 	readonly oauth: OAuthHooks;
 	/** True while an account is signed in, here or in `auth.json`. */

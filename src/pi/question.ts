@@ -4,7 +4,7 @@ import { modeOf } from "./output.ts";
 import { openPanel } from "./panel.ts";
 
 /** The answer. `cancelled`: there was none, because of Esc or the end of the session. */
-export type ActAnswer = "act" | "keep" | "cancelled";
+type ActAnswer = "act" | "keep" | "cancelled";
 
 /** Asks whether to do something. With dialogs only, asks for a plain yes or no. */
 export async function askToAct(

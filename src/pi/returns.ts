@@ -3,7 +3,7 @@ import type { Clock } from "../core/ports.ts";
 import { modeOf } from "./output.ts";
 
 /** Notices that a person returns to a session in which nothing was typed for a while. */
-export interface Returns {
+interface Returns {
 	/** Listens to the keys of a session in a terminal. Called again for every session. */
 	begin(ctx: ExtensionContext): void;
 	/** Records input that did not come from a key. */

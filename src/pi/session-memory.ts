@@ -6,7 +6,7 @@ import { PROVIDER } from "./provider.ts";
 export const SESSION_ENTRY = "multicodex";
 
 /** Records in the session which account serves it. */
-export interface SessionMemory {
+interface SessionMemory {
 	/** Called when another account than before has served the session. */
 	moved(account: AccountId): void;
 	/** Records the last move. Called after a message, so that what pi reports of one in progress is as without us. */
@@ -29,7 +29,7 @@ export function createSessionMemory(pi: Pick<ExtensionAPI, "appendEntry">): Sess
 }
 
 /** What the session's branch records of the account that served it last. */
-export interface Remembered {
+interface Remembered {
 	readonly account?: AccountId;
 	/** When it last answered, epoch ms. */
 	readonly at?: number;

@@ -1,7 +1,7 @@
 import type { ExtensionAPI } from "@mariozechner/pi-coding-agent";
 
 /** Notices when a turn of the person starts. */
-export interface Turns {
+interface Turns {
 	/** Called with a prompt that starts a turn. */
 	prompted(): void;
 }

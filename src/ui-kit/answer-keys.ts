@@ -3,7 +3,7 @@ import type { PanelKey } from "./panel.ts";
 import { createTyping, type Pace, textIn } from "./typing.ts";
 
 /** The keys of a panel that asks. Arrows move and Enter answers; text meant for the editor does nothing. */
-export interface AnswerKeys {
+interface AnswerKeys {
 	readonly handleInput: (typed: string) => void;
 	/** Returns the highlighted row. */
 	current(): string | undefined;

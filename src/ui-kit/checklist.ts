@@ -30,7 +30,7 @@ export interface Checklist {
 }
 
 /** One row. All rows are chosen at first. */
-export interface ChecklistRow {
+interface ChecklistRow {
 	readonly id: AccountId;
 	readonly text: string;
 	/** Shown while the row is highlighted. */
@@ -38,7 +38,7 @@ export interface ChecklistRow {
 }
 
 /** Dependencies of the panel. */
-export interface ChecklistPanelDeps {
+interface ChecklistPanelDeps {
 	readonly checklist: Checklist;
 	readonly paint: Paint;
 	readonly highlight: Highlight;

@@ -54,7 +54,7 @@ export function renderLine(line: Line, width: number, paint: Paint): string {
 }
 
 /** How to draw a row of a list. */
-export interface RowLook {
+interface RowLook {
 	readonly paint: Paint;
 	readonly highlight: Highlight;
 }

@@ -23,7 +23,7 @@ export interface Question {
 }
 
 /** Dependencies of the panel. */
-export interface QuestionPanelDeps {
+interface QuestionPanelDeps {
 	readonly question: Question;
 	readonly paint: Paint;
 	readonly highlight: Highlight;

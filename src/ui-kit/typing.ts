@@ -11,14 +11,14 @@ export interface Pace {
 }
 
 /** Two keys pressed by a person are further apart than this. */
-export const BURST_MS = 25;
+const BURST_MS = 25;
 /** A move and the key after it are further apart than this. */
 const AFTER_MOVE_MS = 75;
 /** A letter counts as a key if no other follows within this time: text is typed faster. */
-export const LETTER_MS = 150;
+const LETTER_MS = 150;
 
 /** What a panel does with input. */
-export interface TypingDeps {
+interface TypingDeps {
 	readonly pace: Pace;
 	/** Called for a key pressed by itself. */
 	readonly onKey: (typed: string) => void;

@@ -4,7 +4,7 @@
  */
 
 /** A model as a host knows it. */
-export interface ModelRef {
+interface ModelRef {
 	readonly provider: string;
 	readonly id: string;
 }

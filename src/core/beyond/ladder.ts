@@ -7,7 +7,7 @@ import type { ResetCredit } from "../reset-credits/reset-credits.ts";
 import type { BeyondSettings } from "../settings.ts";
 
 /** Bought credits of an account. `balance` is in the server's unit. */
-export interface CreditsRung {
+interface CreditsRung {
 	readonly kind: "credits";
 	readonly account: Account;
 	readonly balance: string | undefined;
@@ -45,7 +45,7 @@ export interface ChainRung {
 }
 
 /** The first account that is back, at `until`, epoch ms. */
-export interface WaitRung {
+interface WaitRung {
 	readonly kind: "wait";
 	readonly account: Account;
 	readonly until: number;

@@ -4,7 +4,7 @@ import type { Clock } from "../ports.ts";
 export type LinkFailure = "quota" | "sign-in" | "model" | "unreached";
 
 /** A failure as read from another provider's message. */
-export interface ReadFailure {
+interface ReadFailure {
 	readonly kind: LinkFailure;
 	/** When the message says that the link can be asked again, ms from now. */
 	readonly afterMs: number | undefined;

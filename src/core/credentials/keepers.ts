@@ -7,7 +7,7 @@ import type { TokenClaims } from "./token-claims.ts";
 import type { Keeper } from "./token-exchange.ts";
 
 /** Where credentials are stored on this machine: in our file, or in pi's and in ours. */
-export interface Keepers {
+interface Keepers {
 	/** Returns where an owned account stores its credential. Its refresh lock is held. */
 	owned(account: Account): Keeper;
 	/**

@@ -8,7 +8,7 @@ import type { AccountStore, Busy, Clock, Identity, PiAuth, StateStore, TokenRead
 import { loginOf } from "./pi-login-sync.ts";
 
 /** How the removal of an account ended. Unless it is `removed`, nothing has changed. */
-export type Removal =
+type Removal =
 	| { readonly kind: "removed"; readonly isPiSignedOut: boolean }
 	/** A process is renewing its token. */
 	| { readonly kind: "busy" }
@@ -16,7 +16,7 @@ export type Removal =
 	| { readonly kind: "pi-unreadable" };
 
 /** Where a new credential came from, and the label that the person wants for a new account. */
-export interface Joining {
+interface Joining {
 	/** `login` or `import:<tool>`. */
 	readonly source: string;
 	readonly label?: string | undefined;

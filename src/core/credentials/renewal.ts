@@ -45,7 +45,7 @@ export interface RenewalDeps {
 /**
  * Renews an account's token where its credential is stored: in our file, in pi's file, or in the database of a pool.
  */
-export interface Renewal {
+interface Renewal {
 	/** Renews the token. `refused` is a token that the backend has just answered with 401. Never rejects. */
 	renew(account: Account, refused: string | undefined): Promise<TokenResult>;
 	/** Writes our newer credential to `auth.json` if an earlier write failed. */

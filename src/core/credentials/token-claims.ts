@@ -4,7 +4,7 @@ import type { AccountStatus, Clock, Processes, StateStore, TokenReader } from ".
 import { allSpent, whySpent } from "./spent-tokens.ts";
 
 /** The right to send one refresh token once. It is recorded where every process sees it. */
-export interface Claim {
+interface Claim {
 	/** Gives the claim back. With `reason`, no process may send this token again. */
 	release(reason?: string): Promise<void>;
 	/** Records that the exchange has ended without an answer. The token may be spent, and only time will tell. */

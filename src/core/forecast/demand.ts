@@ -45,7 +45,7 @@ const SLOWEST_PACE = 10;
 const LONGEST_CHANGE_MS = HOUR_MS;
 
 /** True for the 5h window, in which everything is measured. */
-export function isShort(windowMinutes: number): boolean {
+function isShort(windowMinutes: number): boolean {
 	return Math.abs(windowMinutes - SHORT_MINUTES) <= SHORT_MINUTES * 0.05;
 }
 

@@ -8,7 +8,7 @@ import type { DemandPath } from "./demand-paths.ts";
 import { candidateAt, markSpent, refilled, roll, roomOf, type Tank, tankOf, use } from "./forecast-tank.ts";
 
 /** The pool when a forecast begins. */
-export interface Start {
+interface Start {
 	readonly snapshot: Snapshot;
 	/** What a session asks for, apart from its account. */
 	readonly request: Pick<SelectionRequest, "modelId" | "patienceMs">;
@@ -29,7 +29,7 @@ export interface Played {
 }
 
 /** Simulates one path, in steps of a few milliseconds. Skips demand before `from`, epoch ms. */
-export type Player = (path: DemandPath, from?: number) => Generator<undefined, Played>;
+type Player = (path: DemandPath, from?: number) => Generator<undefined, Played>;
 
 /** Below this demand in an hour a session pauses, and chooses its account anew afterwards. */
 const PAUSE_DEMAND = 0.05;

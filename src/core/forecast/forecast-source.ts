@@ -7,7 +7,7 @@ import type { Forecast, ForecastInput } from "./forecast.ts";
 import type { HistorySample } from "./quota-history.ts";
 
 /** What the session's next request asks for. */
-export interface ForecastAsked extends Pick<SelectionRequest, "modelId" | "patienceMs"> {
+interface ForecastAsked extends Pick<SelectionRequest, "modelId" | "patienceMs"> {
 	readonly sessionId: SessionId | undefined;
 	/** The account that serves it. */
 	readonly serving: ForecastInput["serving"];

@@ -8,7 +8,7 @@ import { createPlayer, type Played } from "./forecast-play.ts";
 import type { HistorySample } from "./quota-history.ts";
 
 /** A scheduled reset. */
-export interface ComesBack {
+interface ComesBack {
 	/** Epoch ms. */
 	readonly at: number;
 	readonly accountId: AccountId;
@@ -52,7 +52,7 @@ export interface ForecastInput {
 
 const DAY_MS = 24 * 60 * 60_000;
 /** A shorter history gives no forecast. */
-export const LEAST_HISTORY_MS = 3 * DAY_MS;
+const LEAST_HISTORY_MS = 3 * DAY_MS;
 /** An account that has used less than this percentage of a window gets no forecast. */
 const LEAST_USED_PERCENT = 3;
 /** How far a forecast looks ahead. */

@@ -5,7 +5,7 @@ import { knownReset, tightest } from "../quota.ts";
 import { HIGHEST_THRESHOLD, type Settings } from "../settings.ts";
 
 /** Warns before the whole pool is out. */
-export interface PoolWarnings {
+interface PoolWarnings {
 	/** Checks whether a warning is due, and makes one of all processes send it. */
 	look(): Promise<void>;
 }

@@ -19,9 +19,9 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 /** For this long one sample per hour is kept, then one per day. */
-export const HOURLY_MS = 28 * DAY_MS;
+const HOURLY_MS = 28 * DAY_MS;
 /** Older samples are dropped. */
-export const KEPT_MS = 365 * DAY_MS;
+const KEPT_MS = 365 * DAY_MS;
 /** A figure may fall by this much without a reset: two answers of one moment differ. */
 const NOISE_PERCENT = 1;
 
@@ -72,23 +72,23 @@ export function joined(former: HistorySample, next: HistorySample): HistorySampl
 export function boundedHistory(samples: readonly HistorySample[], now: number): HistorySample[] {
 	const kept: HistorySample[] = [];
 	/** The last sample of each window, and the position of the one kept for its hour or day. */
-	const latest = new Map<string, { sample: HistorySample; place: number; slotMs: number; slot: number }>();
+	const latest = new Map<string, { sample: HistorySample; place: number; spanMs: number; span: number }>();
 	for (const sample of [...samples].sort((a, b) => a.at - b.at)) {
 		const ageMs = now - sample.at;
 		// A time that is so far ahead comes of no clock: it would never be old enough to make room for others.
 		if (Math.abs(ageMs) > KEPT_MS) continue;
-		const slotMs = ageMs > HOURLY_MS ? DAY_MS : HOUR_MS;
-		const slot = Math.floor(sample.at / slotMs);
+		const spanMs = ageMs > HOURLY_MS ? DAY_MS : HOUR_MS;
+		const span = Math.floor(sample.at / spanMs);
 		const series = seriesOf(sample);
 		const last = latest.get(series);
 		const former = last && kept[last.place];
 		if (last && isUnchanged(last.sample, sample) && sample.formerPercent === undefined) {
 			last.sample = sample;
-		} else if (former && last.slotMs === slotMs && last.slot === slot) {
+		} else if (former && last.spanMs === spanMs && last.span === span) {
 			kept[last.place] = joined(former, sample);
 			last.sample = sample;
 		} else {
-			latest.set(series, { sample, place: kept.push(sample) - 1, slotMs, slot });
+			latest.set(series, { sample, place: kept.push(sample) - 1, spanMs, span });
 		}
 	}
 	return kept;

@@ -58,7 +58,7 @@ export function reportOf(rows: readonly LedgerRow[], period: Period, by: Groupin
 }
 
 /** Counts the tokens of input and output. */
-export function tokensIn({ input, cached, output }: Amounts): number {
+function tokensIn({ input, cached, output }: Amounts): number {
 	return input + cached + output;
 }
 

@@ -20,7 +20,7 @@ export interface Amounts {
 }
 
 /** What the amounts of a row belong to. Old rows of a large ledger may lack a part; they cover several values of it. */
-export interface LedgerKey {
+interface LedgerKey {
 	/** A day on the local calendar, such as `2026-11-29`, or a month, such as `2026-11`. */
 	readonly period: string;
 	readonly account?: AccountId | undefined;

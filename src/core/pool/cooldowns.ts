@@ -32,7 +32,7 @@ export interface Cooldowns {
  * Ends the cooldowns that other seats of the workspace got only because of this account, which has quota again. Spares
  * those that are not old enough.
  */
-export type FreeSeats = (account: Account, isOld: (cooldown: Cooldown) => boolean) => void;
+type FreeSeats = (account: Account, isOld: (cooldown: Cooldown) => boolean) => void;
 
 interface Deps {
 	readonly accounts: Pick<AccountStore, "list">;

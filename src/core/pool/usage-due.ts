@@ -28,7 +28,7 @@ export function isDue(account: Account, status: AccountStatus, ttlMs: number, no
 }
 
 /** An answer that has reported no usage. */
-export interface UntoldAnswer {
+interface UntoldAnswer {
 	/** Epoch ms. */
 	readonly answeredAt: number;
 	/** True if what it used is fetched however recent the last call is. Only called if that decides. */

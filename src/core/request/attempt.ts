@@ -42,7 +42,7 @@ export interface Attempt {
 }
 
 /** The request of an attempt. */
-export interface AttemptRequest {
+interface AttemptRequest {
 	readonly model: Model<Api>;
 	readonly context: Context;
 	readonly options: StreamOptions;

@@ -81,7 +81,7 @@ export const FRESHNESS = { untouched: 0, idle: 1, unknown: 2, running: 3 } as co
 export type Freshness = (typeof FRESHNESS)[keyof typeof FRESHNESS];
 
 /** A usage window or budget, as it is at one moment. */
-export interface WindowNow {
+interface WindowNow {
 	/** Such as `5h` or `7d`. */
 	readonly name: string;
 	readonly minutes: number;
@@ -157,14 +157,6 @@ function cappedIn(
 	if (!cap) return undefined;
 	const { window, leftPercent, floorPercent, until } = cap;
 	return { kind: "capped", window, leftPercent, floorPercent, until: until && Math.max(until, readyAt) };
-}
-
-/**
- * True if the account is signed in, enabled, not cooling for this model, and has included quota left as far as is
- * known.
- */
-export function isEligible(candidate: Candidate, modelId: string | undefined, now: number): boolean {
-	return gateOf(candidate, modelId, now) === undefined;
 }
 
 /**

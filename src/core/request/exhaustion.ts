@@ -8,7 +8,7 @@ import type { Progress } from "./request-progress.ts";
 import { exhausted } from "./turn-texts.ts";
 
 /** The end of a request that no account can serve. */
-export interface Ending {
+interface Ending {
 	/** Undefined if every account was refused for the model itself. */
 	readonly why: Exhaustion | undefined;
 	/** The text that ends the turn: the backend's own message where it says more. */

@@ -25,7 +25,7 @@ import { reasonIn, type ServeDeps, type Served, type StreamRequest, serve } from
 import { signedOutInARow, switchedOffMeanwhile, unexpected } from "./turn-texts.ts";
 
 /** Receives the events of the one outer stream. */
-export interface EventSink {
+interface EventSink {
 	push(event: AssistantMessageEvent): void;
 	end(): void;
 }
@@ -166,7 +166,7 @@ async function attempt(step: Try, plan: Plan, progress: Progress, run: Run): Pro
 	const began = clock.now();
 	const push = (event: AssistantMessageEvent) => {
 		if (event.type === "done") {
-			convict(progress, run);
+			coolSuspects(progress, run);
 			if (step.isTrial) pool.endTrial(account.id, request.model.id, began);
 		}
 		reporter.firstOutput(account);
@@ -188,7 +188,7 @@ function isRefusal(served: Served): boolean {
 }
 
 /** Another account has served the request, so the earlier refusals were the accounts' fault. */
-function convict({ suspects }: Progress, { request: { model }, deps: { pool } }: Run): void {
+function coolSuspects({ suspects }: Progress, { request: { model }, deps: { pool } }: Run): void {
 	for (const { account, failure, message } of suspects) {
 		if (!failure.cooling) continue;
 		pool.cool(account, failure.cooling, model.id);

@@ -17,7 +17,7 @@ const LATE_RETURN_MS = 60_000;
 const LONGEST_WAIT_BEFORE_TRIAL_MS = 60_000;
 
 /** A refusal for which either the account or the request may be at fault. */
-export interface Suspect extends Refused {
+interface Suspect extends Refused {
 	readonly account: Account;
 }
 
@@ -30,7 +30,7 @@ export interface Progress {
 	readonly tried: ReadonlySet<AccountId>;
 	readonly refusals: ReadonlyMap<AccountId, number>;
 	/** Accounts that cannot serve before the person has changed something. */
-	readonly blocked: ReadonlySet<AccountId>;
+	readonly unable: ReadonlySet<AccountId>;
 	/** When an account without a cooldown may be asked again. */
 	readonly retries: ReadonlyMap<AccountId, Retry>;
 	readonly attempts: number;
@@ -103,7 +103,7 @@ export interface Wait {
 }
 
 /** Why a request ends without an answer. */
-export type GiveUp = "exhausted" | "signed-out-in-a-row" | "switched-off";
+type GiveUp = "exhausted" | "signed-out-in-a-row" | "switched-off";
 
 /** Returns the progress of a new request, in a session that `previous` served last. */
 export function beginProgress(
@@ -115,7 +115,7 @@ export function beginProgress(
 		previous,
 		tried: new Set(),
 		refusals: new Map(),
-		blocked: new Set(),
+		unable: new Set(),
 		retries: new Map(),
 		attempts: 0,
 		visited: new Set(),
@@ -279,7 +279,7 @@ export function tried(progress: Progress, { account, on, isTrial, rotations }: T
 			const retry = { at: served.retryAt, since: served.since, access: account.credential.access };
 			const retries = new Map([...progress.retries, [account.id, retry] as const]);
 			if (served.why === undefined) return { ...common, retries };
-			return { ...common, retries, blocked: new Set([...progress.blocked, account.id]), obstacle: served.why };
+			return { ...common, retries, unable: new Set([...progress.unable, account.id]), obstacle: served.why };
 		}
 		case "refused": {
 			const isSuspect = served.failure.cooling?.ifAnotherServes === true || isProbe(served.failure);
@@ -303,9 +303,9 @@ export function isProbing({ suspects }: Progress): boolean {
 	return suspects.some(({ failure }) => isProbe(failure));
 }
 
-function givenUpIn({ refusals, blocked }: Progress): ReadonlySet<AccountId> {
+function givenUpIn({ refusals, unable }: Progress): ReadonlySet<AccountId> {
 	const refused = [...refusals].flatMap(([id, count]) => (count >= REFUSALS_PER_REQUEST ? [id] : []));
-	return new Set([...refused, ...blocked]);
+	return new Set([...refused, ...unable]);
 }
 
 /** True for a failure after which exactly one other account is tried. */

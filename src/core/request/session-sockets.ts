@@ -26,7 +26,7 @@ export interface SessionSockets {
 }
 
 /** The claim of an attempt to its session's socket. */
-export interface SocketClaim {
+interface SocketClaim {
 	/** True if an attempt of another account is in progress in this session. Closing its socket would end its answer. */
 	readonly mustNotShare: boolean;
 	release(): void;

@@ -14,7 +14,7 @@ import { withNote } from "./reset-credits.ts";
  * Makes the call of a claimed redemption, and records its outcome where every process sees it. `call` has the token to
  * send.
  */
-export type CarryOut = (account: Account, call: ResetCreditsCall, held: RedemptionClaim) => Promise<Redemption>;
+type CarryOut = (account: Account, call: ResetCreditsCall, held: RedemptionClaim) => Promise<Redemption>;
 
 /** Dependencies of the call. */
 export interface RedemptionCallDeps {

@@ -17,7 +17,7 @@ export interface RedemptionClaim {
 }
 
 /** The result of asking for a claim. */
-export type RedemptionClaiming =
+type RedemptionClaiming =
 	| { readonly kind: "ours"; readonly claim: RedemptionClaim }
 	/** Another process is making a call for this account and has no answer yet, or has changed what was read. */
 	| { readonly kind: "taken"; readonly until: number }
@@ -36,7 +36,7 @@ interface Deps {
 const LONGEST_CALL_MS = 60_000;
 
 /** Claims on the redemptions of all accounts, across all processes. */
-export interface RedemptionClaims {
+interface RedemptionClaims {
 	/**
 	 * Claims the right to redeem `credit`, or to repeat an interrupted call. `isAllowed` decides on the file as it is
 	 * then, since another process may have changed what was read before.

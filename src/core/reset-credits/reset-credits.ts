@@ -110,7 +110,7 @@ export const SOON_MS = 60 * 60_000;
 const DAY_MS = 24 * 60 * 60_000;
 const HOUR_MS = 60 * 60_000;
 /** A credit that expires within this many days is used before any other. */
-export const EXPIRES_SOON_DAYS = 3;
+const EXPIRES_SOON_DAYS = 3;
 /** The backend refuses a reset if there is no second window. */
 const LEAST_WINDOWS = 2;
 

@@ -5,7 +5,7 @@ import { fieldLines, panelAround } from "../../ui-kit/text-field.ts";
 import { createTyping, type Pace } from "../../ui-kit/typing.ts";
 
 /** Dependencies of the panel. */
-export interface NameFieldDeps {
+interface NameFieldDeps {
 	readonly title: string;
 	/** What the field contains at first. */
 	readonly value: string;

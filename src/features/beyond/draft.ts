@@ -3,7 +3,7 @@ import { graphemesIn } from "../../ui-kit/format.ts";
 import { textIn } from "../../ui-kit/typing.ts";
 
 /** Text that was typed for the editor while a panel covered it. */
-export interface Draft {
+interface Draft {
 	/** Keeps the text of one piece of input. Enter and Backspace act as in the editor. */
 	read(typed: string): void;
 	text(): string;

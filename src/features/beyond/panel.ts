@@ -20,7 +20,7 @@ import { createDraft } from "./draft.ts";
 import { choiceText, consequence, HEADING, periodText, TYPED } from "./texts.ts";
 
 /** Dependencies of the panel. */
-export interface BeyondPanelDeps {
+interface BeyondPanelDeps {
 	readonly offers: readonly Offer[];
 	/** Returns how long the pool lasts once its first account is back, if known. */
 	readonly again?: () => Outlook | undefined;

@@ -7,7 +7,7 @@ import { fieldLines } from "../../ui-kit/text-field.ts";
 import { candidateRows } from "./rows.ts";
 
 /** The models that could be added to the chain, with a filter. */
-export interface Candidates {
+interface Candidates {
 	/** The field of the filter. */
 	readonly input: Input;
 	/** Starts with an empty filter. */

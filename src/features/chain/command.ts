@@ -33,7 +33,7 @@ interface Args {
 }
 
 /** What the command uses. */
-export interface ChainPorts {
+interface ChainPorts {
 	readonly poolModel: Pick<PoolModel, "isAvailable" | "look" | "shown">;
 	readonly settings: Pick<SettingsStore, "read" | "changeChain">;
 	readonly pool: Pick<Pool, "emit" | "subscribe">;

@@ -19,7 +19,7 @@ import { linkRows } from "./rows.ts";
 import { type ChainView, costOf, stateOf } from "./view.ts";
 
 /** Dependencies of the panel. A change resolves to why it was not made. */
-export interface ChainPanelDeps {
+interface ChainPanelDeps {
 	readonly view: () => ChainView;
 	/** Returns the names of models that could be added. */
 	readonly candidates: () => readonly string[];

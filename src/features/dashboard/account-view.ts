@@ -9,7 +9,7 @@ import { labelIn, type Move } from "./moves.ts";
 import { causeOf, notesOf } from "./texts.ts";
 
 /** What the details of an account are made of. */
-export interface AccountDetails {
+interface AccountDetails {
 	readonly shown: ShownAccount;
 	readonly view: PoolView;
 	/** True while its usage is being fetched. */

@@ -10,7 +10,7 @@ import { followReads } from "../../pi/follow-reads.ts";
 import { followMoves, type Move, type Moves } from "./moves.ts";
 
 /** What the open dashboard reads and fetches in the background. */
-export interface Background {
+interface Background {
 	/** Starts, once what is known is on the screen. */
 	begin(): void;
 	/** Returns the moves of sessions between accounts, in any process, newest first. */

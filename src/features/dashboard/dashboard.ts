@@ -16,7 +16,7 @@ import type { Move } from "./moves.ts";
 import type { LastRotation } from "./texts.ts";
 
 /** Dependencies of the dashboard. */
-export interface DashboardDeps {
+interface DashboardDeps {
 	readonly view: () => PoolView;
 	readonly cursor: ListCursor;
 	/** True while usage is being fetched: of this account, or without an id of any. */

@@ -2,7 +2,7 @@ import type { PanelKey } from "../../ui-kit/panel.ts";
 import type { Drawing } from "./drawing.ts";
 
 /** One account in detail, and how far its lines are scrolled. */
-export interface Details {
+interface Details {
 	isOpen(): boolean;
 	/** Number of lines scrolled past. */
 	scrolled(): number;

@@ -2,7 +2,7 @@ import { fuzzyFilter } from "@mariozechner/pi-tui";
 import type { ShownAccount } from "../../core/pool/pool-view.ts";
 
 /** The accounts that match a filter. */
-export interface Filtered {
+interface Filtered {
 	/** In the list's order. */
 	readonly accounts: readonly ShownAccount[];
 	/** The best match; undefined if there is none. */

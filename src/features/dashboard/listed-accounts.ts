@@ -9,7 +9,7 @@ import { filtered } from "./list-filter.ts";
  * The accounts that are listed: all that match what was typed, or else all that are not folded. One of them is
  * highlighted.
  */
-export interface ListedAccounts {
+interface ListedAccounts {
 	/** The field of the filter. */
 	readonly input: Input;
 	/** True while the field is open. */

@@ -5,7 +5,7 @@ import { byLength, freshness, includedOf, remaining, windowName } from "../../co
 import type { UsageWindow } from "../../core/usage.ts";
 
 /** What the whole pool has left of one kind of window. */
-export interface PoolWindow {
+interface PoolWindow {
 	/** Such as `5h` or `7d`. */
 	readonly name: string;
 	/** Relative to a full pool. Each account counts by the size of its plan. */
@@ -24,7 +24,7 @@ export interface NextReset {
 }
 
 /** What the pool has left in total, and what it gets back first. */
-export interface PoolTotals {
+interface PoolTotals {
 	/** Shortest first. */
 	readonly windows: readonly PoolWindow[];
 	readonly nextReset: NextReset | undefined;

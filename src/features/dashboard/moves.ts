@@ -25,7 +25,7 @@ export interface Moves {
 }
 
 /** Dependencies of {@link followMoves}. */
-export interface MovesDeps {
+interface MovesDeps {
 	/** Returns the last `count` decisions of the log, newest last. */
 	readonly read: (count: number) => Promise<readonly LoggedDecision[]>;
 	/** Calls `listener` after each write of the log, until the returned function is called. */

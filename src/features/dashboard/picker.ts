@@ -33,7 +33,7 @@ export type Picked =
 	| { readonly kind: "closed" };
 
 /** Dependencies of the picker. */
-export interface PickerDeps {
+interface PickerDeps {
 	readonly view: () => PoolView;
 	readonly cursor: ListCursor;
 	readonly paint: Paint;

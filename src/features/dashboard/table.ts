@@ -8,7 +8,7 @@ import { type Line, nameCell, padCell, span } from "../../ui-kit/panel.ts";
 import { SHARED_SIGN, signedLabel } from "../../ui-kit/shared-texts.ts";
 
 /** The accounts as lines, in the fullest form that fits. */
-export interface Table {
+interface Table {
 	/** True if each account takes two lines and little else fits. */
 	readonly isNarrow: boolean;
 	readonly heading: readonly Line[];

@@ -128,7 +128,7 @@ export function notesOf(shown: ShownAccount, { now }: PoolView): Line[] {
 }
 
 /** `last error 14:02: usage limit`, in words even if only a code is known. */
-export function lastErrorLine({ text, at }: { readonly text: string; readonly at: number }, now: number): string {
+function lastErrorLine({ text, at }: { readonly text: string; readonly at: number }, now: number): string {
 	return `last error ${formatPast(at, now)}: ${errorWords(text).slice(0, LONGEST_ERROR)}`;
 }
 

@@ -84,7 +84,7 @@ export interface BusEvents {
 }
 
 /** An event for other extensions: its channel and payload. */
-export type BusEvent = { [Channel in keyof BusEvents]: readonly [Channel, BusEvents[Channel]] }[keyof BusEvents];
+type BusEvent = { [Channel in keyof BusEvents]: readonly [Channel, BusEvents[Channel]] }[keyof BusEvents];
 
 /** Publishes what happens to accounts and the pool to other extensions. Errors of their listeners do not affect us. */
 export function publishEvents(pi: ExtensionAPI, pool: Pool): void {

@@ -21,7 +21,7 @@ import {
 import { awayWord, sharedUseAsJson, usersText } from "../../ui-kit/shared-texts.ts";
 
 /** What the next request of a session is decided on. */
-export interface WhyView {
+interface WhyView {
 	readonly plan: Plan;
 	/** False while the extension is switched off and pi serves by itself. */
 	readonly isEnabled: boolean;

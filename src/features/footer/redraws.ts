@@ -1,5 +1,5 @@
 /** Decides when a line with times in it is drawn again. */
-export interface Redraws {
+interface Redraws {
 	/** Draws once for everything that happens at one moment. */
 	soon(): void;
 	/** Draws every minute from now on, since times are in minutes. `onMinute` is called before. */

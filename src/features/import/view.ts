@@ -127,7 +127,7 @@ export function isWorthTaking({ planned }: ImportPlan): boolean {
 }
 
 /** What is known after accounts were imported. */
-export interface ImportedHow {
+interface ImportedHow {
 	/** How to choose a model, if that remains to be done. */
 	readonly modelAdvice: string;
 	/** Returns what an account has left, if known. */

@@ -18,13 +18,13 @@ export interface OutsideNotice {
 }
 
 /** A notice, and the claim that makes only one of all processes send it. */
-export interface News {
+interface News {
 	readonly notice: OutsideNotice;
 	readonly claim: (state: Pick<StateStore, "claimNotice" | "endNotice">) => Promise<boolean>;
 }
 
 /** Finds what is worth a notice in the events of this process. */
-export interface NewsFinder {
+interface NewsFinder {
 	/** Returns the notice for an event; undefined for none. */
 	newsIn(event: PoolEvent): News | undefined;
 }

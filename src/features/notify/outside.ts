@@ -39,7 +39,7 @@ export interface Screen {
 }
 
 /** Dependencies of the notices. */
-export interface OutsideDeps {
+interface OutsideDeps {
 	readonly pool: Pick<Pool, "accounts" | "emit" | "state">;
 	readonly state: Pick<StateStore, "claimNotice" | "endNotice">;
 	readonly settings: () => Pick<Settings, "notify" | "maskEmails">;

@@ -5,7 +5,7 @@ import type { NotifySettings, TerminalWay } from "../../core/settings.ts";
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** How to send a notice to the terminal. */
-export interface TerminalChoice {
+interface TerminalChoice {
 	readonly way: TerminalWay;
 	/** The terminal's name, as people know it; undefined if it is unknown or was not asked for. */
 	readonly name: string | undefined;

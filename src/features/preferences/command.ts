@@ -22,7 +22,7 @@ import { createPreferencesPanel } from "./panel.ts";
 import { badValue, noSuchSetting } from "./texts.ts";
 
 /** A preference of any group, as part of all settings. */
-export interface Choosable {
+interface Choosable {
 	/** Its name as typed and shown. */
 	readonly name: string;
 	/** Its full key in the file. */

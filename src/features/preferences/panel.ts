@@ -23,7 +23,7 @@ export interface PreferenceRow {
 }
 
 /** Dependencies of the panel. */
-export interface PreferencesPanelDeps {
+interface PreferencesPanelDeps {
 	readonly title: string;
 	/** pi's theme for a list of settings. */
 	readonly theme: SettingsListTheme;

@@ -21,7 +21,7 @@ export const NOTHING = "Nothing was redeemed.";
 export const KEEP = "Keep the credit";
 
 /** `week back to 100% now instead of Fri 14:32 (in 4d02h)`. */
-export function gainOf({ window, resetsAt }: Redeemable, now: number): string {
+function gainOf({ window, resetsAt }: Redeemable, now: number): string {
 	const sooner =
 		resetsAt === undefined ? "" : ` instead of ${formatClock(resetsAt, now)} (in ${formatDuration(resetsAt - now)})`;
 	return `${windowLabel(window)} back to 100% now${sooner}`;
@@ -34,7 +34,7 @@ function expiryOf({ expiresAt }: ResetCredit, count: number, now: number): strin
 }
 
 /** Returns one line of the list: what is gained, or why nothing is. */
-export function offerLine({ account, credits, found }: Offer, now: number): string {
+function offerLine({ account, credits, found }: Offer, now: number): string {
 	const [first] = credits;
 	const fact = found.kind === "redeemable" ? gainOf(found, now) : `kept: ${obstacleWords(found, now)}`;
 	return `${account.label}: ${fact}${first ? `; ${expiryOf(first, credits.length, now)}` : ""}`;

@@ -10,7 +10,7 @@ export interface CapWish {
 }
 
 /** The words of `cap`: the account as typed, and the wishes. `isEnd` if every cap should end. */
-export interface CapWords {
+interface CapWords {
 	readonly account: readonly string[];
 	readonly wishes: readonly CapWish[];
 	readonly isEnd: boolean;

@@ -7,7 +7,7 @@ import { panelAround } from "../../ui-kit/text-field.ts";
 import { createTyping, type Pace } from "../../ui-kit/typing.ts";
 
 /** Dependencies of the panel. */
-export interface CodeFieldDeps {
+interface CodeFieldDeps {
 	readonly title: string;
 	readonly paint: Paint;
 	readonly isKey: (typed: string, key: PanelKey) => boolean;

@@ -42,7 +42,7 @@ async function showWait(ctx: CommandContext, running: Promise<unknown>, stop: ()
 }
 
 /** Dependencies of the wait panel. */
-export interface WaitPanelDeps {
+interface WaitPanelDeps {
 	readonly paint: Paint;
 	readonly isKey: (typed: string, key: PanelKey) => boolean;
 	readonly pace: Pace;

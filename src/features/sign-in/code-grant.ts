@@ -19,7 +19,7 @@ export interface AuthorizationCode {
 }
 
 /** The answer of the sign-in service. */
-export interface IssuerAnswer {
+interface IssuerAnswer {
 	readonly status: number;
 	readonly headers: Headers;
 	readonly text: string;

@@ -9,7 +9,7 @@ import { createSignInScreen, type SignInScreen } from "./screen.ts";
 import * as texts from "./texts.ts";
 
 /** One sign-in requested by a command. */
-export interface SignInRequest {
+interface SignInRequest {
 	/** Its purpose, as a title. */
 	readonly title: string;
 	/** True for a code that is typed on another device, instead of a browser on this machine. */

@@ -4,7 +4,7 @@ import type { Paint } from "../../ui-kit/panel.ts";
 import { drawSignIn, type SignInPlace, type SignInScene } from "./drawing.ts";
 
 /** Dependencies of the screen. */
-export interface SignInScreenDeps {
+interface SignInScreenDeps {
 	/** The purpose of the sign-in, such as `Sign in to another Codex account`. */
 	readonly title: string;
 	readonly paint: Paint;

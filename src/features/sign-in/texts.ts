@@ -77,7 +77,7 @@ export function signInAgainTitle({ label }: Account): string {
 }
 
 /** The account of a sign-in, if it is not the one that was asked for. */
-export interface OtherAccount {
+interface OtherAccount {
 	/** Undefined if unknown. */
 	readonly email: string | undefined;
 	readonly plan: string | undefined;
@@ -115,7 +115,7 @@ export function severalNeedLogin(accounts: readonly Account[]): string {
 }
 
 /** The result of a sign-in. */
-export interface Joined {
+interface Joined {
 	readonly isNew: boolean;
 	/** True if it was meant for a new account. */
 	readonly isForNew: boolean;

@@ -14,7 +14,7 @@ export interface Look {
 }
 
 /** Dependencies of the panel. */
-export interface UsagePanelDeps {
+interface UsagePanelDeps {
 	readonly look: Look;
 	/** Undefined until the ledger was read. */
 	readonly view: (look: Look) => UsageView | undefined;

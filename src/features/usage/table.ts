@@ -7,7 +7,7 @@ import { padCell } from "../../ui-kit/panel.ts";
 import { namesOf, refusalsText, rowsOf, sparkline } from "./texts.ts";
 
 /** A report as lines of limited width. */
-export interface Table {
+interface Table {
 	readonly heading: string;
 	readonly rows: readonly string[];
 	/** Undefined if the only row is the sum. */

@@ -29,7 +29,7 @@ const SEVERAL: Readonly<Record<Grouping, string>> = {
 };
 
 export const COST_NOTE = "Cost is what the API would charge, as pi computes it. A plan includes it.";
-export const NOT_COUNTED = "Nothing is counted: /multicodex footer ledger=true turns that on.";
+const NOT_COUNTED = "Nothing is counted: /multicodex footer ledger=true turns that on.";
 
 /** Returns what each row is. Everything kept is shown by month where shorter periods are shown by day. */
 export function rowsOf({ period, by }: Pick<Report, "period" | "by">): string {

@@ -32,7 +32,7 @@ const VARIABLES = [
 const TLS = { name: "NODE_TLS_REJECT_UNAUTHORIZED", value: "0" };
 
 /** Everything that can be checked without pi and without the network. */
-export type OfflineFacts = Omit<HealthFacts, "endpoints" | "hostVersion" | "nodeVersion" | "rival">;
+type OfflineFacts = Omit<HealthFacts, "endpoints" | "hostVersion" | "nodeVersion" | "rival">;
 
 interface Ports {
 	readonly health: Pick<HealthCheck, "look">;

@@ -285,7 +285,7 @@ const REPAIRED: Readonly<Record<Repair["kind"], (subject: string) => string>> = 
 };
 
 /** What was found and repaired. */
-export interface Verified {
+interface Verified {
 	readonly findings: readonly Finding[];
 	readonly repairs: readonly Repair[];
 	/** True if `--fix` was typed. */

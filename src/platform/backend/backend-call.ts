@@ -4,14 +4,14 @@ import { refusalToSendTokens, withoutSlash } from "./token-url.ts";
 import { type Unreached, unreachedWords, whyUnreached } from "./unreached.ts";
 
 /** Whose request it is, and the base URL of the model. */
-export interface BackendCall {
+interface BackendCall {
 	readonly baseUrl: string;
 	readonly access: string;
 	readonly workspaceId: WorkspaceId;
 }
 
 /** What a call requests. */
-export interface BackendAsk {
+interface BackendAsk {
 	/** The path below the base, such as `wham/usage`. */
 	readonly path: string;
 	/** The service in a sentence, such as `the usage service`. */

@@ -23,7 +23,7 @@ export interface Identity {
 }
 
 /** When a token was issued and when it expires, epoch ms. */
-export interface TokenTimes {
+interface TokenTimes {
 	readonly issuedAt: number | undefined;
 	readonly expiresAt: number | undefined;
 }

@@ -3,27 +3,27 @@ const LONGEST_REFUSAL_BYTES = 65_536;
 const REFUSAL_WAIT_MS = 2000;
 
 /** The body of a response, as far as it was read. */
-export interface BodyText {
+interface BodyText {
 	readonly text: string;
-	/** False if the limit, the signal or a broken connection cut it off. */
+	/** False if `maxBytes`, the signal or a broken connection cut it off. */
 	readonly isWhole: boolean;
 	/** The error of a connection that broke while the body was read. */
 	readonly broken?: { readonly by: unknown };
 }
 
 /**
- * Reads at most `limit` bytes of a body, until `signal` fires. Never rejects: if the connection breaks, returns what
+ * Reads at most `maxBytes` bytes of a body, until `signal` fires. Never rejects: if the connection breaks, returns what
  * had arrived, and the error. The signal given to `fetch` is not enough: once the answer has started, its tie to the
  * body may be garbage-collected, and an endless answer would be awaited forever.
  */
-export async function readBody(response: Response, limit: number, signal: AbortSignal): Promise<BodyText> {
+export async function readBody(response: Response, maxBytes: number, signal: AbortSignal): Promise<BodyText> {
 	const reader = response.body?.getReader();
 	if (!reader) return { text: "", isWhole: true };
 	const stop = () => void reader.cancel().catch(() => undefined);
 	signal.addEventListener("abort", stop, { once: true });
 	const decoder = new TextDecoder();
 	let text = "";
-	let remaining = limit;
+	let remaining = maxBytes;
 	try {
 		while (!signal.aborted) {
 			const { done, value } = await reader.read();
@@ -44,11 +44,11 @@ export async function readBody(response: Response, limit: number, signal: AbortS
 }
 
 /**
- * Reads a body as text; empty if it has more than `limit` bytes. None of these endpoints answers that much, and half a
+ * Reads a body as text; empty if it has more than `maxBytes`. None of these endpoints answers that much, and half a
  * document is useless. Rejects on abort, and if the connection breaks.
  */
-export async function readText(response: Response, signal: AbortSignal, limit: number): Promise<string> {
-	const { text, isWhole, broken } = await readBody(response, limit, signal);
+export async function readText(response: Response, signal: AbortSignal, maxBytes: number): Promise<string> {
+	const { text, isWhole, broken } = await readBody(response, maxBytes, signal);
 	if (broken) throw broken.by;
 	signal.throwIfAborted();
 	return isWhole ? text : "";

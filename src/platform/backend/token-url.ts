@@ -4,7 +4,7 @@ const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 const HTTP_PORT = 80;
 
 /** The environment of this process that names proxies. */
-export interface ProxySource {
+interface ProxySource {
 	readonly env: Readonly<Record<string, string | undefined>>;
 	/** bun reads more proxy variables than Node. */
 	readonly isBun: boolean;

@@ -47,7 +47,7 @@ export function usageUrl(baseUrl: string): string {
 }
 
 /** Usage in the `x-codex-*` headers of a response. */
-export interface HeaderUsage {
+interface HeaderUsage {
 	/** Undefined without a window of the general limit or of any other limit. */
 	readonly snapshot: UsageSnapshot | undefined;
 	/** The limit that applies to this request, unless it is the general one. */
@@ -120,8 +120,8 @@ function reserveModelOf(
 }
 
 function familyWindows(headers: Readonly<Record<string, string>>, family: string, now: number): UsageWindow[] {
-	return ["primary", "secondary"].flatMap((slot) => {
-		const field = (name: string) => headers[`x-${family}-${slot}-${name}`];
+	return ["primary", "secondary"].flatMap((place) => {
+		const field = (name: string) => headers[`x-${family}-${place}-${name}`];
 		const window = {
 			usedPercent: numberOf(field("used-percent")),
 			windowMinutes: numberOf(field("window-minutes")),

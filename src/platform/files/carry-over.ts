@@ -4,7 +4,7 @@ import { ownValue } from "../../core/own-value.ts";
  * Decides about a value that changed on both sides since it was `before`: `mine` here, `theirs` in the file. Undefined
  * stands for a member that is missing, or that is to be removed.
  */
-export type Resolve = (key: string, mine: unknown, theirs: unknown, before: unknown) => unknown;
+type Resolve = (key: string, mine: unknown, theirs: unknown, before: unknown) => unknown;
 
 /** How a difference is applied if the file has changed too. */
 export interface Conflicts {

@@ -4,7 +4,7 @@ import { type FileHandle, open, stat } from "node:fs/promises";
 const TRIES = 3;
 
 /** Writes what was collected, one write at a time, so that lines stay in order. */
-export interface WriteBehind {
+interface WriteBehind {
 	/** Writes now, after any write in progress. */
 	flush(): Promise<void>;
 	/** Waits for a write in progress, without starting one. */

@@ -16,7 +16,7 @@ export class LockBusyError extends Error {
 	}
 }
 
-/** How long to wait for a lock, and when a holder counts as dead. All ms. */
+/** How long to wait for a lock, and when its holder counts as gone. All ms. */
 export interface LockOptions {
 	readonly waitMs: number;
 	readonly signal?: AbortSignal | undefined;
@@ -171,7 +171,7 @@ function isTaken(error: unknown): boolean {
 }
 
 /** What is found at the path of a lock. Only an empty folder is a lock. */
-export type LockShape = "folder" | "full-folder" | "other";
+type LockShape = "folder" | "full-folder" | "other";
 
 interface LookedAt {
 	readonly shape: LockShape;
@@ -191,7 +191,7 @@ export async function lookAtLock(lock: string): Promise<LookedAt | undefined> {
 /**
  * True for a lock without a live holder. `ageMs` counts from its last touch, and is negative for a date in the future.
  */
-export function isLeftBehind(shape: LockShape, ageMs: number, staleMs: number): boolean {
+function isLeftBehind(shape: LockShape, ageMs: number, staleMs: number): boolean {
 	return Math.abs(ageMs) > (shape === "other" ? STRANGE_MS : staleMs);
 }
 

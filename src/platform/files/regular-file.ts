@@ -3,7 +3,7 @@ import { open, stat } from "node:fs/promises";
 import { textFrom } from "../json.ts";
 
 /** The largest file that is read. Our files and pi's are a few kilobytes. */
-export const MOST_BYTES = 64 * 1024 * 1024;
+const MOST_BYTES = 64 * 1024 * 1024;
 
 /** Without this flag, opening a pipe waits for a writer. Windows has neither. */
 const READ_ONLY = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);

@@ -242,7 +242,7 @@ export function openSharedDocument<S extends JsonSchema>(
 	const schedule = createWriteSchedule({
 		write: writeBatch,
 		queue,
-		isBlocked: () => isNewer,
+		isPaused: () => isNewer,
 		// One of our changes cannot be applied to the newest file.
 		onDefect: (error) => report("unwritable", unwritableFor(name, error), "defect"),
 	});

@@ -7,7 +7,7 @@ const MOST_IN_A_ROW = 16;
 export type Change<T> = (draft: T, isNewest: boolean) => void;
 
 /** A change that the file does not have yet. */
-export interface PendingChange<T> {
+interface PendingChange<T> {
 	readonly change: Change<T>;
 	/** Called once, after the first write that included the change, with the error if that failed. */
 	readonly settle?: ((error?: unknown) => void) | undefined;

@@ -9,13 +9,13 @@ interface Deps {
 	readonly write: () => Promise<void>;
 	readonly queue: Pick<WriteQueue<never>, "length" | "hasWaiting">;
 	/** True if no write is retried automatically. */
-	readonly isBlocked: () => boolean;
+	readonly isPaused: () => boolean;
 	/** Called when `write` has rejected. */
 	readonly onDefect: (error: unknown) => void;
 }
 
 /** Decides when pending changes are written. One write runs at a time. */
-export interface WriteSchedule {
+interface WriteSchedule {
 	/** Writes with all other changes of this tick, and goes on while a caller waits for a write. Never rejects. */
 	now(): Promise<void>;
 	/** Writes a second later, together with other changes. */
@@ -29,7 +29,7 @@ export interface WriteSchedule {
 }
 
 /** Creates it. Nothing is written before the first call. */
-export function createWriteSchedule({ write, queue, isBlocked, onDefect }: Deps): WriteSchedule {
+export function createWriteSchedule({ write, queue, isPaused, onDefect }: Deps): WriteSchedule {
 	let writing: Promise<void> | undefined;
 	let timer: NodeJS.Timeout | undefined;
 	let retryMs = COALESCE_MS;
@@ -60,7 +60,7 @@ export function createWriteSchedule({ write, queue, isBlocked, onDefect }: Deps)
 				// In the same tick as the last check of the queue, so that no change is missed in between.
 				writing = undefined;
 				if (queue.length === 0) stopTimer();
-				else if (!isBlocked()) writeIn(COALESCE_MS);
+				else if (!isPaused()) writeIn(COALESCE_MS);
 			}
 		})();
 		return writing;

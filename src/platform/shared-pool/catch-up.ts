@@ -8,7 +8,7 @@ import type { Role, SharedRow } from "./types.ts";
 import type { UnsentClaims } from "./unsent-claims.ts";
 
 /** Does what was left undone while the database was unreachable, or by a process that ended. */
-export interface CatchUp {
+interface CatchUp {
 	/** Does it in the background, after a look that brought `looked`. One run follows another. */
 	begin(looked: readonly SharedRow[]): void;
 	/** Resolves when all runs so far have ended. Never rejects. */

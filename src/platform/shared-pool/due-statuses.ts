@@ -22,7 +22,7 @@ interface Deps {
 }
 
 /** The statuses of one statement. */
-export interface DueBatch {
+interface DueBatch {
 	/** The accounts that were compared. */
 	readonly ids: readonly AccountId[];
 	/** Statuses that are new in the database, and questions for those never seen. */
@@ -30,7 +30,7 @@ export interface DueBatch {
 }
 
 /** Accounts whose status may be new to the database. */
-export interface DueStatuses {
+interface DueStatuses {
 	/** Adds an account. Those that are urgent are not held up by a thousand others. */
 	add(id: AccountId, isUrgent: boolean): void;
 	/** Adds an account whose status this process has changed, and so writes itself. */

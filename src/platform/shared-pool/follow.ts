@@ -9,7 +9,7 @@ import type { Keys } from "./sealed-account.ts";
 import type { Asker, Known, Look } from "./types.ts";
 
 /** Keeps the mirror in step with the database. One process of this machine does so. */
-export interface Follow {
+interface Follow {
 	/**
 	 * Reads the database now. Calls that arrive meanwhile share the next read. Rejects with a `PoolProblem`, or with the
 	 * reason of the asker's signal. The read continues as long as another caller waits for it.
@@ -27,7 +27,7 @@ export interface Follow {
 }
 
 /** Another part that uses what a look reads. */
-export interface Looker {
+interface Looker {
 	/** Returns the status versions that this process knows. */
 	readonly known: () => Known["statuses"];
 	/** Called after every look, once the accounts are in the mirror. */

@@ -10,7 +10,7 @@ const SECRET_BYTES = 32;
 const CHECK_BYTES = 6;
 
 /** The code in a text, or one sentence about what is wrong with the text. The sentence quotes no part of it. */
-export type ReadJoinCode =
+type ReadJoinCode =
 	| { readonly kind: "ok"; readonly code: JoinCode }
 	| { readonly kind: "bad"; readonly problem: string };
 

@@ -5,7 +5,7 @@ import type { Journal } from "./journal.ts";
 import type { Mirror } from "./mirror.ts";
 
 /** What stayed on this machine, by label. */
-export interface Kept {
+interface Kept {
 	/** Renewed here, and not in the pool. */
 	readonly renewed: readonly string[];
 	/** Between this machine and the pool. Each needs a sign-in. */

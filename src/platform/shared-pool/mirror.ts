@@ -65,7 +65,7 @@ const fileSchema = z.looseObject({
 export const MIRROR_FORMAT = { schema: fileSchema, version: MIRROR_VERSION };
 
 /** The content of `codex-pool.json`. */
-export type MirrorFile = z.output<typeof fileSchema>;
+type MirrorFile = z.output<typeof fileSchema>;
 
 /** What this machine knows of one row of the database. */
 export interface Mirrored {

@@ -18,7 +18,7 @@ interface Deps {
 }
 
 /** The exchange of a token that another machine has claimed. */
-export interface OthersExchange {
+interface OthersExchange {
 	/**
 	 * Waits for the token that the other machine stores when the present one is useless here. Once per token, since a new
 	 * one may never arrive. Rejects with a `PoolProblem`.

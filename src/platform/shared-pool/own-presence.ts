@@ -17,7 +17,7 @@ interface Deps {
 }
 
 /** What other machines see of this process: its machine, and its sessions at work. */
-export interface OwnPresence {
+interface OwnPresence {
 	/** Records that sessions have started or ended their work. Returns true if that must be stored. */
 	sessionsChanged(): boolean;
 	/** Records that the database can be reached. The presence is due if it is not stored there, or has expired. */

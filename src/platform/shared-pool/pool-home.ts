@@ -8,7 +8,7 @@ import { openSharedPool, type SharedPool, type SharedPoolDeps } from "./shared-p
 import { PoolProblem } from "./types.ts";
 
 /** What an agent directory has of a pool: its file, and the pool opened from it. */
-export interface PoolHome {
+interface PoolHome {
 	/** Opens the pool `name` from the settings, or that of the environment. Undefined if no code can be read. */
 	open(name: string | undefined): Promise<SharedPool | undefined>;
 	/** What a person does with it. */

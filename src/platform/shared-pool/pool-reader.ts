@@ -8,7 +8,7 @@ import { othersIn } from "./other-machines.ts";
 import { parsePoolUrl } from "./pool-url.ts";
 
 /** What this machine knows of its pool, for a program that changes nothing and never connects to the database. */
-export interface PoolReader {
+interface PoolReader {
 	/** Returns the accounts of the files and of the pool together; the same list until one of them has changed. */
 	list(own: readonly Account[]): readonly Account[];
 	/** Returns the status as of the last look by any pi; undefined if there is no code. */

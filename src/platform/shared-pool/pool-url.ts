@@ -2,11 +2,11 @@ import { userInfo } from "node:os";
 import { PoolProblem } from "./types.ts";
 
 /** Values of `sslmode`, with the meaning that libpq gives them. */
-export type TlsMode = "disable" | "allow" | "prefer" | "require" | "verify-ca" | "verify-full";
+type TlsMode = "disable" | "allow" | "prefer" | "require" | "verify-ca" | "verify-full";
 const TLS_MODES: readonly TlsMode[] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 
 /** Values of `ssl_min_protocol_version`, as both libpq and Node write them. */
-export type TlsVersion = "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3";
+type TlsVersion = "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3";
 const TLS_VERSIONS: readonly TlsVersion[] = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
 
 /** One server in the URL, or the folder of a socket on this machine. */

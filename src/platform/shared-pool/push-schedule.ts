@@ -31,7 +31,7 @@ interface Deps {
 }
 
 /** Decides when this process pushes. One push runs at a time. */
-export interface PushSchedule {
+interface PushSchedule {
 	/** Pushes soon. `isUrgent` brings forward a push that only waits for further changes. */
 	soon(isUrgent?: boolean): void;
 	/** Pushes soon, also if others were faster again and again, or if a push is under way. */

@@ -7,7 +7,7 @@ import type { OpenRow } from "./shared-rows.ts";
 import { PoolProblem, type Role } from "./types.ts";
 
 /** Dependencies of renewing shared accounts. */
-export interface RenewingDeps extends ExchangeDeps {
+interface RenewingDeps extends ExchangeDeps {
 	readonly role: Role;
 	readonly journal: Journal;
 	/** Reads the database, which brings newer tokens into the mirror. Never rejects. */

@@ -48,7 +48,7 @@ export interface Keys {
 }
 
 /** An opened row. A keeper gets the account with its refresh token, a runner with a placeholder. */
-export type Opened =
+type Opened =
 	| { readonly kind: "ok"; readonly account: Account }
 	| { readonly kind: "other-key" | "damaged"; readonly id: AccountId };
 

@@ -4,7 +4,7 @@ import type { SharedState } from "./shared-state.ts";
 import type { Asker, SharedRow } from "./types.ts";
 
 /** Follows the database during a session, and anew during the next one. */
-export interface SessionFollow {
+interface SessionFollow {
 	/** Starts in the background, unless {@link beginNow} comes first. Without `stays`, only that starts. */
 	begin(stays: boolean): void;
 	/** Starts now, the way that `begin` said last. */

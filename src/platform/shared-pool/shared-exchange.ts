@@ -34,7 +34,7 @@ export interface ExchangeDeps {
 }
 
 /** Exchanges the refresh token of a row. `refused` is an access token that the backend has just answered with 401. */
-export type SharedExchange = (open: OpenRow, refused: string | undefined) => Promise<Renewed>;
+type SharedExchange = (open: OpenRow, refused: string | undefined) => Promise<Renewed>;
 
 /** A refusal for an unknown reason is final if it is repeated this much later. */
 const REFUSED_AGAIN_MS = 60_000;

@@ -11,7 +11,7 @@ interface Deps {
 }
 
 /** The pin, if the pinned account is shared. */
-export interface SharedPin {
+interface SharedPin {
 	/** Records that a person has moved this machine's pin. Returns true if that must be stored. */
 	moved(before: AccountId | undefined, after: AccountId | undefined): boolean;
 	/** Returns what must be stored; undefined for nothing. */

@@ -83,7 +83,7 @@ export interface SharedPool {
 }
 
 /** The parts of a pool, for changes to all of it. */
-export interface Inside {
+interface Inside {
 	readonly code: JoinCode;
 	readonly keys: Keys;
 	readonly connection: Connection;

@@ -17,10 +17,10 @@ import {
 } from "./account-file.ts";
 
 /** Why an account left the file: it was removed, or its sign-in gave way to a better one of the same account. */
-export type Leaving = "removed" | "merged";
+type Leaving = "removed" | "merged";
 
 /** A copy of an account that left, in a file beside the accounts file. */
-export interface AccountBackup {
+interface AccountBackup {
 	readonly path: string;
 	readonly why: Leaving;
 	/** When it was made, epoch ms. */
@@ -71,7 +71,7 @@ export async function keepBackup(
 }
 
 /** Lists the backups beside the file at `path`, oldest of each kind first. */
-export async function backupsOf(path: string): Promise<AccountBackup[]> {
+async function backupsOf(path: string): Promise<AccountBackup[]> {
 	const prefix = `${basename(path)}.bak-`;
 	const names = await readdir(dirname(path)).catch(() => []);
 	return names.sort().flatMap((name) => {

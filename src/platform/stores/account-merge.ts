@@ -14,7 +14,7 @@ import {
 } from "./account-file.ts";
 
 /** An account that was merged into another one. */
-export interface Merged {
+interface Merged {
 	readonly into: AccountId;
 	readonly former: AccountId;
 	/** The row whose sign-in was given up, unchanged. */

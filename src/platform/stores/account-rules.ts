@@ -6,7 +6,7 @@ import { anyAccountIdSchema } from "../ids.ts";
 import { lazily } from "../lazily.ts";
 
 /** Reports an invalid value in the file, and what applies instead. */
-export type Complain = (name: string, wanted: string, instead: string) => void;
+type Complain = (name: string, wanted: string, instead: string) => void;
 
 const groupSchema = lazily(() => z.record(z.string(), z.unknown()));
 const idsSchema = lazily(() => z.array(anyAccountIdSchema));

@@ -30,7 +30,7 @@ export function agentDirectoryOf(path: string): AgentDirectory {
 }
 
 /** The real accounts file of an agent directory, and its state file. */
-export interface AccountsPlace {
+interface AccountsPlace {
 	readonly accounts: string;
 	readonly state: string;
 	/** True if a link leads both out of the agent directory. */

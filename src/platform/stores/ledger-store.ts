@@ -18,7 +18,7 @@ import { lazily } from "../lazily.ts";
 import { lenient } from "../lenient.ts";
 
 /** The open file of the ledger. */
-export interface LedgerStore extends LedgerWriter, Ledger {}
+interface LedgerStore extends LedgerWriter, Ledger {}
 
 interface Options {
 	/** Ends in `.jsonl`. */

@@ -17,7 +17,7 @@ import { lenient } from "../lenient.ts";
 /** The provider whose login in `auth.json` is linked. */
 const ENTRY = PROVIDER;
 
-/** A turn waits no longer than this for the lock. pi's own asynchronous lock treats a dead holder alike. */
+/** A turn waits no longer than this for the lock. pi's own asynchronous lock treats a holder that is gone alike. */
 const LOCK = { waitMs: 3000, staleMs: 30_000 };
 
 const fileSchema = z.record(z.string(), z.unknown());

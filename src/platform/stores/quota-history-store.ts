@@ -74,8 +74,8 @@ export function openQuotaHistory(path: string, now: () => number): HistoryFile {
 			const batch = linesOf(samples);
 			let isCompacted = false;
 			const makeRoom = async (size: number) => {
-				const limit = Math.max(HISTORY_BYTES, smallest + 2 * ROOM_BYTES) - ROOM_BYTES;
-				if (isCompacted || size + Buffer.byteLength(batch) <= limit) return false;
+				const maxBytes = Math.max(HISTORY_BYTES, smallest + 2 * ROOM_BYTES) - ROOM_BYTES;
+				if (isCompacted || size + Buffer.byteLength(batch) <= maxBytes) return false;
 				isCompacted = true;
 				return compact(target);
 			};

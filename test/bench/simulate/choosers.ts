@@ -1,5 +1,5 @@
 import type { AccountId } from "../../../src/core/ids.ts";
-import { isEligible } from "../../../src/core/request/candidate.ts";
+import { gateOf } from "../../../src/core/request/candidate.ts";
 import { plan } from "../../../src/core/request/plan.ts";
 import type { PolicyName } from "../../../src/core/request/policies.ts";
 import type { Meter, SeenWindow } from "./meter.ts";
@@ -31,7 +31,7 @@ const MODEL_ID = "simulated";
 
 /** Every simulated account is signed in and enabled: without a cooldown there is nothing to ask. */
 const isReady = (meter: Meter, now: number) =>
-	meter.cooldowns.length === 0 || isEligible(meter, MODEL_ID, now);
+	meter.cooldowns.length === 0 || gateOf(meter, MODEL_ID, now) === undefined;
 
 /** What {@link ours} can be told. */
 interface Ours {

@@ -58,7 +58,7 @@ export async function readCodexFile(whose: Whose): Promise<Finding | undefined> 
 }
 
 /** Reads JSON in Codex's format: `tokens` beside other fields, or the same names at top level. */
-export function loginInCodexShape(content: unknown, whose: Whose): Finding {
+function loginInCodexShape(content: unknown, whose: Whose): Finding {
 	const { data: record } = objectSchema.safeParse(content);
 	const { data: file } = fileSchema.safeParse(content);
 	if (!record || !file) return leftOut(whose, nothingIn(content));

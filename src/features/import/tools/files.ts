@@ -11,7 +11,7 @@ const LARGEST_BYTES = 4 * 1024 * 1024;
 const TORN_PAUSE_MS = 100;
 
 /** The result of reading another tool's file. */
-export type ForeignFile<T> =
+type ForeignFile<T> =
 	| { readonly kind: "read"; readonly content: T }
 	| { readonly kind: "missing" }
 	/** The end of a sentence. */

@@ -11,7 +11,7 @@ import { codexPool, loginsInOpencodeShape, opencode, readDatabase } from "./open
 import type { ImportSource, Places } from "./source.ts";
 
 /** Every tool to search, in this order. A new one is one line here. */
-export const IMPORT_SOURCES: readonly ImportSource[] = [
+const IMPORT_SOURCES: readonly ImportSource[] = [
 	codexCli,
 	codexAuth,
 	orchestrator,

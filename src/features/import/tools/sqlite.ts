@@ -2,7 +2,7 @@ import { stat } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 
 /** The rows of a table. */
-export type TableRows =
+type TableRows =
 	| { readonly kind: "rows"; readonly rows: readonly unknown[] }
 	| { readonly kind: "missing" }
 	/** The end of a sentence. */

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { readyAt } from "../../../../src/core/cooldown.ts";
 import { type AccountId, entriesById } from "../../../../src/core/ids.ts";
-import { type Candidate, isEligible } from "../../../../src/core/request/candidate.ts";
+import { type Candidate, gateOf } from "../../../../src/core/request/candidate.ts";
 import { gatedIn, selectionReason } from "../../../../src/core/request/plan.ts";
 import { POLICIES, type PolicyName } from "../../../../src/core/request/policies.ts";
 import type { UsageWindow } from "../../../../src/core/usage.ts";
@@ -177,11 +177,11 @@ describe("the choice among eligible accounts", () => {
 describe("an eligible account", () => {
 	it("is signed in, enabled, and not cooling for the model", () => {
 		const account = anAccount("a");
-		expect(isEligible({ account, cooldowns: [], usage: undefined }, "gpt-5.5", NOW)).toBe(true);
+		expect(gateOf({ account, cooldowns: [], usage: undefined }, "gpt-5.5", NOW)).toBeUndefined();
 		const spark = aCooldown({ scope: "model:gpt-5.3-codex-spark" });
-		expect(isEligible({ account, cooldowns: [spark], usage: undefined }, "gpt-5.5", NOW)).toBe(true);
-		expect(isEligible({ account, cooldowns: [spark], usage: undefined }, "gpt-5.3-codex-spark", NOW)).toBe(false);
-		expect(isEligible({ account, cooldowns: [aCooldown()], usage: undefined }, "gpt-5.5", NOW)).toBe(false);
+		expect(gateOf({ account, cooldowns: [spark], usage: undefined }, "gpt-5.5", NOW)).toBeUndefined();
+		expect(gateOf({ account, cooldowns: [spark], usage: undefined }, "gpt-5.3-codex-spark", NOW)?.kind).toBe("cooling");
+		expect(gateOf({ account, cooldowns: [aCooldown()], usage: undefined }, "gpt-5.5", NOW)?.kind).toBe("cooling");
 	});
 
 	it("an eligible account is none that is switched off or must sign in, even when pinned", () => {

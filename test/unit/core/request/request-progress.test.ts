@@ -232,10 +232,10 @@ describe("what a request remembers", () => {
 	});
 
 	it("waits for no account that no try helps before the person has changed something", () => {
-		const blocked = tried(begun(), aTry(anId("a")), noToken(NOW + 20_000, "untrusted"));
-		expect([blocked.obstacle, blocked.refusals.size]).toEqual(["untrusted", 0]);
-		expect(told(next(blocked, planOf([free("a")], askedOf(blocked)), CALM))).toBe("give-up exhausted");
-		const later = waited(blocked, 1000);
+		const unable = tried(begun(), aTry(anId("a")), noToken(NOW + 20_000, "untrusted"));
+		expect([unable.obstacle, unable.refusals.size]).toEqual(["untrusted", 0]);
+		expect(told(next(unable, planOf([free("a")], askedOf(unable)), CALM))).toBe("give-up exhausted");
+		const later = waited(unable, 1000);
 		const plan = planOf([free("a"), cooling("b", 30_000)], { ...askedOf(later), now: NOW + 20_000 });
 		expect(told(next(later, plan, CALM))).toBe("wait 30");
 	});
