@@ -41,10 +41,17 @@ export function hideTokens(text: string): string {
 
 /** Matches a join code of a shared pool, or a piece of one. */
 const JOIN_CODE = /(pi-pool-(?:keeper|runner)-)[\w-]+/gi;
-/** Matches the password in a URL. A password that was not encoded may contain `@`, so it ends at the last one. */
-const URL_PASSWORD = /(\b[a-z][\w+.-]{0,20}:\/\/[^\s/:@]*:)[^\s"]*(?=@)/gi;
+/** Matches a piece of text without blanks and quotes, in which a URL ends. */
+const WORD = /[^\s"]+/g;
+/** Matches the part of a URL before its password. */
+const BEFORE_PASSWORD = /\b[a-z][\w+.-]{0,20}:\/\/[^\s/:@]*:/i;
 
 /** Removes join codes, and passwords in URLs, from a text that quotes what a person typed into the wrong command. */
 export function hidePoolSecrets(text: string): string {
-	return text.replace(JOIN_CODE, "$1…").replace(URL_PASSWORD, "$1…");
+	return text.replace(JOIN_CODE, "$1…").replace(WORD, (word) => {
+		const { index = 0, 0: before = "" } = BEFORE_PASSWORD.exec(word) ?? {};
+		// A password that was not encoded may contain `@`, so it ends at the last one.
+		const [start, end] = [index + before.length, word.lastIndexOf("@")];
+		return start > 0 && end >= start ? `${word.slice(0, start)}…${word.slice(end)}` : word;
+	});
 }

@@ -83,7 +83,16 @@ describe("secrets of a shared pool", () => {
 		["postgres://pool:a@b/c@db/pi and more@example.test", "postgres://pool:…@db/pi and more@example.test"],
 		["postgres://pool@db/pi", "postgres://pool@db/pi"],
 		["https://example.test:443/path", "https://example.test:443/path"],
+		["(see postgres://pool:x@db/pi)", "(see postgres://pool:…@db/pi)"],
+		["a://b/c://d:secret@e", "a://b/c://d:…@e"],
 	])("secrets of a shared pool are hidden in %s", (text, hidden) => {
 		expect(hidePoolSecrets(text)).toBe(hidden);
 	});
+
+	it.each(["a://b:", "a://b:@", "a://", "pi-pool-keeper-", ":", "@"])(
+		"secrets of a shared pool are hidden in time by the length of a text, and not by its square: %j over and over",
+		(piece) => {
+			expect(isLinear(hidePoolSecrets, piece)).toBe(true);
+		},
+	);
 });
