@@ -37,8 +37,8 @@ export function signInAddressIn(text: string): string | undefined {
 
 /** Matches a join code of a shared pool that is more than its form; a longer one also without its start. */
 const JOIN_CODE = /pi-pool-(?:keeper|runner)-[\w-]{16,}|pool-(?:keeper|runner)-[\w-]{60,}/i;
-/** Matches the URL of a database with its password. */
-const WITH_PASSWORD = /postgres(?:ql)?:\/\/[^\s/@]*:\S*@/i;
+/** Matches the part before its password of the URL of a database. */
+const BEFORE_PASSWORD = /postgres(?:ql)?:\/\/[^\s/@]*:/i;
 /** Matches a text that is nothing but such a URL. */
 const NOTHING_ELSE = /^['"`<]?postgres(?:ql)?:\/\/\S+$/i;
 /** Matches a command that pi did not find, or that was typed without its slash. */
@@ -47,7 +47,16 @@ const COMMAND = /^(?<slash>\/?)(?<name>\S+)\s+(?<word>\S+)/;
 /** Returns which secret of a shared pool a prompt contains; undefined for none. */
 export function poolSecretIn(text: string): "code" | "password" | undefined {
 	if (JOIN_CODE.test(text)) return "code";
-	return WITH_PASSWORD.test(text) && isMeantForUs(text.trim()) ? "password" : undefined;
+	return hasPassword(text) && isMeantForUs(text.trim()) ? "password" : undefined;
+}
+
+/** True if the text contains the URL of a database with its password. */
+function hasPassword(text: string): boolean {
+	if (!BEFORE_PASSWORD.test(text)) return false;
+	return text.split(/\s+/).some((word) => {
+		const found = BEFORE_PASSWORD.exec(word);
+		return found !== null && word.lastIndexOf("@") >= found.index + found[0].length;
+	});
 }
 
 /** True for what looks like a command of ours. Prompts, and other commands, may mention a database. */

@@ -233,10 +233,13 @@ function creditsOf(body: Body): Credits | undefined {
 	};
 }
 
-/** Reads a reset, epoch ms: a point in time, or else seconds from now. */
+/**
+ * Reads a reset, epoch ms: a point in time, or else seconds from now. Seconds also count if the point lies in the past:
+ * the clock of this machine is ahead.
+ */
 export function resetIn(at: unknown, afterSeconds: unknown, now: number): number | undefined {
 	const reset = boundedReset(timeOf(at), now);
-	if (reset !== undefined) return reset;
-	const after = numberOf(afterSeconds);
-	return after === undefined || after <= 0 ? undefined : boundedReset(now + after * 1000, now);
+	if (reset !== undefined && reset > now) return reset;
+	const after = numberOf(afterSeconds) ?? 0;
+	return (after > 0 ? boundedReset(now + after * 1000, now) : undefined) ?? reset;
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { poolSecretIn, signInAddressIn } from "../../../../src/features/sign-in/rules.ts";
 import { createStraySignIns } from "../../../../src/features/sign-in/stray-sign-in.ts";
+import { isLinear } from "../../../support/growth.ts";
 
 const END = "http://localhost:1455/auth/callback?code=ac_XyZ-1.2&scope=openid%20email&state=s_t-1";
 const BEGINNING = "https://auth.openai.com/oauth/authorize?response_type=code&client_id=app_x&state=s_t-1";
@@ -61,4 +62,11 @@ describe("secrets of a shared pool in a prompt", () => {
 		expect(notice?.level).toBe(found && "warning");
 		expect(notice?.text ?? "").not.toMatch(/hunter2|aaaa/);
 	});
+
+	it.each(["postgres://a:", "postgres://", "postgres://a:b/", "postgres://a:@", "pi-pool-keeper-"])(
+		"secrets of a shared pool are looked for in time by the length of a prompt, and not by its square: %j",
+		(piece) => {
+			expect(isLinear(poolSecretIn, piece)).toBe(true);
+		},
+	);
 });

@@ -71,6 +71,12 @@ describe("usage in response headers", () => {
 		],
 		["over 366 days ahead", { "reset-at": inSeconds(NOW + 367 * DAY_MS) }, undefined],
 		["long past, beside seconds from now", { "reset-at": "1", "reset-after-seconds": 60 }, NOW + MINUTE_MS],
+		[
+			"two hours ago by a clock that is ahead, beside seconds from now",
+			{ "reset-at": inSeconds(NOW - 2 * HOUR_MS), "reset-after-seconds": 600 },
+			NOW + 10 * MINUTE_MS,
+		],
+		["just past", { "reset-at": inSeconds(NOW - MINUTE_MS), "reset-after-seconds": 0 }, NOW - MINUTE_MS],
 		["in negative seconds", { "reset-after-seconds": -60 }, undefined],
 		["not at all", {}, undefined],
 		["as zero", { "reset-at": 0, "reset-after-seconds": 0 }, undefined],
