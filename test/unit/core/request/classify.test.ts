@@ -304,7 +304,7 @@ describe("content that is refused", () => {
 		}
 	});
 
-	it("is told apart from an account that was closed for it", () => {
+	it("refused content is not what closes an account: an account that was suspended for it is disabled", () => {
 		const message = "Your account has been suspended for violating our usage policies.";
 		expect(classify({ status: 403, message }, context).remedy).toBe("close-account");
 	});
