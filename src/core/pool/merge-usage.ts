@@ -261,9 +261,9 @@ function reconcileWithEndpoint(
 		const wasReset = redeemedAt >= cooldown.setAt - LONGEST_WRITE_MS && usage.capturedAt >= redeemedAt;
 		const hasCaughtUp = wasReset || usage.capturedAt - cooldown.setAt >= ENDPOINT_LAG_MS;
 		const isBack = isGeneral ? hasRoom(usage, now) : isRoomy(quotas, now);
-		if (hasCaughtUp && (isBack || (isGeneral && isNewlyFunded))) return undefined;
 		const limit = isGeneral ? limitBehind(cooldown, usage, now) : undefined;
-		if (limit !== undefined) return { ...cooldown, scope: `limit:${limit}`, guessed: undefined };
+		if (limit) return { ...cooldown, ...limit, guessed: undefined };
+		if (hasCaughtUp && (isBack || (isGeneral && isNewlyFunded))) return undefined;
 		const until = exhaustedUntil(quotas, now);
 		return until === undefined || until === cooldown.until ? cooldown : { ...cooldown, until, guessed: undefined };
 	};
@@ -285,15 +285,26 @@ function isRoomy(quotas: readonly UsageWindow[], now: number): boolean {
 
 /**
  * Finds the limit that was hit if the refusal named none: the general limit has quota left, and another limit is spent
- * until the reset that the refusal named.
+ * until the reset that the refusal named, or bears the name of the model that was refused.
  */
-function limitBehind(cooldown: Cooldown, usage: UsageSnapshot, now: number): string | undefined {
-	if (cooldown.models.length === 0 || !hasRoom(usage, now)) return undefined;
-	const behind = Object.entries(usage.limits).find(([, { windows }]) => {
+function limitBehind(
+	{ models, until: stated }: Cooldown,
+	usage: UsageSnapshot,
+	now: number,
+): Pick<Cooldown, "scope" | "until"> | undefined {
+	if (models.length === 0 || !hasRoom(usage, now)) return undefined;
+	for (const [id, { name = id, windows }] of Object.entries(usage.limits)) {
 		const until = exhaustedUntil(windows, now);
-		return until !== undefined && Math.abs(until - cooldown.until) <= RESET_JITTER_MS;
-	});
-	return behind?.[0];
+		if (until === undefined) continue;
+		const isNamed = models.every((model) => lettersOf(model) === lettersOf(name));
+		if (isNamed || Math.abs(until - stated) <= RESET_JITTER_MS) return { scope: `limit:${id}`, until };
+	}
+	return undefined;
+}
+
+/** The id of a model is `gpt-5.3-codex-spark` where its limit is named `GPT-5.3-Codex-Spark`. */
+function lettersOf(name: string): string {
+	return name.toLowerCase().replaceAll(/[^a-z0-9]/g, "");
 }
 
 function quotasBehind({ scope }: Cooldown, usage: UsageSnapshot): readonly UsageWindow[] | undefined {

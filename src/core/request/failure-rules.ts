@@ -254,7 +254,6 @@ export const RULES: readonly Rule[] = [
 			{ status: 503, code: "server_is_overloaded" },
 			{ status: 500, message: "The usage limit service failed" },
 			{ message: "Selected model is at capacity. Please try a different model." },
-			{ message: "An error occurred while processing your request. You can retry your request, or contact us." },
 			{ status: 503, code: "brand_new" },
 			{ status: 429, code: "engine_overloaded" },
 			{ status: 530 },
@@ -323,7 +322,6 @@ export const RULES: readonly Rule[] = [
 		samples: [
 			{ status: 403, code: "usage_not_included" },
 			{ status: 403, message: "You have hit your ChatGPT usage limit (free plan)." },
-			{ message: "To use Codex with your ChatGPT plan, upgrade to Plus: https://chatgpt.com/explore/plus." },
 		],
 	},
 	{
@@ -390,14 +388,12 @@ export const RULES: readonly Rule[] = [
 			{ message: "The usage limit has been reached" },
 			{ message: "You have hit your ChatGPT usage limit (plus plan). Try again in ~60 min." },
 			{ status: 429, windows: [{ usedPercent: 100, windowMinutes: 300, resetsAt: undefined }] },
-			{ message: "You exceeded your current quota, please check your plan and billing details." },
 			{ status: 429, code: "spend_control_reached" },
 			{ status: 403, code: "individual_limit_reached" },
 			{ status: 400, code: "spend_control_reached" },
 			{ status: 429, code: "member_spend_cap_reached" },
 			{ status: 402, code: "billing_hard_limit_reached" },
 			{ status: 429, headers: { "x-codex-rate-limit-reached-type": "spend_control_reached" } },
-			{ message: "You have reached your individual limit for this month." },
 		],
 	},
 	{
@@ -456,12 +452,7 @@ export const RULES: readonly Rule[] = [
 		],
 		remedy: "refresh-or-rotate",
 		cools: { covers: "account", reason: "unauthorized", otherwiseMs: HOUR_MS, ifAnotherServes: true },
-		samples: [
-			{ status: 401 },
-			{ status: 401, code: "token_invalidated" },
-			{ message: "Your session has ended. Please log in again." },
-			{ message: "Codex error: Unauthorized" },
-		],
+		samples: [{ status: 401 }, { status: 401, code: "token_invalidated" }, { message: "Codex error: Unauthorized" }],
 	},
 	{
 		name: "rate-limit",
@@ -553,7 +544,6 @@ export const RULES: readonly Rule[] = [
 		remedy: "surface",
 		leftToHost: true,
 		samples: [
-			{ message: "read ECONNRESET" },
 			{ message: "fetch failed" },
 			{ message: "Codex WebSocket stream ended before a terminal response event" },
 		],

@@ -86,6 +86,31 @@ describe("limits of single models", () => {
 	});
 });
 
+describe("a refusal without a reset, of a model that has a limit of its own", () => {
+	const free = { usedPercent: 20, windowMinutes: 10_080, resetsAt: NOW + 5 * DAY_MS };
+	const spent = { usedPercent: 100, windowMinutes: 10_080, resetsAt: NOW + 3 * DAY_MS };
+	const limits = { codex_bengalfox: { name: "GPT-5.3-Codex-Spark", windows: [spent] } };
+	const cooldownsFor = (models: readonly string[], general = free, sinceMs = 1000) => {
+		const cooldown = aCooldown({ models, setAt: NOW - sinceMs, until: free.resetsAt });
+		return mergeUsage({ cooldowns: [cooldown], strikes: 0 }, ofEndpoint({ windows: [general], limits }), NOW).cooldowns;
+	};
+	const ofLimit = { scope: "limit:codex_bengalfox", until: spent.resetsAt, models: ["gpt-5.3-codex-spark"] };
+
+	it("a model's own limit rests alone, until its reset, whenever the endpoint is asked after the refusal", () => {
+		for (const sinceMs of [1000, 90_000]) {
+			expect(cooldownsFor(["gpt-5.3-codex-spark"], free, sinceMs)).toMatchObject([ofLimit]);
+		}
+	});
+
+	it.each([
+		["another model was refused", ["gpt-5.5"], free],
+		["another model was refused as well", ["gpt-5.3-codex-spark", "gpt-5.5"], free],
+		["the general limit is spent too", ["gpt-5.3-codex-spark"], { ...free, usedPercent: 97 }],
+	])("a model's own limit does not rest in place of the account where %s", (_when, models, general) => {
+		expect(cooldownsFor(models, general)).toMatchObject([{ scope: "account", until: free.resetsAt }]);
+	});
+});
+
 describe("what only the endpoint reports", () => {
 	it("is kept by headers: reset credits, and a limit on spending credits that is reached", () => {
 		const credits = { ...FUNDED, hasCredits: false, overageReached: true };
