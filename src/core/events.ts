@@ -291,7 +291,7 @@ export interface Exhaustion {
 /** Receives pool events. Must not throw. */
 export type PoolListener = (event: PoolEvent) => void;
 
-/** Where events are published, and heard. */
+/** Where events are published and received. */
 export interface PoolEvents {
 	emit(event: PoolEvent): void;
 	/** Calls `listener` with every event until the returned function is called. */

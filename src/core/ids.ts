@@ -15,7 +15,7 @@ export type SessionId = Id<"session">;
 /** The form of an account id. Ids become file names and document keys, so never `__proto__`. */
 export const ACCOUNT_ID = /^(?!__proto__$)[\w-]{1,64}$/;
 
-/** Brands a text as an account id. `test/architecture.test.ts` lists who may. */
+/** Brands a text as an account id. `test/architecture.test.ts` lists the places that may. */
 export function asAccountId(text: string): AccountId {
 	return text as AccountId;
 }

@@ -342,7 +342,7 @@ export interface ResetCreditsApi {
 
 /** How the redemption of a reset credit ended. `reason` ends a sentence and contains no secret. */
 export type Redemption =
-	/** The windows are full again, usage was fetched anew, and no quota cooldown is left. */
+	/** The windows are full again, usage was fetched again, and no quota cooldown is left. */
 	| { readonly kind: "redeemed" | "already" }
 	/** As far as is known no credit was spent. Do not offer it again before `until`, epoch ms. */
 	| { readonly kind: "nothing-to-reset" | "no-credit" | "failed"; readonly reason: string; readonly until: number }

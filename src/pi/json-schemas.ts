@@ -458,7 +458,7 @@ const amounts = {
 	output: z.number(),
 	/** What the API would charge, US dollars. */
 	cost: z.number(),
-	/** How often a session left the account because it could not go on there. */
+	/** How often a session left the account because it could not continue there. */
 	rotations: z.number(),
 	refusals: z.number(),
 	/** Time until those refusals arrived. */

@@ -42,7 +42,7 @@ export function remembering<T>(
 	};
 }
 
-/** Undefined for a value nested too deeply for `JSON.stringify`, which a file may contain all the same. */
+/** Undefined for a value nested too deeply for `JSON.stringify`, which a file may contain anyway. */
 function textOf(raw: unknown): string | undefined {
 	try {
 		return JSON.stringify(raw);

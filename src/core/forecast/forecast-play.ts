@@ -31,7 +31,7 @@ export interface Played {
 /** Simulates one path, in steps of a few milliseconds. Skips demand before `from`, epoch ms. */
 type Player = (path: DemandPath, from?: number) => Generator<undefined, Played>;
 
-/** Below this demand in an hour a session pauses, and chooses its account anew afterwards. */
+/** Below this demand in an hour a session pauses, and chooses its account again afterwards. */
 const PAUSE_DEMAND = 0.05;
 /** A step looks at no more accounts than this, which is about one future of twenty accounts. */
 const LOOKS_AT_ONCE = 3000;

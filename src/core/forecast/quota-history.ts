@@ -41,7 +41,7 @@ export function seriesOf({ accountId, windowMinutes }: HistorySample): string {
 	return `${accountId} ${windowMinutes}`;
 }
 
-/** True if the window started anew between two samples. */
+/** True if the window restarted between two samples. */
 export function hasBegunAnew(former: HistorySample, next: HistorySample): boolean {
 	if (former.resetsAt !== undefined && former.resetsAt <= next.at) return true;
 	if (former.resetsAt === undefined || next.resetsAt === undefined) {
@@ -75,7 +75,7 @@ export function boundedHistory(samples: readonly HistorySample[], now: number): 
 	const latest = new Map<string, { sample: HistorySample; place: number; spanMs: number; span: number }>();
 	for (const sample of [...samples].sort((a, b) => a.at - b.at)) {
 		const ageMs = now - sample.at;
-		// A time that is so far ahead comes of no clock: it would never be old enough to make room for others.
+		// No clock shows a time so far ahead. It would never be old enough to make room for others.
 		if (Math.abs(ageMs) > KEPT_MS) continue;
 		const spanMs = ageMs > HOURLY_MS ? DAY_MS : HOUR_MS;
 		const span = Math.floor(sample.at / spanMs);

@@ -17,12 +17,12 @@ interface PendingChange<T> {
 
 /** The changes of one process that the file does not have yet, in order. Knows nothing of files, locks or timers. */
 export interface WriteQueue<T> {
-	/** Number of changes that are applied again when the file is read anew. */
+	/** Number of changes that are applied again when the file is reread. */
 	readonly length: number;
 	/** True if a caller waits for a write. */
 	hasWaiting(): boolean;
 	add(change: PendingChange<T>): void;
-	/** Applies everything pending to `draft`, which was read anew. */
+	/** Applies everything pending to `draft`, which was just read. */
 	applyTo(draft: T): void;
 	/** Takes all pending changes for one write, which must end with `written` or `failed`. */
 	take(): WriteBatch<T>;

@@ -9,7 +9,7 @@ import { PoolProblem } from "./types.ts";
 export interface Client {
 	/**
 	 * Runs statements. Rejects only with a `PoolProblem`, after `statementMs` at the latest, or with the reason of
-	 * `signal` as soon as that fires. The statement may have been executed all the same.
+	 * `signal` as soon as that fires. The statement may have been executed anyway.
 	 */
 	run<T>(act: (sql: Sql) => Promise<T>, signal?: AbortSignal): Promise<T>;
 	/** Returns the URL, with the server in the first place that takes changes, as far as that is known. */

@@ -224,7 +224,7 @@ export interface PoolDatabase {
 	reseal(keys: Pick<PoolHead, "keeperKeyId" | "runnerKeyId">, rows: readonly RowChange[]): Promise<boolean>;
 	/**
 	 * Returns the same database for a person who may stop waiting. Each statement rejects with the reason of `signal` as
-	 * soon as that fires. The statement may have been executed all the same.
+	 * soon as that fires. The statement may have been executed anyway.
 	 */
 	until(signal: AbortSignal): PoolDatabase;
 	/**

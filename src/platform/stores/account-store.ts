@@ -94,7 +94,7 @@ export function openAccountStore(
 		listedFrom = undefined;
 		await durable;
 	};
-	/** Builds the list anew, also after a rollback. */
+	/** Rebuilds the list, also after a rollback. */
 	const updateOrRollBack = async (mutate: (draft: AccountsFile) => void): Promise<void> => {
 		const durable = document.updateOrRollBack(mutate);
 		listedFrom = undefined;

@@ -92,7 +92,7 @@ export function openQuotaHistory(path: string, now: () => number): HistoryFile {
 	};
 }
 
-/** Reads the samples in parts: pi goes on between them. */
+/** Reads the samples in parts, so that pi can do other work in between. */
 async function samplesIn(text: string): Promise<HistorySample[]> {
 	const samples: HistorySample[] = [];
 	let pausedAt = 0;

@@ -28,7 +28,7 @@ interface Deps {
 }
 
 /**
- * Lets every instance of the extension in this process find the sessions of the others. Some hosts load the code anew
+ * Lets every instance of the extension in this process find the sessions of the others. Some hosts load the code again
  * for each session and send the requests of all to the last instance.
  */
 const REGISTRY = Symbol.for("pi-multicodex.session-folders");

@@ -64,7 +64,7 @@ function recordOf<S extends z.ZodMiniType>(build: () => S) {
 	);
 }
 
-/** Works as {@link recordOf} does, and reads a member anew only where it has changed: a draft replaces members. */
+/** Works as {@link recordOf} does, and reads a member again only if it has changed: a draft replaces members. */
 function rememberedRecordOf<S extends z.ZodMiniType<object>>(member: S) {
 	const membersOf = remembering((raw): Readonly<z.output<S>> | undefined => member.safeParse(raw).data);
 	return z.pipe(
