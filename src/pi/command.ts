@@ -199,11 +199,11 @@ export function accountChoices(
 
 /** Error codes of the file system, in words. */
 const REASONS: Readonly<Record<string, string>> = {
-	EROFS: "it lies where nothing can be written",
+	EROFS: "its file system is read-only",
 	EACCES: "you may not write there",
 	EPERM: "you may not write there",
 	ENOSPC: "the disk is full",
-	EDQUOT: "your share of the disk is full",
+	EDQUOT: "your disk quota is used up",
 };
 
 /** Matches the end of a temporary file's name. The message then names the file beside which we write. */

@@ -21,7 +21,7 @@ const projectSays = ({ dir }: Bench, beyond: Record<string, unknown>) => {
 	mkdirSync(join(dir.cwd, ".pi"), { recursive: true });
 	writeFileSync(join(dir.cwd, ".pi/settings.json"), JSON.stringify(settingsWith(beyond)));
 };
-const OUT = /^Codex quota exceeded on all 2 accounts\. First one resets in \S+ \(.*\)\./;
+const OUT = /^Codex quota exceeded on all 2 accounts\. The first resets in \S+ \(.*\)\./;
 
 it.each(coreOf([NEWEST_HOST, OLDEST_HOST]))(
 	"bought credits are spent by whom the person's own settings name, and by no other, on %s",
@@ -120,7 +120,7 @@ it("a person with nothing beyond included quota has the same requests and the sa
 		code: 1,
 		stdout: "",
 		stderr:
-			"Codex quota exceeded on all 2 accounts. First one resets in 3d (Mon 12:00). " +
+			"Codex quota exceeded on all 2 accounts. The first resets in 3d (Mon 12:00). " +
 			"/multicodex shows all, /model switches provider.\n",
 		requests: [{ account: "a" }, { account: "b" }],
 	});

@@ -75,7 +75,7 @@ describe("a chain behind the pool", () => {
 		const result = await bench.print("say hi", POOL);
 		expect(result).toMatchObject({ code: 0, stdout: "OK from big\n" });
 		expect(result.stderr).toMatch(
-			/other\/small did not accept its sign-in or key[\s\S]*other\/big answers, paid by the token/,
+			/other\/small did not accept its sign-in or key[\s\S]*other\/big answers, charged by the token/,
 		);
 		expect(other.asked()).toEqual(["small", "big"]);
 		expect(bench.asked()).toHaveLength(asked);

@@ -56,14 +56,14 @@ describe("with every account out of quota", () => {
 		const isToday = new Date(firstBackAt).getUTCDate() === new Date().getUTCDate();
 		const when = isToday ? clock : `${new Date(firstBackAt).toUTCString().slice(0, 3)} ${clock}`;
 		expect(result.stderr).toBe(
-			`Codex quota exceeded on all 3 accounts. First one resets in 42m (${when}). /multicodex shows all, /model switches provider.\n`,
+			`Codex quota exceeded on all 3 accounts. The first resets in 42m (${when}). /multicodex shows all, /model switches provider.\n`,
 		);
 
 		// Another process knows it without a request.
 		codex.clearRequests();
 		const second = await bench.print("say hi");
 		expect(second.code).toBe(1);
-		expect(second.stderr).toMatch(/^Codex quota exceeded on all 3 accounts\. First one resets in 4\dm /);
+		expect(second.stderr).toMatch(/^Codex quota exceeded on all 3 accounts\. The first resets in 4\dm /);
 		expect(bench.asked()).toEqual([]);
 	});
 
@@ -74,7 +74,7 @@ describe("with every account out of quota", () => {
 		const rpc = bench.rpc();
 		const turn = await rpc.prompt("say hi");
 		expect(turn).toMatchObject({ stopReason: "error", retries: 0, text: "" });
-		expect(turn.errorMessage).toMatch(/^Codex quota exceeded on all 2 accounts\. First one resets in 7h/);
+		expect(turn.errorMessage).toMatch(/^Codex quota exceeded on all 2 accounts\. The first resets in 7h/);
 		expect(bench.asked()).toEqual(["a", "b"]);
 
 		bench.codex.account("b").always(undefined);
@@ -180,7 +180,7 @@ describe("an account that is back soon", () => {
 		const rpc = bench.rpc();
 		const turn = await rpc.prompt("say hi");
 		expect(turn).toMatchObject({ stopReason: "error", retries: 0 });
-		expect(turn.errorMessage).toMatch(/^Codex quota exceeded on all 2 accounts\. First one resets in <1m /);
+		expect(turn.errorMessage).toMatch(/^Codex quota exceeded on all 2 accounts\. The first resets in <1m /);
 		expect(rpc.statusChanges.filter(({ text }) => text?.includes("waiting"))).toEqual([]);
 		expect(bench.asked()).toEqual(["a", "b"]);
 	});

@@ -203,7 +203,7 @@ describe("opencode codex-pool", () => {
 	])("a file that is %s is left out, with a reason that shows nothing of it", async (_what, bytes) => {
 		writeAt(path(), bytes);
 		const findings = await look();
-		expect(reasonsOf(findings)).toEqual([expect.stringMatching(/no SQLite database/)]);
+		expect(reasonsOf(findings)).toEqual([expect.stringMatching(/not a readable SQLite database/)]);
 		expect(readdirSync(home)).toEqual([".local"]);
 	});
 
@@ -234,6 +234,8 @@ describe("a path to a database", () => {
 
 	it("a path to a database of something else is left out", async () => {
 		const path = writeAt(join(home, "notes.db"), "SECRET");
-		expect(reasonsOf(await searcher.search({ home, path }))).toEqual([expect.stringMatching(/no SQLite database/)]);
+		expect(reasonsOf(await searcher.search({ home, path }))).toEqual([
+			expect.stringMatching(/not a readable SQLite database/),
+		]);
 	});
 });

@@ -533,7 +533,7 @@ describe("what cannot be taken", () => {
 			["orchestrator/odd/", "no ChatGPT sign-in"],
 			["orchestrator/half/", "no refresh token"],
 			["orchestrator/foreign/", "names no ChatGPT workspace"],
-			["orchestrator/pipe/", "is no file"],
+			["orchestrator/pipe/", "is not a file"],
 			["(~/.codex/auth.json)", "keyring"],
 			["(~/.codex-mem/auth.json)", "memory only"],
 			["prodex octo", "another provider"],
@@ -580,7 +580,7 @@ describe("what cannot be taken", () => {
 		const result = await tools.print("/multicodex import");
 		expect(result).toMatchObject({ code: 0, stderr: "" });
 		expect(result.stdout).toMatch(/spare .*given this sign-in up/);
-		expect(result.stdout).toMatch(/opencode\.db\) is no SQLite database/);
+		expect(result.stdout).toMatch(/opencode\.db\) is not a readable SQLite database/);
 		expect(storedLabels(tools)).toEqual(["a"]);
 		untouched();
 	});

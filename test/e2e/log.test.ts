@@ -86,7 +86,7 @@ describe("after a rotation", () => {
 			[
 				"anna: off, by hand",
 				"anna: on again, by hand",
-				"anna: has another label",
+				"anna: renamed",
 				"anna: removed",
 				"setting rotation.maxWait is 8h",
 				"setting enabled is false",

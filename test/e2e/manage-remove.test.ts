@@ -335,7 +335,7 @@ describe("/multicodex remove beside another process", () => {
 			await asker.settled();
 			if (told?.level === "error") {
 				// The machine was too slow for it to be waited for: then it says so, and has changed nothing.
-				expect(told.message).toMatch(/being renewed just now/);
+				expect(told.message).toMatch(/being renewed right now/);
 				told = await remove();
 			}
 			expect(told).toMatchObject({ level: "info", message: expect.stringContaining("removed a") });
@@ -361,7 +361,7 @@ describe("/multicodex remove beside another process", () => {
 			const { bench, remove, asker } = await whileExchanging(keeper, tokenAnswers.hold(answered));
 			const told = await remove();
 			expect(told).toMatchObject({ level: "error" });
-			expect(told?.message).toMatch(/a is being renewed just now\. Try again/);
+			expect(told?.message).toMatch(/a is being renewed right now\. Try again/);
 			expect(storedLabels(bench)).toEqual(["a", "b"]);
 			expect(backups(bench)).toEqual([]);
 			expect(loginOfPi(bench) !== undefined).toBe(keeper === "pi");

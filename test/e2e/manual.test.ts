@@ -30,7 +30,7 @@ const UNDONE_BY: Readonly<Record<string, readonly string[]>> = {
 /** What a command complains about in the home of this test, whose accounts exist already. */
 const EXPECTED: Readonly<Record<string, RegExp>> = {
 	"/multicodex leave": /^This machine has joined no shared pool\./,
-	"/multicodex add work": /\bwork already\b.*\/multicodex login work/,
+	"/multicodex add work": /\balready called work\b.*\/multicodex login work/,
 };
 
 /** The database of the manual, of whose pool this home is while it runs the rest of it. */

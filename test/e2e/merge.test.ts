@@ -96,7 +96,7 @@ describe("an account that is here twice", () => {
 		expect(copies[0]).toContain(spare);
 		expect(bench.codex.refreshState(spare)).toBe("valid");
 		expect((await bench.print("/multicodex log")).stdout).toMatch(
-			new RegExp(`mine: merged with its double ${BY_USER} \\(\\d+ \\w{3}\\)`),
+			new RegExp(`mine: merged with its duplicate ${BY_USER} \\(\\d+ \\w{3}\\)`),
 		);
 
 		expect((await bench.print("/multicodex reset quota")).code).toBe(0);

@@ -107,7 +107,7 @@ it.each(coreOf(ENDS, (host) => host === NEWEST_HOST))(
 		const dry = await bench.print("say hi");
 		expect([dry.code, dry.stderr]).toEqual([
 			1,
-			expect.stringMatching(/A cap holds on 1 account\..*\/multicodex cap off lifts every cap/),
+			expect.stringMatching(/A cap applies to 1 account\..*\/multicodex cap off lifts every cap/),
 		]);
 		expect(bench.asked()).toEqual(["a", "a", "b"]);
 		await bench.run(["-p", "/multicodex cap off"]);

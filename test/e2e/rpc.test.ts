@@ -101,7 +101,7 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
 		{ line: "cap", says: /^No account has a cap\. / },
 		{ line: "cap b week=20", says: /^Codex: b is used only down to its cap: 20% of the week is kept/ },
 		{ line: "cap --json", says: /^\{/, schema: capSchema },
-		{ line: "cap off", says: /^Codex: no account has a cap any more\.$/ },
+		{ line: "cap off", says: /^Codex: no account has a cap now\.$/ },
 	],
 	add: [{ line: "add new --device", asks: waiting, meanwhile: approve("d"), says: /^Codex: added new\./ }],
 	login: [{ line: "login --device", asks: waiting, meanwhile: approve("c"), says: /^Codex: c is signed in again/ }],
@@ -136,12 +136,12 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
 	notify: [
 		{ line: "notify", says: /^to +off/ },
 		{ line: "notify to=terminal quiet=22-7", says: /^to +terminal/ },
-		{ line: "notify test", says: /^Nothing is sent: this pi draws on no terminal\.$/ },
+		{ line: "notify test", says: /^Nothing is sent: this pi does not run in a terminal\.$/ },
 	],
 	chain: [
 		{ line: "chain", says: /^The chain is empty: / },
 		{ line: "chain --json", says: /^\{/, schema: chainSchema },
-		{ line: "chain clear", says: /^The chain was empty already\.$/ },
+		{ line: "chain clear", says: /^The chain was already empty\.$/ },
 	],
 	why: [
 		{ line: "why", says: / serves next \(in-order\)/ },

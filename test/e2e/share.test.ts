@@ -90,7 +90,9 @@ describe("a pool that two machines share", () => {
 		await fails(`/multicodex join ${broken}`, /\S/);
 		await fails("/multicodex share postgres://pool:hunter2@127.0.0.1:1/pi work", /127\.0\.0\.1/);
 		await bench.print(`/multicodx join ${broken}`).then(({ stderr }) => {
-			expect(stderr).toMatch(/holds the join code of a shared pool, a secret, so it was not sent to the model/);
+			expect(stderr).toMatch(
+				/contains the join code of a shared pool, which is secret, so it was not sent to the model/,
+			);
 		});
 		expect(bench.asked()).toEqual([]);
 		expect(bench.dir.read("settings.json")).not.toContain("pool");

@@ -310,7 +310,7 @@ it("making a pool goes on where it was cut off, and leaves a database alone that
 
 	const two = start();
 	await two.signIn("b");
-	await expect(two.pools.create({ ...wanted, accounts: [] }, undefined)).rejects.toThrow("holds a pool already");
+	await expect(two.pools.create({ ...wanted, accounts: [] }, undefined)).rejects.toThrow("already has a pool");
 	expect(two.labels()).toEqual(["b"]);
 	expect(two.scratch.text("codex-pool.json")).not.toContain("pi-pool");
 	await two.pools.join(codes.keeper, "two", undefined);

@@ -145,7 +145,7 @@ describe("a database that refuses", () => {
 			like("read-only", "use the URL of the primary"),
 		);
 		expect(await problemOf(readOnly.push({ process: "p", statuses: [] }))).toEqual(
-			like("read-only", "takes no changes now"),
+			like("read-only", "accepts no changes now"),
 		);
 		expect((await readOnly.look(NOTHING)).rows).toHaveLength(1);
 		await pool.query(`set transaction_read_only = off; alter database ${database} reset default_transaction_read_only`);
@@ -233,7 +233,7 @@ describe("a database that refuses", () => {
 			await server.query(empty, "select count(*)::int as tables from pg_tables where schemaname = 'pi_multicodex'"),
 		).toEqual([{ tables: 3 }]);
 
-		const other = like("other-pool", "holds another pool than the join code is of");
+		const other = like("other-pool", "has another pool than the join code names");
 		const mistaken = pool.open({ poolId: "pool-2" });
 		await pool.database.change(aRow(), "me");
 		expect(await problemOf(mistaken.look(NOTHING))).toEqual(other);
@@ -263,7 +263,7 @@ describe("an encrypted connection", () => {
 	it("is what the URL asks for, and a certificate that was made by hand is trusted where its file is named", async () => {
 		const plain = (mode: string) => pool.url.replace("sslmode=disable", mode);
 		expect(await problemOf(pool.open({ url: plain("sslmode=require") }).head())).toEqual(
-			like("bad-url", "takes no encrypted connections, and the URL asks for one (sslmode=require)."),
+			like("bad-url", "does not accept encrypted connections, and the URL asks for one (sslmode=require)."),
 		);
 		expect(await pool.open({ url: plain("sslmode=prefer") }).head()).toBeDefined();
 
@@ -294,7 +294,10 @@ describe("an encrypted connection", () => {
 		expect(await secure.head()).toBeDefined();
 		expect(await secure.listen("me", () => undefined)).toBeDefined();
 		const refusals: readonly (readonly [string, ReturnType<typeof like>])[] = [
-			[plain("sslmode=disable"), like("refused", "takes encrypted connections only: add sslmode=require to the URL.")],
+			[
+				plain("sslmode=disable"),
+				like("refused", "accepts only encrypted connections: add sslmode=require to the URL."),
+			],
 			[byName("sslmode=verify-full"), like("untrusted", "is not trusted here: name the file of its root in the URL")],
 			[plain("sslmode=verify-ca"), like("untrusted", "is not trusted here")],
 			[byName("sslmode=require&channel_binding=require"), like("untrusted", "is not trusted here")],

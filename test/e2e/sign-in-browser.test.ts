@@ -151,9 +151,9 @@ describe("/multicodex add in a terminal", () => {
 		const right = await redirectOf(url);
 
 		await paste(terminal, "https://chatgpt.com/?from=somewhere");
-		await terminal.waitForText("There is no sign-in code in what was pasted.", PATIENCE_MS);
+		await terminal.waitForText("The pasted text contains no sign-in code.", PATIENCE_MS);
 		await paste(terminal, withParameter(right, "state", "a-strangers-state"));
-		await terminal.waitForText("What was pasted belongs to another sign-in.", PATIENCE_MS);
+		await terminal.waitForText("The pasted text belongs to another sign-in.", PATIENCE_MS);
 		await paste(terminal, "http://localhost:1455/auth/callback?error=access_denied&error_description=no");
 		await terminal.waitForText("The sign-in was refused in the browser.", PATIENCE_MS);
 		await paste(terminal, "   ");
@@ -399,13 +399,13 @@ describe("/multicodex add in a terminal", () => {
 				answer: answers.regionBlocked(),
 				sentence: "OpenAI does not offer Codex in the region that this connection comes from.",
 			},
-			{ what: "Cloudflare is in the way", answer: answers.cloudflare(), sentence: "Cloudflare stopped this machine" },
+			{ what: "Cloudflare is in the way", answer: answers.cloudflare(), sentence: "Cloudflare blocked this machine" },
 			{
 				what: "the service is out of order",
 				answer: answers.serverError(503),
-				sentence: "The sign-in service is out of order (503). Try again later.",
+				sentence: "The sign-in service is not working (503). Try again later.",
 			},
-			{ what: "there were too many", answer: answers.bare429(), sentence: "has had too many sign-ins from here" },
+			{ what: "there were too many", answer: answers.bare429(), sentence: "got too many sign-ins from here" },
 			{
 				what: "the code was not accepted",
 				answer: tokenAnswers.permanent("invalid_grant", { status: 400 }),

@@ -146,7 +146,7 @@ describe("/multicodex add --device in a terminal", () => {
 					answer: answers.regionBlocked(),
 					sentence: "OpenAI does not offer Codex in the region",
 				},
-				{ what: "Cloudflare is in the way", answer: answers.cloudflare(), sentence: "Cloudflare stopped this machine" },
+				{ what: "Cloudflare is in the way", answer: answers.cloudflare(), sentence: "Cloudflare blocked this machine" },
 			],
 			({ what }) => what.startsWith("Cloudflare"),
 		),

@@ -113,7 +113,7 @@ describe("/multicodex verify", () => {
 		const env = { PI_MULTICODEX_AUTH_URL: "http://issuer.example" };
 		const result = await bench.print("/multicodex verify", [], { env });
 		expect(result.code).toBe(1);
-		expect(result.stdout).toContain("problem  The Codex backend gives no answer.");
+		expect(result.stdout).toContain("problem  The Codex backend does not answer.");
 		expect(result.stdout).toContain("problem  PI_MULTICODEX_AUTH_URL must use https");
 		expect(bench.codex.requests.filter(({ kind }) => kind === "other")).toEqual([]);
 	});

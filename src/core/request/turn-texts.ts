@@ -123,8 +123,8 @@ function quotaExceeded({ cooling, notOffered, total }: Exhaustion): string {
 
 function areCapped({ capped = 0, total }: Exhaustion): string {
 	if (capped === 0) return "";
-	if (total === 1) return "A cap holds on the Codex account.";
-	return `A cap holds on ${capped === total ? "all " : ""}${plural(capped, "account")}.`;
+	if (total === 1) return "A cap applies to the Codex account.";
+	return `A cap applies to ${capped === total ? "all " : ""}${plural(capped, "account")}.`;
 }
 
 function waysPastCaps(capped: number): string {
@@ -136,7 +136,7 @@ function waysPastCaps(capped: number): string {
 
 function firstReset({ readyAt, total, guessed }: Exhaustion, now: number): string {
 	if (readyAt === undefined) return "";
-	const subject = total === 1 ? "It" : "First one";
+	const subject = total === 1 ? "It" : "The first";
 	return `${subject} resets in ${about(guessed)}${formatDuration(readyAt - now)} (${formatClock(readyAt, now)}).`;
 }
 
@@ -160,7 +160,7 @@ function leftIn({ left }: Exhaustion): string[] {
 		: "is left: /multicodex beyond lets it serve.";
 	return [
 		serving === "" ? "" : `${serving.charAt(0).toUpperCase()}${serving.slice(1)} ${those}`,
-		resetCredits > 0 ? `${plural(resetCredits, "reset credit")} could fill an account again: /multicodex redeem.` : "",
+		resetCredits > 0 ? `${plural(resetCredits, "reset credit")} could refill an account: /multicodex redeem.` : "",
 		chain ? goesOn(chain) : "",
 	].filter(Boolean);
 }

@@ -50,7 +50,7 @@ export function createLateResets({ pool, load, clock }: Deps): Resets {
 			redeem: async (account, credit, signal) => {
 				const resets = await loaded();
 				if (resets) return resets.redeemer.redeem(account, credit, signal);
-				const reason = "a file of pi-multicodex is missing, as after an update: start pi anew";
+				const reason = "a file of pi-multicodex is missing, as after an update: restart pi";
 				return { kind: "failed", reason, until: clock.now() + CLOSED_MS };
 			},
 		},

@@ -34,7 +34,7 @@ export function createEnable(ports: EnablePorts): Subcommand<AccountArgs> {
 		parse: (words) => parseAccount(words, usage, pool),
 		run: async ({ account }, { host }) => {
 			const json = { account: accountRef(account), enabled: true };
-			if (account.enabled) return { text: `Codex account ${account.label} is on already.`, json };
+			if (account.enabled) return { text: `Codex account ${account.label} is already on.`, json };
 			await membership.setEnabled(account.id, true);
 			// Its usage was not fetched while it was disabled.
 			if (host.hasUI) void monitor.refreshStale();
@@ -57,7 +57,7 @@ export function createDisable(ports: Ports): Subcommand<AccountArgs> {
 		parse: (words) => parseAccount(words, usage, pool),
 		run: async ({ account }, { host }) => {
 			const json = { account: accountRef(account), enabled: false };
-			if (!account.enabled) return { text: `Codex account ${account.label} is off already.`, json };
+			if (!account.enabled) return { text: `Codex account ${account.label} is already off.`, json };
 			const wasReady = session.isAnyReady();
 			await membership.setEnabled(account.id, false);
 			const isNoneReady = wasReady && !session.isAnyReady();

@@ -85,5 +85,5 @@ async function refreshOne(
 	if (token.kind !== "ready") return outcome(token.kind === "signed-out" ? "signed out" : token.reason);
 	if (await usage.ask(id)) return outcome();
 	const { usageError, lastError } = pool.status(id);
-	return outcome(usageError?.text ?? lastError?.text ?? "its usage could not be asked for");
+	return outcome(usageError?.text ?? lastError?.text ?? "its usage could not be fetched");
 }

@@ -42,7 +42,7 @@ export function createRemove(ports: Ports): Subcommand<Args> {
 			const option = {
 				value: "--logout",
 				label: "--logout",
-				description: "sign pi out too, where it is pi's own login",
+				description: "also sign pi out, if it is pi's own login",
 			};
 			return before.includes("--logout") ? accounts : [...accounts, option];
 		},

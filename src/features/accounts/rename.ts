@@ -49,7 +49,7 @@ export function createRename(ports: Ports): Subcommand<Args> {
 			if (problem !== undefined) return { failure: `${problem} Nothing was changed.` };
 			// The question may have been open for a while.
 			if (!pool.accounts().some(({ id }) => id === account.id))
-				return { failure: `${account.label} is not here any more. Nothing was changed.` };
+				return { failure: `${account.label} is no longer in the pool. Nothing was changed.` };
 			const given = await membership.rename(account.id, label);
 			return {
 				text: `Codex: ${account.label} is called ${given} now${forAllMachines(account)}.`,
@@ -62,7 +62,7 @@ export function createRename(ports: Ports): Subcommand<Args> {
 /** Returns why an account cannot have this label, as a sentence. */
 function problemOf(label: string, { id }: Account, { pool }: Ports): string | undefined {
 	const isTaken = pool.accounts().some((other) => other.id !== id && other.label === label);
-	return isTaken ? `Another Codex account is called ${label} already.` : badLabel(label, labelProblem(label));
+	return isTaken ? `Another Codex account is already called ${label}.` : badLabel(label, labelProblem(label));
 }
 
 /** Asks in a field that contains the present label and stays open until the label is valid; otherwise in a dialog. */

@@ -9,8 +9,8 @@ import { nearest } from "../../ui-kit/nearest.ts";
 
 const WHAT = {
 	pin: "the pin",
-	quota: "every rest: accounts are offered again at once",
-	all: "the pin and every rest",
+	quota: "all cooldowns: accounts are offered again at once",
+	all: "the pin and all cooldowns",
 	backups: "the backups of removed accounts",
 } as const;
 

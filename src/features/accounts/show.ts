@@ -16,11 +16,11 @@ const COMPACT = "--compact";
 const DETAIL = "--detail";
 const OPTIONS = [
 	{ value: JSON_OPTION, label: JSON_OPTION, description: "as one JSON document" },
-	{ value: COMPACT, label: COMPACT, description: "one line an account, in fixed columns" },
+	{ value: COMPACT, label: COMPACT, description: "one line per account, in fixed columns" },
 	{
 		value: DETAIL,
 		label: DETAIL,
-		description: "all that is known of each: when what resets, budgets, credits, last error",
+		description: "everything about each: times of resets, budgets, credits, last error",
 	},
 ];
 

@@ -34,7 +34,7 @@ export function removeNeedsLogout(account: Account): string {
 
 /** An account cannot be removed while its token is being exchanged. */
 export function isBeingRenewed({ label }: Account): string {
-	return `The sign-in of ${label} is being renewed just now. Try again in a moment.`;
+	return `The sign-in of ${label} is being renewed right now. Try again in a moment.`;
 }
 
 /** pi cannot be signed out if its file cannot be read. */

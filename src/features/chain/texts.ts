@@ -1,6 +1,7 @@
 import { printable } from "../../core/account.ts";
 import type { LinkObstacle } from "../../core/beyond/chain.ts";
 import { POOL_MODEL } from "../../pi/virtual-models.ts";
+import { plural } from "../../ui-kit/format.ts";
 import { didYouMean } from "../../ui-kit/nearest.ts";
 
 /** Shown while the chain has no link. */
@@ -17,7 +18,7 @@ export function heading(isAvailable: boolean): string {
 
 /** Returns the text for a name that is not `provider/model`. */
 export function noName(typed: string, meant: readonly string[]): string {
-	return `"${printable(typed)}" is no provider/model.${didYouMean(meant)}`;
+	return `"${printable(typed)}" is not of the form provider/model.${didYouMean(meant)}`;
 }
 
 /** Returns why a model cannot be added; undefined if it can. `provider` is the one in its name. */
@@ -48,7 +49,7 @@ export function refusal(
 
 /** Returns the text for a model that is already on the chain. */
 export function isListed(name: string): string {
-	return `${printable(name)} is on the chain already.`;
+	return `${printable(name)} is already on the chain.`;
 }
 
 /** Returns the text for a model that is not on the chain. */
@@ -58,7 +59,7 @@ export function isNotListed(name: string, meant: readonly string[]): string {
 
 /** Returns the text for an invalid position. */
 export function noPlace(typed: string, total: number): string {
-	return `"${printable(typed)}" is no place on the chain, which has ${total}.`;
+	return `"${printable(typed)}" is not a place on the chain, which has ${plural(total, "model")}.`;
 }
 
 /** Returns the text after a model was added. `cost` says what it costs. */
@@ -69,13 +70,13 @@ export function added(name: string, cost: string, isAvailable: boolean): string 
 
 /** Returns the text after a model was removed. */
 export function removed(name: string, isLast: boolean): string {
-	const what = `${printable(name)} is off the chain`;
+	const what = `${printable(name)} was removed from the chain`;
 	return isLast ? `${what}, which is empty now: ${POOL_MODEL} is gone from /model.` : `${what}.`;
 }
 
 /** Returns the text after the list was emptied. */
 export function cleared(total: number): string {
-	return total === 0 ? "The chain was empty already." : `The chain is empty: ${POOL_MODEL} is gone from /model.`;
+	return total === 0 ? "The chain was already empty." : `The chain is empty: ${POOL_MODEL} is gone from /model.`;
 }
 
 /** Returns the state of a link. `until`: when a failed link is asked again. */
@@ -94,6 +95,6 @@ export function linkState(obstacle: LinkObstacle | undefined, until: string | un
 		case "no-account":
 			return "no account can serve it now";
 		case "failed":
-			return until === undefined ? "failed lately" : `failed, asked again ${until}`;
+			return until === undefined ? "failed recently" : `failed, asked again ${until}`;
 	}
 }

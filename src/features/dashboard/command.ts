@@ -170,7 +170,7 @@ async function pressKey(
 ): Promise<Ended> {
 	const given: Given | undefined = words ? { words } : account && { account };
 	if (given) return ctx.run(command, given, { isQuiet });
-	writeFailure(ctx.host, `multicodex ${command}: that account is not here any more.`);
+	writeFailure(ctx.host, `multicodex ${command}: that account is no longer in the pool.`);
 	return "done";
 }
 

@@ -22,7 +22,8 @@ export function pinned(
 	const when = rests
 		? ` It cannot serve yet and takes over in ${about(isGuess)}${formatDuration(readyAt - now)} (${formatClock(readyAt, now)}).`
 		: "";
-	const belowCap = belowCapUntil === undefined ? "" : ` Its caps do not hold until ${formatClock(belowCapUntil, now)}.`;
+	const belowCap =
+		belowCapUntil === undefined ? "" : ` Its caps do not apply until ${formatClock(belowCapUntil, now)}.`;
 	// The first sentence has already said that the account serves at once.
 	const follows = next.account?.id === account.id && next.isEnabled && !next.isForeign ? "" : ` ${nextRequest(next)}`;
 	return `Codex: using ${account.label} in all sessions until you choose another.${when}${belowCap}${follows} /multicodex use auto to undo.`;

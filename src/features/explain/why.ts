@@ -149,7 +149,7 @@ function setName({ folder }: AccountSet): string {
 
 const SWITCHED_OFF = "pi-multicodex is off: pi serves by itself. After /multicodex on it would be:";
 
-const FOREIGN = "auth.json holds an API key for openai-codex, which serves as it is. After /logout in pi it would be:";
+const FOREIGN = "auth.json has an API key for openai-codex, which pi uses directly. After /logout in pi it would be:";
 
 function headline({ plan, isEnabled, isForeign, policy, link }: WhyView): string {
 	if (!isEnabled) return SWITCHED_OFF;
@@ -226,7 +226,7 @@ function noneReady(plan: Plan): string {
 	const first = firstBack(plan);
 	const what = gated.some(({ gate }) => gate.kind === "crowded") ? "has room" : "can serve";
 	if (trial && what === "can serve") {
-		return `No account is known to have quota left. ${printable(trial.label)} is asked once more all the same: what is known of it is old, or a guess.`;
+		return `No account is known to have quota left. ${printable(trial.label)} is asked once more, because what is known of it is old or a guess.`;
 	}
 	if (!first) return "No account can serve the next request.";
 	const { readyAt, isGuess } = first;

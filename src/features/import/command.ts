@@ -53,7 +53,7 @@ export function createImport(ports: Ports): Subcommand<Args> {
 		summary: "import accounts from other tools",
 		complete: (before) => {
 			const tools = isFirstPositional(before) ? imports.tools.map((tool) => ({ value: tool, label: tool })) : [];
-			const dryRun = { value: DRY_RUN, label: DRY_RUN, description: "only show what would be taken" };
+			const dryRun = { value: DRY_RUN, label: DRY_RUN, description: "only show what would be imported" };
 			return before.includes(DRY_RUN) ? tools : [...tools, dryRun];
 		},
 		parse: (words) => {

@@ -111,7 +111,7 @@ function nameOf({ account, owner, found }: PlannedImport): string {
 function whoIs(planned: PlannedImport, { now }: ImportListOptions): string {
 	const { found } = planned;
 	const name = nameOf(planned);
-	return found.credential.expiresAt > now ? name : `${name} (its token has run out and is renewed at first use)`;
+	return found.credential.expiresAt > now ? name : `${name} (its token has expired and is renewed at first use)`;
 }
 
 function placeOf({ tool, path, name }: Finding, { home }: ImportListOptions): string {
@@ -175,14 +175,14 @@ function stillUsed(tool: string, accounts: readonly Account[]): string[] {
 	const own = others.length === 0 ? signInAgain(first) : "/multicodex login <account>";
 	const whose = accounts.map(({ label }) => label).join(", ");
 	return [
-		`${capitalised(tool)} still uses the sign-in of ${whose}; whichever of the two renews it second is signed out. ${own} gives a sign-in of its own.`,
+		`${capitalised(tool)} still uses the sign-in of ${whose}; whichever of the two renews it second is signed out. ${own} gives it its own sign-in.`,
 	];
 }
 
 function outdated(tool: string, accounts: readonly Account[]): string[] {
 	if (accounts.length === 0) return [];
 	const whose = accounts.map(({ label }) => label).join(", ");
-	return [`${capitalised(tool)} has to sign in again once ${whose} was used here: the sign-in is renewed then.`];
+	return [`${capitalised(tool)} has to sign in again after ${whose} was used here, because that renews the sign-in.`];
 }
 
 /** Names of tools keep their case. */

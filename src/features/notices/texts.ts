@@ -76,16 +76,16 @@ export function noticeOf(
 const REASON_WORDS = {
 	usage_limit: "reached its usage limit",
 	workspace_limit: "reached its workspace's limit",
-	rate_limit: "is asked to slow down",
-	not_included: "has no Codex use for this model",
+	rate_limit: "was asked to slow down",
+	not_included: "has no access to this model",
 	model_not_supported: "may not use this model",
 	workspace_disabled: "was turned off by its workspace",
 	unauthorized: "was refused",
 	signed_out: "was signed out",
 	closed: "is off",
 	refused: "was refused",
-	unavailable: "cannot be used just now",
-	overloaded: "met a server at its limit",
+	unavailable: "cannot be used right now",
+	overloaded: "hit an overloaded server",
 	capped: "is at its cap",
 	not_in_set: "is not in this folder's account set",
 } as const;
@@ -129,12 +129,12 @@ function reserveModelClosed(event: Extract<PoolEvent, { type: "cooling" }>, now:
 
 function chainServes({ link, isPaid, back }: Extract<PoolEvent, { type: "chain-serves" }>, now: number): string {
 	const until = back ? ` until ${about(back.isGuess)}${formatClock(back.at, now)}` : "";
-	return `Codex: no account can serve${until}. ${printable(link)} answers${isPaid ? ", paid by the token" : ""}.`;
+	return `Codex: no account can serve${until}. ${printable(link)} answers${isPaid ? ", charged by the token" : ""}.`;
 }
 
 function linkClosed({ link, reason, until }: Extract<PoolEvent, { type: "link-closed" }>, now: number): string {
 	const inTime = until === undefined ? "in this session" : `before ${formatClock(until, now)}`;
-	const when = reason === "sign-in" ? "with them" : inTime;
+	const when = reason === "sign-in" ? "until that changes" : inTime;
 	return `Codex: ${printable(link)} ${LINK_FAILURES[reason]}. It is not asked again ${when}.`;
 }
 

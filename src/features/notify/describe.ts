@@ -14,7 +14,7 @@ export function whatIsSent(settings: NotifySettings, screen: Pick<Screen, "isOur
 		...(to !== "off" && quiet ? [`Nothing is sent from ${clock(quiet.from)} to ${clock(quiet.to)}.`] : []),
 		warnAt.length > 0
 			? `The chat warns when the last account with quota has ${warned} of a window left.`
-			: "The chat does not warn when the last account with quota nears its end.",
+			: "The chat does not warn when the last account with quota is nearly empty.",
 		...(aheadMs > 0
 			? [`It warns up to ${durationText(aheadMs)} before the pool runs out, if there is a forecast.`]
 			: []),
@@ -32,15 +32,15 @@ function wayOf({ to, command, terminal }: NotifySettings, screen: Pick<Screen, "
 	if (way === "bell") {
 		return terminal === "bell"
 			? "The terminal rings its bell."
-			: "The terminal is not known to show notices: it rings its bell.";
+			: "The terminal is not known to show notices, so it rings its bell.";
 	}
 	const sequence = way === "osc9" ? "OSC 9" : "OSC 777";
-	const passing = isThroughTmux ? " tmux passes it on where its option allow-passthrough is on." : "";
+	const passing = isThroughTmux ? " tmux passes it on if its option allow-passthrough is on." : "";
 	return `${name ?? "The terminal"} shows notices by ${sequence}.${passing}`;
 }
 
 const NO_COMMAND = "There is no command yet: /multicodex notify command <program> [argument …].";
-const NO_TERMINAL = "Nothing is sent: this pi draws on no terminal.";
+const NO_TERMINAL = "Nothing is sent: this pi does not run in a terminal.";
 
 /** Says how sending a test notice went. */
 export function tried(delivery: Delivery, settings: NotifySettings, screen: Pick<Screen, "isOurs" | "env">): string {

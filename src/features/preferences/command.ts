@@ -125,7 +125,7 @@ export function createPreferencesCommand(group: PreferenceGroup, ports: Preferen
 			const now = settings.read();
 			const changed = group.preferences.filter((preference) => !isDefault(preference, now));
 			const backs = new Set(changed.map(({ name }) => name));
-			const toDefault = { value: DEFAULT, label: DEFAULT, description: "every value as it was at first" };
+			const toDefault = { value: DEFAULT, label: DEFAULT, description: "every value at its default" };
 			const values = group.preferences
 				.filter(({ name }) => !given.has(name.toLowerCase()))
 				.flatMap(({ name, choices, summary }) =>

@@ -67,7 +67,7 @@ export function createRedeem(ports: Ports): Subcommand<Args> {
 		onAccount: { isOffered: hasCredits, args: (account) => ({ account, isSure: false, asJson: false }) },
 		complete: (before) => {
 			const accounts = isFirstPositional(before) ? accountChoices(ports, hasCredits) : [];
-			const yes = { value: YES, label: YES, description: "where there is no person to ask" };
+			const yes = { value: YES, label: YES, description: "needed if no person can be asked" };
 			return [...accounts, ...(before.includes(YES) ? [] : [yes]), ...jsonChoice(before)];
 		},
 		parse: (words) => {

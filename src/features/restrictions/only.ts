@@ -62,7 +62,7 @@ function parseOnly(words: readonly string[], usage: string, pool: Pick<Pool, "ac
 	const { rest, options } = given;
 	if (rest.length === 0) return { kind: "show", asJson: options.has("--json") };
 	if (rest.some((word) => word.toLowerCase() === ALL)) {
-		return rest.length === 1 ? { kind: "end" } : usageError(usage, `${ALL} stands by itself.`);
+		return rest.length === 1 ? { kind: "end" } : usageError(usage, `${ALL} cannot be combined with anything else.`);
 	}
 	const each = rest.map((word) => resolveAccount([word], pool, [ALL]));
 	// A label that contains a blank may be typed without quotes.

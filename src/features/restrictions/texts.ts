@@ -57,7 +57,7 @@ export function capsEnded({ label }: Account, windows: readonly string[]): strin
 
 /** Returns the text after every cap ended. */
 export function allCapsEnded(): string {
-	return "Codex: no account has a cap any more.";
+	return "Codex: no account has a cap now.";
 }
 
 /** Names an account in a list, even if it has left. */
@@ -73,7 +73,7 @@ function listed(names: readonly string[]): string {
 
 /** Returns the text if no set applies in `folder`. */
 export function noSet(folder: string): string {
-	return `Sessions in ${printable(folder)} may use every account. /multicodex only <account> binds them to some.`;
+	return `Sessions in ${printable(folder)} may use every account. /multicodex only <account> limits them to some.`;
 }
 
 /** Describes the set that applies, by the names of its accounts. */
@@ -89,7 +89,7 @@ export function setMade(
 	names: readonly string[],
 	how: { readonly next: NextRequest; readonly pinned: Account | undefined },
 ): string {
-	const pin = how.pinned ? ` The pin on ${how.pinned.label} does not hold there.` : "";
+	const pin = how.pinned ? ` The pin on ${how.pinned.label} has no effect there.` : "";
 	return `Codex: sessions in ${printable(folder)} use ${listed(names)}, and no other account.${pin} ${nextRequest(how.next)}`;
 }
 

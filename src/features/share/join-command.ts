@@ -51,7 +51,7 @@ export function createJoin(ports: Ports): Subcommand<Args> {
 		complete: (before) => {
 			const isNameNext = before.at(-1) === NAME;
 			if (isNameNext || before.includes(NAME)) return [];
-			return [{ value: NAME, label: NAME, description: "what this machine is called, if not by its host name" }];
+			return [{ value: NAME, label: NAME, description: "the name of this machine, if it is not its host name" }];
 		},
 		parse: parseJoin,
 		run: (args, ctx) => joinNow(args, ctx, ports),

@@ -46,8 +46,8 @@ export function createLeave(ports: Ports): Subcommand<Args> {
 		complete: (before) => {
 			if (before.at(-1) === TAKE) return accountChoices(ports, ({ shared }) => shared === true);
 			const take = { value: TAKE, label: TAKE, description: "an account that leaves the pool with this machine" };
-			const yes = { value: YES, label: YES, description: "where there is no person to ask" };
-			const force = { value: FORCE, label: FORCE, description: "although the database has not got all sign-ins" };
+			const yes = { value: YES, label: YES, description: "needed if no person can be asked" };
+			const force = { value: FORCE, label: FORCE, description: "although the database does not have all sign-ins yet" };
 			return [take, ...[yes, force].filter(({ value }) => !before.includes(value))];
 		},
 		parse: (words) => parseLeave(words, ports.pool),

@@ -87,7 +87,7 @@ function choices(before: readonly string[], ports: Ports): Completion[] {
 	const all = { value: ALL, label: ALL, description: "every account that can be shared" };
 	const options = [
 		{ value: CODES, label: CODES, description: "the join codes once more" },
-		{ value: ROTATE, label: ROTATE, description: "new keys: older join codes end" },
+		{ value: ROTATE, label: ROTATE, description: "new keys: older join codes stop working" },
 		{ value: JSON_OPTION, label: JSON_OPTION, description: "as one JSON document" },
 	];
 	const isFirst = chosen.filter((word) => !isUrlWord(word)).length === 0;

@@ -26,7 +26,7 @@ export function needsPool(): string {
 
 /** Returns the text if a pool is already joined. */
 export function alreadyIn({ name }: SharedPoolStatus): string {
-	return `This machine is in the shared pool ${printable(name)} already. /multicodex share <account> adds accounts to it, /multicodex leave leaves it.`;
+	return `This machine is already in the shared pool ${printable(name)}. /multicodex share <account> adds accounts to it, /multicodex leave leaves it.`;
 }
 
 /** Returns the text if the environment names the pool of this process. */
@@ -51,12 +51,12 @@ export function urlInPlaceOfCode(): string {
 
 /** Returns the text for something given to `join` that is not a join code. */
 export function noCode(): string {
-	return "That is no join code. One begins with pi-pool-; /multicodex share --codes shows it on a keeper's machine.";
+	return "That is not a join code. One begins with pi-pool-; /multicodex share --codes shows it on a keeper's machine.";
 }
 
 /** Returns the text for `join` without a code, where none can be asked for. */
 export function codeMissing(): string {
-	return "Name the join code, or a file that holds it: /multicodex join @code.txt. Standard input is not read: pi would send it to the model.";
+	return "Name the join code, or a file that contains it: /multicodex join @code.txt. Standard input is not read: pi would send it to the model.";
 }
 
 /** Returns the text for an empty file. */
@@ -72,7 +72,7 @@ export function unreadableFile(path: string, code: string | undefined): string {
 
 /** Returns the text for an option without its value. */
 export function valueMissing(option: string): string {
-	return `${option} needs a name behind it.`;
+	return `${option} needs a name after it.`;
 }
 
 /** Returns the text for an invalid machine name. */
@@ -82,7 +82,7 @@ export function badMachine(machine: string, problem: string): string {
 
 /** Returns the text for an option that excludes all others. */
 export function standsAlone(option: string): string {
-	return `${option} stands by itself.`;
+	return `${option} cannot be combined with anything else.`;
 }
 
 /** Returns the text if accounts must be named because no question can be asked. */
@@ -117,7 +117,7 @@ function whyNot({ account, reason }: Unshareable): string {
 		case "signed out":
 			return `${label} is signed out: ${login} first.`;
 		case "shared":
-			return `${label} is shared already.`;
+			return `${label} is already shared.`;
 	}
 }
 
@@ -174,7 +174,7 @@ function codeLines({ keeper, runner }: JoinCodes): string[] {
 		`  ${keeper}`,
 		"Runner, for a container or CI: uses accounts, and can read no refresh token.",
 		`  ${runner}`,
-		`Both are secrets: each lets its holder use the accounts. /multicodex join takes one; in a container ${VARIABLE} holds it.`,
+		`Both are secret: anyone who has one can use the accounts. /multicodex join takes one; in a container, put it into ${VARIABLE}.`,
 	];
 }
 
@@ -207,9 +207,9 @@ export function rotateNeedsYes(): string {
 /** Returns the text after new keys were made. */
 export function rotated({ name }: SharedPoolStatus, codes: JoinCodes): string {
 	return [
-		`Codex: the shared pool ${printable(name)} has new keys. Codes printed before open nothing new.`,
+		`Codex: the shared pool ${printable(name)} has new keys. Earlier codes give access to nothing new.`,
 		...codeLines(codes),
-		`${OLD_CODES} If one is in wrong hands, change that password, and sign in to each account again: /multicodex login.`,
+		`${OLD_CODES} If one is in the wrong hands, change that password, and sign in to each account again: /multicodex login.`,
 	].join("\n");
 }
 
@@ -269,9 +269,9 @@ export function leaveNeedsForce(waiting: Waiting): string {
 /** Returns the second question of `leave`, for a machine whose sign-ins are not in the database yet. */
 export function forceQuestion({ name }: SharedPoolStatus, waiting: Waiting): ActQuestion {
 	return {
-		heading: `Leave the shared pool ${printable(name)} all the same?`,
+		heading: `Leave the shared pool ${printable(name)} anyway?`,
 		text: unstoredText(waiting),
-		act: "Leave all the same",
+		act: "Leave anyway",
 		keep: "Stay",
 	};
 }
@@ -284,12 +284,14 @@ function unstoredText({ unstored: { renewed, moving }, why }: Waiting): string {
 		renewed.length === 0
 			? []
 			: [
-					`Renewed here and not in the database yet: ${renewed.join(", ")}. Left now, they stay on this machine, and every other machine of the pool needs a new sign-in for them.`,
+					`Renewed here and not in the database yet: ${renewed.join(", ")}. If you leave now, they stay on this machine, and every other machine of the pool needs a new sign-in for them.`,
 				];
 	const lost =
 		moving.length === 0
 			? []
-			: [`Being moved: ${moving.join(", ")}. Left now, they need a new sign-in on this machine: /multicodex login.`];
+			: [
+					`Being moved: ${moving.join(", ")}. If you leave now, they need a new sign-in on this machine: /multicodex login.`,
+				];
 	return [...reason, ...kept, ...lost].join(" ");
 }
 
@@ -304,7 +306,7 @@ export function left({ name }: SharedPoolStatus, { own, taken }: Leaving): strin
 }
 
 /** The text after a machine has left a pool that its settings named but whose code was gone. */
-export const LEFT_WITHOUT_CODE = "Codex: this machine's settings name no shared pool any more.";
+export const LEFT_WITHOUT_CODE = "Codex: this machine's settings no longer name a shared pool.";
 
 /** Returns the text for an account to take along that is not shared. */
 export function notShared({ label }: Account): string {

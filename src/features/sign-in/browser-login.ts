@@ -185,7 +185,7 @@ function pageOfSuccess(name: string | undefined): string {
 
 function pageOfFailure(error: unknown): string {
 	if (isCancelled(error)) return "The sign-in was cancelled in pi. You can close this page.";
-	return `The sign-in did not work, and pi has nothing of it. ${error instanceof SignInError ? error.message : "Go back to pi."}`;
+	return `The sign-in did not work, and pi did not get it. ${error instanceof SignInError ? error.message : "Go back to pi."}`;
 }
 
 function refusedInBrowser(error: string, description: string): SignInError {
@@ -252,9 +252,9 @@ function codeIn(text: string, state: string): { readonly code: string } | { read
 	const toldState = query.get("state") ?? hashState;
 	const error = query.get("error");
 	if (error !== null) return { problem: refusedInBrowser(error, query.get("error_description") ?? "").message };
-	if (code === null || code === "") return { problem: "There is no sign-in code in what was pasted." };
+	if (code === null || code === "") return { problem: "The pasted text contains no sign-in code." };
 	if (toldState !== undefined && toldState !== state) {
-		return { problem: "What was pasted belongs to another sign-in." };
+		return { problem: "The pasted text belongs to another sign-in." };
 	}
 	return { code };
 }

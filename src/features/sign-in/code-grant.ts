@@ -83,14 +83,14 @@ export function refusalAtTheDoor({ status, headers, text }: IssuerAnswer): SignI
 	const isChallenge = headers.get("cf-mitigated") === "challenge" || (status === 403 && /<html/i.test(text));
 	if (isChallenge) {
 		return new SignInError(
-			"Cloudflare stopped this machine on its way to the sign-in service. Try again later, or from another network.",
+			"Cloudflare blocked this machine from the sign-in service. Try again later, or from another network.",
 		);
 	}
 	if (status === 429) {
-		return new SignInError("The sign-in service has had too many sign-ins from here. Try again in a few minutes.");
+		return new SignInError("The sign-in service got too many sign-ins from here. Try again in a few minutes.");
 	}
 	return status >= 500
-		? new SignInError(`The sign-in service is out of order (${status}). Try again later.`)
+		? new SignInError(`The sign-in service is not working (${status}). Try again later.`)
 		: undefined;
 }
 

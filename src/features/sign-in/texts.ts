@@ -36,8 +36,8 @@ export function strayNotice(isGiven: boolean): Notice {
 export function strayPoolSecret(what: "code" | "password"): Notice {
 	const text =
 		what === "code"
-			? "That holds the join code of a shared pool, a secret, so it was not sent to the model. /multicodex join asks for the code."
-			: "That holds the password of a database, so it was not sent to the model. To share a pool: /multicodex share <postgres URL>.";
+			? "That contains the join code of a shared pool, which is secret, so it was not sent to the model. /multicodex join asks for the code."
+			: "That contains the password of a database, so it was not sent to the model. To share a pool: /multicodex share <postgres URL>.";
 	return { level: "warning", text };
 }
 
@@ -183,5 +183,5 @@ export function nothingToRestore(wanted: Account | undefined): string {
 
 /** Returns the text for `add <label>` with the label of a known account. */
 export function labelTakenByAdd(account: Account): string {
-	return `A Codex account is called ${account.label} already. ${signInAgain(account)} signs in to it again.`;
+	return `A Codex account is already called ${account.label}. ${signInAgain(account)} signs in to it again.`;
 }

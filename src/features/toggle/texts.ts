@@ -4,7 +4,7 @@ import { plural } from "../../ui-kit/format.ts";
 /** Returns the text after `off`. Other processes follow at their next request. */
 export function switchedAllOff(hasPiLogin: boolean, wasOff: boolean): string {
 	const done = wasOff
-		? "pi-multicodex is off already."
+		? "pi-multicodex is already off."
 		: "pi-multicodex is off, here and in every other pi from its next request on.";
 	const login = hasPiLogin
 		? "pi uses its own Codex login."
@@ -14,6 +14,6 @@ export function switchedAllOff(hasPiLogin: boolean, wasOff: boolean): string {
 
 /** Returns the text after `on`. */
 export function switchedBackOn(accounts: number, wasOn: boolean): string {
-	const done = wasOn ? "pi-multicodex is on already." : "pi-multicodex is on again.";
+	const done = wasOn ? "pi-multicodex is already on." : "pi-multicodex is on again.";
 	return accounts === 0 ? `${done} ${noAccountSignedIn()}` : `${done} The pool has ${plural(accounts, "account")}.`;
 }

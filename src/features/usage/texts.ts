@@ -17,7 +17,7 @@ const TITLES: Readonly<Record<Period, string>> = {
 	today: "Usage today",
 	week: "Usage in the last 7 days",
 	month: "Usage in the last 30 days",
-	all: "Usage in all",
+	all: "All usage",
 };
 
 /** The name for amounts kept for several together, or without that part. */

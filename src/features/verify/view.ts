@@ -93,7 +93,7 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 		text: `${plural(figure, "account")} ${figure === 1 ? "is" : "are"} signed in with a valid token.`,
 	}),
 	"tokens-due": ({ figure = 0 }) => ({
-		text: `${plural(figure, "account")} with a token that has run out or is about to. It is renewed at its next use.`,
+		text: `The token of ${plural(figure, "account")} has expired or is about to. It is renewed at its next use.`,
 	}),
 	"sign-in-lost": ({ account, detail }) => ({
 		text: `${account} is signed out: ${detail}.`,
@@ -143,7 +143,7 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 	}),
 	"endpoint-refused": ({ detail }) => ({ text: detail ?? "", advice: "Correct it, then /multicodex verify" }),
 	"endpoint-silent": ({ subject }) => ({
-		text: `${capitalised(placeOf(subject))} gives no answer.`,
+		text: `${capitalised(placeOf(subject))} does not answer.`,
 		advice: "Check the network, proxy and firewall, then /multicodex verify",
 	}),
 	"endpoint-untrusted": ({ subject, detail }) => ({

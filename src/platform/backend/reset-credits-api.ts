@@ -38,7 +38,7 @@ export function createResetCreditsApi(now: () => number): ResetCreditsApi {
 			}
 			const text = await readText(response, bounded, LONGEST_ANSWER_BYTES).catch(() => "");
 			const credits = creditsIn(text, now());
-			if (!credits) throw new Error(`${LIST.service} gave an answer of another shape`);
+			if (!credits) throw new Error(`${LIST.service} gave an unexpected answer`);
 			return credits;
 		},
 		consume: async (call, { creditId, key }) => {
@@ -78,7 +78,7 @@ function answerOf({ ok, status, headers }: Response, text: string, now: number):
 	const code = codes?.code ?? codes?.error?.code ?? codes?.detail?.code;
 	const known = CODES.find((each) => each === code);
 	if (known) return { kind: known };
-	if (ok) return { kind: "unknown", reason: `${CONSUME.service} gave an answer of another shape` };
+	if (ok) return { kind: "unknown", reason: `${CONSUME.service} gave an unexpected answer` };
 	const reason = `${CONSUME.service} ${refusalWords(status)}`;
 	// A failing server may still have carried out the call.
 	if (status >= 500 || status === 408) return { kind: "unknown", reason };

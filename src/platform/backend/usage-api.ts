@@ -35,7 +35,7 @@ export function createUsageApi(now: () => number): UsageApi {
 			}
 			const body = await readText(response, bounded, LONGEST_ANSWER_BYTES).catch(() => "");
 			const snapshot = usageFromBody(body, askedAt, withReserveModel);
-			if (!snapshot) throw new Error("the usage service gave an answer of another shape");
+			if (!snapshot) throw new Error("the usage service gave an unexpected answer");
 			return snapshot;
 		},
 	};

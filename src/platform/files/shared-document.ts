@@ -99,7 +99,7 @@ interface DocumentCopy<T> {
 		readonly bytes: string | undefined;
 		readonly signature: string | undefined;
 	}): void;
-	/** Reads the file anew, without changes that were dropped. */
+	/** Reads the file again, without changes that were dropped. */
 	readAgain(): void;
 }
 
@@ -296,7 +296,7 @@ async function loadForWriting<S extends JsonSchema>(
 		const kept = quarantine(target, options.path, seen);
 		if (kept === undefined) return undefined;
 		const name = basename(options.path);
-		report("corrupt", `${name} could not be read. It is kept as ${basename(kept)}, and a new one is begun.`);
+		report("corrupt", `${name} could not be read. It is kept as ${basename(kept)}, and a new one is started.`);
 	}
 	if (loaded.kind === "ok" && loaded.migrated) await options.beforeMigration?.(loaded.bytes);
 	return loaded;

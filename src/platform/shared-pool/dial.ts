@@ -47,7 +47,7 @@ async function dialHost(url: PoolUrl, host: PoolHost, { timeoutMs, signal }: Pat
 				if (mode === "prefer") return socket;
 				throw new PoolProblem(
 					"bad-url",
-					`The database at ${url.place} takes no encrypted connections, and the URL asks for one (sslmode=${mode}).`,
+					`The database at ${url.place} does not accept encrypted connections, and the URL asks for one (sslmode=${mode}).`,
 				);
 			}
 			const secure = connectTls({ socket, ...tlsOptions(url, host.host) });

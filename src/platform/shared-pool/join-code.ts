@@ -52,7 +52,7 @@ export function readJoinCode(text: string): ReadJoinCode {
 	const word = text.replace(/\s+/g, "");
 	const [beginning, role] = BEGINNING.exec(word) ?? [];
 	if (beginning === undefined || (role !== "keeper" && role !== "runner")) {
-		return bad("That is no join code: one begins with pi-pool-keeper- or pi-pool-runner-.");
+		return bad("That is not a join code: one begins with pi-pool-keeper- or pi-pool-runner-.");
 	}
 	const rest = word.slice(beginning.length);
 	const bytes = Buffer.from(rest, "base64url");

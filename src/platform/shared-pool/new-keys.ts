@@ -60,6 +60,6 @@ async function resealAll(database: PoolDatabase, before: Keys, after: Keys): Pro
 	}
 	throw new PoolProblem(
 		"unexpected",
-		"Machines of the pool are renewing sign-ins just now. No key was changed; try again in a minute.",
+		"Machines of the pool are renewing sign-ins right now. No key was changed; try again in a minute.",
 	);
 }

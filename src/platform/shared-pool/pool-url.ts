@@ -53,7 +53,9 @@ const ENCODE = "a character such as / ? @ % in a user name or a password is writ
 export function parsePoolUrl(text: string): PoolUrl {
 	const [, scheme, login, authority = "", path = "", query = ""] = FORM.exec(text.trim()) ?? [];
 	if (scheme === undefined) {
-		throw badUrl("That is no URL of a Postgres database: one begins with postgres:// and names a host and a database.");
+		throw badUrl(
+			"That is not the URL of a Postgres database: one begins with postgres:// and names a host and a database.",
+		);
 	}
 	const options = optionsOf(query);
 	// The password contains a `/`, so that the user and the beginning of the password look like host and port.

@@ -107,7 +107,7 @@ async function foundPool(
 }
 
 function hasPool(): PoolProblem {
-	return new PoolProblem("other-pool", "This machine has joined a pool already: /multicodex leave leaves it first.");
+	return new PoolProblem("other-pool", "This machine has already joined a pool: /multicodex leave leaves it first.");
 }
 
 /** A keeper's key opens refresh tokens and may be the only one. Only leaving gives it up. */
@@ -115,13 +115,13 @@ function staysKeeper(): PoolProblem {
 	return new PoolProblem(
 		"unexpected",
 		"This machine is a keeper of that pool, and its key would be lost: " +
-			"a runner's code joins after /multicodex leave only. Nothing was changed.",
+			"a runner's code only joins after /multicodex leave. Nothing was changed.",
 	);
 }
 
 function isTaken(): PoolProblem {
 	return new PoolProblem(
 		"other-pool",
-		"This database holds a pool already: /multicodex join <code> joins it, with a code that its keeper prints.",
+		"This database already has a pool: /multicodex join <code> joins it, with a code that its keeper prints.",
 	);
 }

@@ -13,7 +13,7 @@ type Meaning = readonly [kind: PoolProblemKind, sentence: (at: string, place: st
 const MISSING: Meaning = [
 	"unexpected",
 	() =>
-		"The package postgres is missing: start pi anew, or, in a checkout, run npm install in the folder of pi-multicodex.",
+		"The package postgres is missing: restart pi or, in a checkout, run npm install in the folder of pi-multicodex.",
 ];
 
 /** Codes of the network, of TLS and of the driver itself. */
@@ -24,8 +24,8 @@ const CODES: Readonly<Record<string, Meaning>> = {
 	],
 	ENOTFOUND: ["away", (at) => `The host of ${at} is not known: check the network of this machine, and the URL.`],
 	EAI_AGAIN: ["away", (at) => `The host of ${at} could not be looked up: check the network of this machine.`],
-	EHOSTUNREACH: ["away", (at) => `There is no way to ${at} from here: check the network of this machine.`],
-	ENETUNREACH: ["away", (at) => `There is no way to ${at} from here: check the network of this machine.`],
+	EHOSTUNREACH: ["away", (at) => `${at} cannot be reached from here: check the network of this machine.`],
+	ENETUNREACH: ["away", (at) => `${at} cannot be reached from here: check the network of this machine.`],
 	ETIMEDOUT: [
 		"away",
 		(at) => `${at} did not answer in time: check the network of this machine, and a firewall on the way.`,
@@ -44,7 +44,7 @@ const CODES: Readonly<Record<string, Meaning>> = {
 	],
 	CERT_HAS_EXPIRED: ["untrusted", (at) => `The certificate of ${at} has expired: it has to be renewed there.`],
 };
-const CUT_OFF: Meaning = ["away", (at) => `The connection to ${at} was cut off: it is tried again by itself.`];
+const CUT_OFF: Meaning = ["away", (at) => `The connection to ${at} was cut off: pi tries again by itself.`];
 const UNTRUSTED: Meaning = [
 	"untrusted",
 	(at) => `The certificate of ${at} is not trusted here: name the file of its root in the URL, as sslrootcert=<file>.`,
@@ -55,7 +55,7 @@ const OF_CHAIN = /CERT|SELF_SIGNED|ISSUER|UNABLE_TO_VERIFY|HOSTNAME_MISMATCH/;
 const OF_TLS = /^(ERR_SSL|ERR_OSSL|EPROTO)/;
 const TLS_FAILED: Meaning = [
 	"untrusted",
-	(at) => `No encrypted connection to ${at} came about: check the files and the sslmode that the URL names.`,
+	(at) => `No encrypted connection to ${at} could be made: check the files and the sslmode that the URL names.`,
 ];
 
 /** SQL states, either complete or the class that they start with. */
@@ -67,14 +67,14 @@ const STATES: Readonly<Record<string, Meaning>> = {
 		(at) =>
 			`The user of the URL lacks rights in ${at}: it has to own the schema pi_multicodex, or be allowed to make it (GRANT CREATE ON DATABASE).`,
 	],
-	"25006": ["read-only", (at) => `${at} takes no changes now (a replica, or read-only): use the URL of the primary.`],
+	"25006": ["read-only", (at) => `${at} accepts no changes now (a replica, or read-only): use the URL of the primary.`],
 	"53100": ["full", (at) => `The disk of ${at} is full: free space there; until then nothing new is shared.`],
 	"53300": ["away", (at) => `${at} has no connection free: close some, raise its limit, or use the URL of its pooler.`],
 	"53": ["full", (at) => `${at} is out of memory or of another resource: until it has some, nothing new is shared.`],
-	"57": ["away", (at) => `${at} is stopping, starting, or has cancelled the statement: it is tried again by itself.`],
+	"57": ["away", (at) => `${at} is stopping, starting, or has cancelled the statement: pi tries again by itself.`],
 	"08": CUT_OFF,
-	"40": ["away", (at) => `${at} was busy with other changes of the same rows: it is tried again by itself.`],
-	"55": ["away", (at) => `${at} was busy with other changes of the same rows: it is tried again by itself.`],
+	"40": ["away", (at) => `${at} was busy with other changes of the same rows: pi tries again by itself.`],
+	"55": ["away", (at) => `${at} was busy with other changes of the same rows: pi tries again by itself.`],
 	"3F000": ["no-pool", (at) => noPool(at)],
 	"42P01": ["no-pool", (at) => noPool(at)],
 	"42": [
@@ -119,10 +119,10 @@ function meaningOf(error: unknown): Meaning {
 
 function meaningOfState(state: string, message: string): Meaning {
 	if (UNENCRYPTED.test(message) && !state.startsWith("42")) {
-		return ["refused", (at) => `${at} takes encrypted connections only: add sslmode=require to the URL.`];
+		return ["refused", (at) => `${at} accepts only encrypted connections: add sslmode=require to the URL.`];
 	}
 	if (NO_ENTRY.test(message)) {
-		return ["refused", (at) => `${at} takes no connection of this user from here: its pg_hba.conf has to allow one.`];
+		return ["refused", (at) => `${at} does not accept this user from here: its pg_hba.conf has to allow that.`];
 	}
 	const known = [state, state.slice(0, 2)].find((each) => Object.hasOwn(STATES, each));
 	const meaning = known === undefined ? undefined : STATES[known];

@@ -46,7 +46,7 @@ const MOST_TRIES = 10;
 export function keepersOnly(): PoolProblem {
 	return new PoolProblem(
 		"no-rights",
-		"This machine has joined its pool as a runner, which changes no account. Use a machine with a keeper's code.",
+		"This machine has joined its pool as a runner, which cannot change accounts. Use a machine with a keeper's code.",
 	);
 }
 
@@ -89,7 +89,7 @@ export function createSharedRows({ connection, mirror, keys, own }: Deps): Share
 				await mirror.take([mirroredOf(now)]);
 				return now;
 			}
-			throw new PoolProblem("unexpected", "Other machines change this account all the time. Try again in a while.");
+			throw new PoolProblem("unexpected", "Other machines are changing this account. Try again in a while.");
 		},
 		add: async (account, asker) => {
 			const { id, enabled, disabledReason, needsLogin } = account;

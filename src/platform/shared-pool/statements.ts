@@ -81,7 +81,7 @@ export function createStatements(
 		if (found.id !== poolId) {
 			throw new PoolProblem(
 				"other-pool",
-				`The database at ${place} holds another pool than the join code is of: join with the code of that one.`,
+				`The database at ${place} has another pool than the join code names: join with the code of that one.`,
 			);
 		}
 		const isUnderKeys =

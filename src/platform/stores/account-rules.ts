@@ -31,7 +31,7 @@ const ALL_OF_IT = 100;
 export function capsIn(stored: unknown, name: string, complain: Complain): Caps {
 	if (stored === undefined) return {};
 	const group = groupSchema().safeParse(stored).data;
-	if (!group) complain(name, CAPS_WANTED, "no cap holds");
+	if (!group) complain(name, CAPS_WANTED, "no cap applies");
 	return Object.fromEntries(Object.entries(group ?? {}).map(([id, floors]) => [id, floorsIn(floors, name, complain)]));
 }
 

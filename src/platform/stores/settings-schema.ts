@@ -86,7 +86,7 @@ export function chainIn(stored: unknown): {
 	for (const [at, entry] of (Array.isArray(stored) ? stored : []).entries()) {
 		const { data } = linkSchema().safeParse(entry);
 		if (data === undefined) problems.push({ at, wanted: "a model as provider/model" });
-		else if (chain.includes(data)) problems.push({ at, wanted: `listed once, and ${data} stands before it` });
+		else if (chain.includes(data)) problems.push({ at, wanted: `listed once, and ${data} is already listed` });
 		else chain.push(data);
 	}
 	return { chain, problems };

@@ -22,7 +22,7 @@ export async function readText(path: string): Promise<ForeignFile<string>> {
 	try {
 		const stats = await stat(path);
 		if (!stats.isFile())
-			return stats.isDirectory() ? { kind: "missing" } : { kind: "unreadable", reason: "is no file" };
+			return stats.isDirectory() ? { kind: "missing" } : { kind: "unreadable", reason: "is not a file" };
 		if (stats.size > LARGEST_BYTES) return { kind: "unreadable", reason: "is too large" };
 		return { kind: "read", content: textFrom(await readFile(path)) };
 	} catch (error) {

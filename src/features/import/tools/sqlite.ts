@@ -37,7 +37,7 @@ export async function rowsOf(path: string, table: "account" | "credential"): Pro
 		// Before 22.15 a database cannot be read without leaving files beside it.
 		if (error instanceof TypeError) return { kind: "unreadable", reason: NEEDS_NEWER_NODE };
 		// SQLite's messages may quote what it read.
-		return { kind: "unreadable", reason: "is no SQLite database that can be read" };
+		return { kind: "unreadable", reason: "is not a readable SQLite database" };
 	}
 }
 

@@ -422,7 +422,7 @@ it("a session that begins beyond included quota says on what", async () => {
 });
 
 describe("the error of a pool that is out", () => {
-	const QUOTA = "Codex quota exceeded on all 2 accounts. First one resets in 3d00h (Mon 12:00).";
+	const QUOTA = "Codex quota exceeded on all 2 accounts. The first resets in 3d00h (Mon 12:00).";
 	it.each<[string, Setting["accounts"], string]>([
 		["nothing new where nothing else is left", { a: {}, b: {} }, ""],
 		["of credits", { a: { credits: FUNDED }, b: {} }, " Bought credits are left: /multicodex beyond lets them serve."],
@@ -435,7 +435,7 @@ describe("the error of a pool that is out", () => {
 			"of all of it",
 			{ a: { credits: FUNDED, reserveModel: LUNA }, b: { resetCredits: 1 } },
 			" Bought credits and Luna Reserve are left: /multicodex beyond lets them serve." +
-				" 1 reset credit could fill an account again: /multicodex redeem.",
+				" 1 reset credit could refill an account: /multicodex redeem.",
 		],
 	])("tells what could have served: %s", async (_name, accounts, left) => {
 		const { harness } = aSpentPool({ accounts, redeem: () => ({ kind: "redeemed" }) });

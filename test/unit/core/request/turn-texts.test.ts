@@ -59,7 +59,7 @@ describe("the exhausted message", () => {
 
 	it("says how many, when the first returns, and what can be done", () => {
 		expect(exhausted({ total: 4, cooling: 4, readyAt })).toMatch(
-			/^Codex quota exceeded on all 4 accounts\. First one resets in 42m \((?:\w{3} )?\d\d:\d\d\)\. \/multicodex shows all, \/model switches provider\.$/,
+			/^Codex quota exceeded on all 4 accounts\. The first resets in 42m \((?:\w{3} )?\d\d:\d\d\)\. \/multicodex shows all, \/model switches provider\.$/,
 		);
 	});
 
@@ -127,13 +127,13 @@ describe("the end of a turn that caps or an account set keep from other accounts
 
 	it("says that a cap holds, and the command that lifts it", () => {
 		expect(exhausted({ total: 2, capped: 2, readyAt })).toMatch(
-			/^A cap holds on all 2 accounts\. First one resets in 42m \(.*\)\. \/multicodex cap shows them, \/multicodex cap off lifts every cap\. /,
+			/^A cap applies to all 2 accounts\. The first resets in 42m \(.*\)\. \/multicodex cap shows them, \/multicodex cap off lifts every cap\. /,
 		);
 		expect(exhausted({ total: 1, capped: 1, readyAt })).toMatch(
-			/^A cap holds on the Codex account\. It resets in 42m \(.*\)\. \/multicodex cap shows it, \/multicodex cap off lifts every cap\. /,
+			/^A cap applies to the Codex account\. It resets in 42m \(.*\)\. \/multicodex cap shows it, \/multicodex cap off lifts every cap\. /,
 		);
 		expect(exhausted({ total: 3, cooling: 1, capped: 1, needsLogin: 1, readyAt })).toMatch(
-			/^Codex quota exceeded on 1 account\. A cap holds on 1 account\. First one .*1 account is signed out\. \/multicodex cap/,
+			/^Codex quota exceeded on 1 account\. A cap applies to 1 account\. The first .*1 account is signed out\. \/multicodex cap/,
 		);
 	});
 

@@ -57,7 +57,7 @@ it("never rejects where its files are gone: nothing is asked for, and nothing is
 	expect(await resets.list.ask(account.id)).toBe(false);
 	expect(await resets.redeemer.redeem(account, CREDIT, undefined)).toEqual({
 		kind: "failed",
-		reason: "a file of pi-multicodex is missing, as after an update: start pi anew",
+		reason: "a file of pi-multicodex is missing, as after an update: restart pi",
 		until: NOW + 60_000,
 	});
 });

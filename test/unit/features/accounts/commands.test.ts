@@ -104,7 +104,7 @@ describe("remove", () => {
 		const refusal = new Error(`EROFS: read-only file system, open '${path}'`);
 		cli.harness.accounts.lockRefusal = Object.assign(refusal, { code: "EROFS", path });
 		expect(await run("remove work")).toBe(
-			"error: multicodex remove failed: codex-accounts.json cannot be written: it lies where nothing can be written (EROFS)",
+			"error: multicodex remove failed: codex-accounts.json cannot be written: its file system is read-only (EROFS)",
 		);
 	});
 });
@@ -117,7 +117,7 @@ describe("rename", () => {
 				return "day job";
 			},
 		});
-		expect(await run("rename work")).toBe("error: work is not here any more. Nothing was changed.");
+		expect(await run("rename work")).toBe("error: work is no longer in the pool. Nothing was changed.");
 	});
 
 	it("gives another label, also one of several words", async () => {
@@ -136,7 +136,7 @@ describe("rename", () => {
 	});
 
 	it.each([
-		["home", /Another Codex account is called home/],
+		["home", /Another Codex account is already called home/],
 		["auto", /"auto" has a meaning/],
 		["--x", /"--x" begins like an option/],
 		[`${"x".repeat(41)}`, /more than 40/],
@@ -235,7 +235,7 @@ describe("refresh", () => {
 		expect(await run("refresh home")).toBe("error: home  network");
 		expect(await run("refresh out")).toMatch(/^error: out {2}its sign-in was revoked/);
 		cli.usage.delete(side.id);
-		expect(await run("refresh side")).toMatch(/^error: side {2}its usage could not be asked for/);
+		expect(await run("refresh side")).toMatch(/^error: side {2}its usage could not be fetched/);
 	});
 
 	it("refresh is no failure where a question could be asked", async () => {

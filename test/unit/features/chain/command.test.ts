@@ -44,21 +44,25 @@ describe("/multicodex chain add", () => {
 	it.each([
 		[
 			"claude",
-			'"claude" is no provider/model. Did you mean anthropic/claude-opus-5-5 or anthropic/claude-haiku-4-5?',
+			'"claude" is not of the form provider/model. Did you mean anthropic/claude-opus-5-5 or anthropic/claude-haiku-4-5?',
 			[],
 		],
-		["model", '"model" is no provider/model.', []],
+		["model", '"model" is not of the form provider/model.', []],
 		[
 			"anthropic/claude-opus-5.5",
 			"pi knows no model anthropic/claude-opus-5.5. Did you mean anthropic/claude-opus-5-5?",
 			[],
 		],
-		["claude-opus-5-5", '"claude-opus-5-5" is no provider/model. Did you mean anthropic/claude-opus-5-5?', []],
+		[
+			"claude-opus-5-5",
+			'"claude-opus-5-5" is not of the form provider/model. Did you mean anthropic/claude-opus-5-5?',
+			[],
+		],
 		["nobody/nothing", "pi knows no model nobody/nothing.", []],
 		["openai-codex/pool", "openai-codex/pool is the pool with its chain, and cannot be a link of it.", []],
 		["router/auto", "router/auto is a virtual model, which cannot be a link of the chain.", []],
 		["groq/fast", "groq/fast cannot answer: groq has neither a sign-in nor a key. /login adds one.", []],
-		["openrouter/z-ai/glm-5.3", "openrouter/z-ai/glm-5.3 is on the chain already.", ["openrouter/z-ai/glm-5.3"]],
+		["openrouter/z-ai/glm-5.3", "openrouter/z-ai/glm-5.3 is already on the chain.", ["openrouter/z-ai/glm-5.3"]],
 	])("refuses %s in one sentence, and changes nothing", async (name, sentence, before) => {
 		for (const link of before) await run(`chain add ${link}`);
 		expect(await run(`chain add ${name}`)).toBe(`error: ${sentence}`);
@@ -108,7 +112,7 @@ describe("/multicodex chain", () => {
 		);
 		for (const place of ["0", "4", "first"]) {
 			expect(await run(`chain move openai-codex/gpt-6-luna ${place}`)).toBe(
-				`error: "${place}" is no place on the chain, which has 3.`,
+				`error: "${place}" is not a place on the chain, which has 3 models.`,
 			);
 		}
 		expect(chain()[0]).toBe("openai-codex/gpt-6-luna");
@@ -119,10 +123,10 @@ describe("/multicodex chain", () => {
 			"error: anthropic/claude-haiku-4.5 is not on the chain. Did you mean anthropic/claude-haiku-4-5?",
 		);
 		expect(await run("chain remove anthropic/claude-haiku-4-5")).toBe(
-			"info: anthropic/claude-haiku-4-5 is off the chain.",
+			"info: anthropic/claude-haiku-4-5 was removed from the chain.",
 		);
 		expect(await run("chain clear")).toBe("info: The chain is empty: openai-codex/pool is gone from /model.");
-		expect(await run("chain clear")).toBe("info: The chain was empty already.");
+		expect(await run("chain clear")).toBe("info: The chain was already empty.");
 		expect(await run("chain")).toContain("The chain is empty: while no Codex account can serve");
 	});
 

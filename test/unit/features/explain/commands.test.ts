@@ -67,7 +67,7 @@ describe("why", () => {
 
 	it("says that no account serves while pi holds a key of its own", async () => {
 		cli.isForeign = true;
-		expect(await cli.run("why")).toMatch(/^info: auth\.json holds an API key for openai-codex, which serves as it is/);
+		expect(await cli.run("why")).toMatch(/^info: auth\.json has an API key for openai-codex, which pi uses directly/);
 		expect(await documentOf("why --json")).toMatchObject({ next: null, candidates: [{ rank: 1 }, { rank: 2 }] });
 	});
 

@@ -90,7 +90,9 @@ describe("the list of what was found", () => {
 
 	it("says that a token which has run out is renewed", () => {
 		const credential = { access: "a", refresh: "r", expiresAt: NOW };
-		expect(listed(plan(planned("add", "work", { found: { credential } })))).toMatch(/run out.*renewed at first use/);
+		expect(listed(plan(planned("add", "work", { found: { credential } })))).toMatch(
+			/has expired.*renewed at first use/,
+		);
 	});
 
 	it("names a sign-in by its e-mail, else as its tool does", () => {
@@ -173,7 +175,7 @@ describe("what came of an import", () => {
 			expect.stringMatching(
 				/^Codex CLI still uses the sign-in of day job; .*signed out\. \/multicodex login "day job" gives/,
 			),
-			expect.stringMatching(/^Codex CLI has to sign in again once work was used here/),
+			expect.stringMatching(/^Codex CLI has to sign in again after work was used here/),
 		]);
 	});
 

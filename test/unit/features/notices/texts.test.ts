@@ -51,7 +51,7 @@ describe("notices", () => {
 		expect(serves(true)).toEqual({
 			level: "warning",
 			text: expect.stringMatching(
-				/^Codex: no account can serve until about .*\d\d:\d\d\. a\/b answers, paid by the token\.$/,
+				/^Codex: no account can serve until about .*\d\d:\d\d\. a\/b answers, charged by the token\.$/,
 			),
 		});
 		expect(noticeOf({ type: "chain-left", link: "a/b", asked }, NOW)?.text).toBe(
@@ -61,7 +61,7 @@ describe("notices", () => {
 			"Codex: a/b is not offered by its provider. It is not asked again in this session.",
 		);
 		expect(noticeOf({ type: "link-closed", link: "a/b", reason: "sign-in", until: undefined }, NOW)?.text).toBe(
-			"Codex: a/b did not accept its sign-in or key. It is not asked again with them.",
+			"Codex: a/b did not accept its sign-in or key. It is not asked again until that changes.",
 		);
 		expect(noticeOf({ type: "link-closed", link: "a/b", reason: "quota", until: NOW + HOUR_MS }, NOW)?.text).toMatch(
 			/^Codex: a\/b has no quota left\. It is not asked again before .*\d\d:\d\d\.$/,
@@ -86,7 +86,9 @@ describe("notices", () => {
 		expect(rotated({ window: undefined, readyAt: undefined, remainingPercent: undefined })?.text).toBe(
 			"Codex: side reached its usage limit. Continued on work.",
 		);
-		expect(rotated({ reason: "unavailable", window: undefined })?.text).toMatch(/^Codex: side cannot be used just now/);
+		expect(rotated({ reason: "unavailable", window: undefined })?.text).toMatch(
+			/^Codex: side cannot be used right now/,
+		);
 	});
 
 	it("notices have words for every reason", () => {

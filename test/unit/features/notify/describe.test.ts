@@ -18,7 +18,7 @@ describe("what the settings of notices lead to", () => {
 		expect(first({ to: "terminal" }, { ...seen, env: { TMUX: "x", KITTY_WINDOW_ID: "1" } })).toMatch(
 			/^kitty .* allow-passthrough is on\.$/,
 		);
-		expect(first({ to: "terminal" }, unseen)).toMatch(/draws on no terminal/);
+		expect(first({ to: "terminal" }, unseen)).toMatch(/does not run in a terminal/);
 		expect(first({ to: "command" })).toMatch(/^There is no command yet: \/multicodex notify command /);
 		expect(first({ to: "command", command: ["/usr/bin/notify-send", "token-in-an-argument"] })).toBe(
 			"notify-send gets each notice on its standard input, as JSON.",
@@ -33,7 +33,7 @@ describe("what the settings of notices lead to", () => {
 		]);
 		expect(whatIsSent({ ...defaults, to: "terminal", quiet, warnAt: [], aheadMs: 0 }, seen).slice(1)).toEqual([
 			"Nothing is sent from 22:00 to 08:05.",
-			"The chat does not warn when the last account with quota nears its end.",
+			"The chat does not warn when the last account with quota is nearly empty.",
 		]);
 	});
 

@@ -72,7 +72,7 @@ describe("/multicodex cap", () => {
 		await run("my team week=20");
 		expect(await run("work none")).toBe("info: Codex: work no longer has its caps.");
 		expect(Object.keys(caps())).toEqual(["my team"]);
-		expect(await run("off")).toBe("info: Codex: no account has a cap any more.");
+		expect(await run("off")).toBe("info: Codex: no account has a cap now.");
 		expect(caps()).toEqual({});
 	});
 
@@ -165,7 +165,7 @@ describe("a pin on an account at its cap", () => {
 
 	it("is used below the cap after a yes, until the window resets or the pin ends", async () => {
 		await atCap();
-		expect(await cli.run("use work")).toMatch(/using work in all sessions.* Its caps do not hold until /);
+		expect(await cli.run("use work")).toMatch(/using work in all sessions.* Its caps do not apply until /);
 		expect(next()).toBe(WORK.id);
 		await cli.run("use auto");
 		expect(next()).toBe("my team");

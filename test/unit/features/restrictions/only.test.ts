@@ -64,7 +64,7 @@ describe("/multicodex only", () => {
 
 	it("shows the set that holds, and those of it that have left the pool", async () => {
 		expect(await run("")).toBe(
-			`info: Sessions in ${root}/proj may use every account. /multicodex only <account> binds them to some.`,
+			`info: Sessions in ${root}/proj may use every account. /multicodex only <account> limits them to some.`,
 		);
 		await run("side work");
 		await cli.harness.accounts.remove(anId("side"));
@@ -101,7 +101,7 @@ describe("/multicodex only", () => {
 
 	it("says that a pin on another account does not hold there, and refuses one that would do nothing", async () => {
 		await cli.run("use side");
-		expect(await run("work")).toContain("The pin on side does not hold there.");
+		expect(await run("work")).toContain("The pin on side has no effect there.");
 		expect(next()).toBe("work");
 		expect(await cli.run("use side")).toMatch(/^error: side is not in the account set of .*only all ends it\.$/);
 		expect(await cli.run("use work")).toContain("using work");
@@ -116,7 +116,7 @@ describe("/multicodex only", () => {
 	it.each([
 		["wrok", /No Codex account is called "wrok"\. Did you mean work\?/],
 		["work alll", /Did you mean all\?/],
-		["work all", /all stands by itself/],
+		["work all", /all cannot be combined with anything else/],
 		["--force", /There is no option --force here/],
 	])("refuses %s, and changes nothing", async (typed, problem) => {
 		expect(await run(typed)).toMatch(problem);

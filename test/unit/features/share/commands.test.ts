@@ -63,7 +63,7 @@ describe("share with a URL", () => {
 		expect(said).toContain(
 			`Runner, for a container or CI: uses accounts, and can read no refresh token.\n  ${CODES.runner}\n`,
 		);
-		expect(said).toContain("Both are secrets");
+		expect(said).toContain("Both are secret");
 		expect(said).not.toContain("hunter2");
 		expect(shared()).toEqual(["work", "team"]);
 	});
@@ -126,23 +126,23 @@ describe("share with a URL", () => {
 		expect(await cli.run("share @not-there.txt work")).toBe("error: not-there.txt does not exist.");
 		expect(await cli.run(`share @${fileWith("empty.txt", "\n")} work`)).toBe("error: empty.txt is empty.");
 		expect(await cli.run(`share @${fileWith("other.txt", "hunter2")} work`)).toMatch(
-			/^error: That is no URL of a Postgres database:/,
+			/^error: That is not the URL of a Postgres database:/,
 		);
 		expect(cli.sharedPools.asked).toEqual([]);
 	});
 
 	it.each([
-		["postgress://pool:hunter2@db/pi", /^error: That is no URL of a Postgres database: one begins with postgres:/],
-		["https://pool:hunter2@db/pi", /^error: That is no URL of a Postgres database:/],
+		["postgress://pool:hunter2@db/pi", /^error: That is not the URL of a Postgres database: one begins with postgres:/],
+		["https://pool:hunter2@db/pi", /^error: That is not the URL of a Postgres database:/],
 		["postgres://pool:hunter2@db:port/pi", /^error: The host or port of the URL cannot be read:/],
 		["postgres://pool:hun/ter2@db/pi", /^error: The host or port of the URL cannot be read:/],
 		[CODES.keeper, /^error: That is a join code\. \/multicodex join takes it/],
 		[`${URL} wrok`, /No Codex account is called "wrok"\. Did you mean work\?/],
 		[`${URL} --nmae x`, /There is no option --nmae here\./],
-		[`${URL} --name`, /--name needs a name behind it\./],
+		[`${URL} --name`, /--name needs a name after it\./],
 		[`${URL} --name ""`, /^error: That name is empty\.$/],
-		[`${URL} work all`, /all stands by itself\./],
-		[`${URL} --codes`, /--codes stands by itself\./],
+		[`${URL} work all`, /all cannot be combined with anything else\./],
+		[`${URL} --codes`, /--codes cannot be combined with anything else\./],
 		[`${URL} pis`, /^error: pis is pi's own login, which stays on this machine/],
 	])("does nothing for %s, and quotes no secret", async (words, problem) => {
 		const said = await cli.run(`share ${words}`);
@@ -175,7 +175,7 @@ describe("share with a URL", () => {
 
 	it("makes no second pool", async () => {
 		inPool();
-		expect(await cli.run(`share ${URL} team`)).toMatch(/^error: This machine is in the shared pool pi already\./);
+		expect(await cli.run(`share ${URL} team`)).toMatch(/^error: This machine is already in the shared pool pi\./);
 		inPool({ joinedBy: "environment" });
 		expect(await cli.run(`share ${URL} team`)).toMatch(/^error: PI_MULTICODEX_POOL names the pool of this pi\./);
 		expect(cli.sharedPools.asked).toEqual([]);
@@ -190,7 +190,7 @@ describe("share with accounts", () => {
 	});
 
 	it.each([
-		["work", "error: work is shared already. Nothing was changed."],
+		["work", "error: work is already shared. Nothing was changed."],
 		["pis team", /^error: pis is pi's own login/],
 		["nobody-here", /No Codex account is called "nobody-here"/],
 	])("refuses %s", async (words, problem) => {
@@ -366,8 +366,8 @@ describe("join", () => {
 
 	it.each([
 		[URL, /^error: That is a URL\. /],
-		["hunter2", /^error: That is no join code\. One begins with pi-pool-/],
-		[`${CODES.keeper} --name`, /--name needs a name behind it\./],
+		["hunter2", /^error: That is not a join code\. One begins with pi-pool-/],
+		[`${CODES.keeper} --name`, /--name needs a name after it\./],
 		["--nmae desk", /There is no option --nmae here\. Did you mean --name\?/],
 	])("does nothing for %s, and quotes no secret", async (words, problem) => {
 		const said = await cli.run(`join ${words}`);
@@ -418,7 +418,7 @@ describe("leave", () => {
 		inPool();
 		cli.sharedPools.unstored = { renewed: ["work"], moving: ["team"] };
 		const said = await cli.run("leave");
-		expect(cli.screen.questions).toEqual(["Leave the shared pool pi?", "Leave the shared pool pi all the same?"]);
+		expect(cli.screen.questions).toEqual(["Leave the shared pool pi?", "Leave the shared pool pi anyway?"]);
 		expect(cli.screen.details[1]).toMatch(
 			/Renewed here and not in the database yet: work\. .* every other machine .* new sign-in .* Being moved: team\. .* new sign-in on this machine/,
 		);
@@ -451,7 +451,7 @@ describe("leave", () => {
 
 	it.each([
 		["--take team", "error: team is not shared, and stays on this machine anyway."],
-		["--take", /--take needs a name behind it\./],
+		["--take", /--take needs a name after it\./],
 		["--take wrok", /Did you mean work\?/],
 		["work", /^error: Usage: \/multicodex leave/],
 	])("refuses %s", async (words, problem) => {

@@ -276,7 +276,7 @@ describe("the exchange at its end", () => {
 		["a region without Codex", /region/, (codex) => codex.token(answers.regionBlocked())],
 		["a challenge of Cloudflare's", /Cloudflare/, (codex) => codex.token(answers.cloudflare())],
 		["too many sign-ins", /too many/, (codex) => codex.token(answers.bare429())],
-		["an outage", /out of order \(503\)/, (codex) => codex.token(answers.serverError(503))],
+		["an outage", /not working \(503\)/, (codex) => codex.token(answers.serverError(503))],
 		["a lost connection", /cannot be reached/, (codex) => codex.token(answers.resetBeforeHeaders())],
 		[
 			"a refusal",
@@ -294,7 +294,7 @@ describe("the exchange at its end", () => {
 		const { page } = await visit(signIn.url);
 		expect(await signIn.reason()).toMatch(reason);
 		// The person is still in front of the browser.
-		expect(page).toMatch(/^The sign-in did not work, and pi has nothing of it\./);
+		expect(page).toMatch(/^The sign-in did not work, and pi did not get it\./);
 		expect(page).toMatch(reason);
 		await expectPortsFree();
 		expect(signIn.codex.tokenRequests()).toHaveLength(1);

@@ -138,7 +138,7 @@ describe("the exchange of a code", () => {
 		["a challenge of Cloudflare's", /Cloudflare/, { status: 403, body: "<!DOCTYPE html><html>SECRET</html>" }],
 		["a challenge with its header alone", /Cloudflare/, { status: 503, headers: { "cf-mitigated": "challenge" } }],
 		["too many sign-ins", /too many/, { status: 429, body: "SECRET" }],
-		["an outage", /out of order \(502\)/, { status: 502, body: "<html>SECRET</html>" }],
+		["an outage", /not working \(502\)/, { status: 502, body: "<html>SECRET</html>" }],
 		[
 			"a code that it does not know",
 			/did not accept the code \(400\)/,

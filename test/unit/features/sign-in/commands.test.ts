@@ -105,7 +105,7 @@ describe("add", () => {
 	});
 
 	it.each([
-		["work", /called work already\. \/multicodex login work signs in/],
+		["work", /already called work\. \/multicodex login work signs in/],
 		["auto", /"auto" has a meaning/],
 		["x".repeat(41), /more than 40/],
 	])("add with %s begins no sign-in", async (label, words) => {

@@ -82,11 +82,11 @@ function* states(): Generator<string> {
 	screen.showUrl(URL_SHOWN, { comesBack: false });
 	screen.showBrowser(true);
 	yield "no way back";
-	void screen.pasted("There is no sign-in code in what was pasted.");
+	void screen.pasted("The pasted text contains no sign-in code.");
 	yield "a bad paste";
 	screen.received();
 	yield "a code that has come";
-	void screen.pasted("There is no sign-in code in what was pasted.");
+	void screen.pasted("The pasted text contains no sign-in code.");
 	paste("x".repeat(300));
 	yield "a long paste";
 	paste("職場のコード".repeat(20));
@@ -245,8 +245,8 @@ describe("pasting on the screen", () => {
 		void screen.pasted(undefined);
 		paste("nonsense");
 		submit();
-		const next = screen.pasted("There is no sign-in code in what was pasted.");
-		expect(text()).toMatch(/There is no sign-in code/);
+		const next = screen.pasted("The pasted text contains no sign-in code.");
+		expect(text()).toMatch(/The pasted text contains no sign-in code/);
 		expect(text()).not.toMatch(/Signing in/);
 		paste("the-code");
 		submit();
@@ -254,10 +254,10 @@ describe("pasting on the screen", () => {
 	});
 
 	it("says that it goes on as soon as the code is here, whatever was wrong before", () => {
-		void screen.pasted("There is no sign-in code in what was pasted.");
+		void screen.pasted("The pasted text contains no sign-in code.");
 		screen.received();
 		expect(text()).toMatch(/Signing in/);
-		expect(text()).not.toMatch(/There is no sign-in code/);
+		expect(text()).not.toMatch(/The pasted text contains no sign-in code/);
 	});
 
 	it("takes an empty field for nothing: Enter alone neither signs in nor cancels", async () => {

@@ -19,9 +19,9 @@ describe("/multicodex off and on", () => {
 		const cli = createCommandHarness([anAccount("a")]);
 		cli.piAuth.login = { kind: "foreign" };
 		expect(await cli.run("off")).toContain("pi uses its own Codex login.");
-		expect(await cli.run("off")).toContain("off already");
+		expect(await cli.run("off")).toContain("already off");
 		await cli.run("on");
-		expect(await cli.run("on")).toContain("on already");
+		expect(await cli.run("on")).toContain("already on");
 		expect(await cli.run("on now")).toBe("error: Usage: /multicodex on");
 	});
 

@@ -63,7 +63,7 @@ describe("the panel of usage", () => {
 		expect(named(press(panel, "m"))).toHaveLength(9);
 		expect(press(panel, "b")[1]).toBe(" Usage in the last 30 days, by project");
 		expect(press(panel, "b", "b")[1]).toBe(" Usage in the last 30 days, by day");
-		expect(press(panel, "a")[1]).toBe(" Usage in all, by month");
+		expect(press(panel, "a")[1]).toBe(" All usage, by month");
 		expect(press(panel, "b", "W")[1]).toBe(" Usage in the last 7 days, by account");
 	});
 

@@ -89,7 +89,7 @@ describe("the list of reset credits", () => {
 			resetCreditAnswers.list(() => ({ credits: "secret" })),
 		);
 		expect(await failureOf(list())).toBe("the service of reset credits answered 503");
-		expect(await failureOf(list())).toBe("the service of reset credits gave an answer of another shape");
+		expect(await failureOf(list())).toBe("the service of reset credits gave an unexpected answer");
 		expect(await failureOf(list("http://127.0.0.1:1/backend-api"))).toBe(
 			"the service of reset credits cannot be reached",
 		);

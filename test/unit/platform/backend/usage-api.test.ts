@@ -589,7 +589,7 @@ describe("usage from the endpoint", () => {
 		["a refusal", answers.unauthorized(), /answered 401/],
 		["an overload", answers.overloaded(), /answered 503/],
 		["a page of HTML", answers.cloudflare(), /answered 403/],
-		["another shape", usageAnswers.malformed(), /another shape/],
+		["another shape", usageAnswers.malformed(), /an unexpected answer/],
 	])("fails with a reason on %s", async (_name, answer, words) => {
 		codex.account("a").usage(answer);
 		expect(await failureOf(ask())).toMatch(words);
@@ -622,7 +622,7 @@ describe("usage from the endpoint", () => {
 		codex.account("a").usage(padded(1_000_000));
 		expect((await ask()).windows).not.toEqual([]);
 		codex.account("a").usage(padded(1_048_576));
-		expect(await failureOf(ask())).toMatch(/another shape/);
+		expect(await failureOf(ask())).toMatch(/an unexpected answer/);
 	});
 
 	it("fails on a connection that is reset, and on one that is refused", async () => {

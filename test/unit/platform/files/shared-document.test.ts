@@ -324,7 +324,7 @@ describe("changes that are written behind", () => {
 
 describe("a document that cannot be read", () => {
 	const sentence =
-		/^corrupt: counts\.json could not be read\. It is kept as counts\.json\.corrupt-\d+, and a new one is begun\.$/;
+		/^corrupt: counts\.json could not be read\. It is kept as counts\.json\.corrupt-\d+, and a new one is started\.$/;
 
 	it.each([
 		["is torn", '{"version":2,"counts":{"secret-token":'],

@@ -32,7 +32,7 @@ const dialed = (mode: string) =>
 
 describe("a database that takes no encrypted connections", () => {
 	it.each(["require", "verify-ca", "verify-full"])("is not talked to in the clear with sslmode=%s", async (mode) => {
-		await expect(dialed(mode)).rejects.toThrow("takes no encrypted connections");
+		await expect(dialed(mode)).rejects.toThrow("does not accept encrypted connections");
 		expect(received).toBe(8);
 	});
 

@@ -112,12 +112,12 @@ describe("a URL of a database", () => {
 	});
 
 	it.each([
-		["", "That is no URL of a Postgres database"],
-		["db.example/pi", "That is no URL of a Postgres database"],
-		["https://pool:hunter@db.example/pi", "That is no URL of a Postgres database"],
-		["postgress://pool:hunter@db.example/pi", "That is no URL of a Postgres database"],
-		["mysql://pool:hunter@db.example/pi", "That is no URL of a Postgres database"],
-		["postgres:/pool:hunter@db.example/pi", "That is no URL of a Postgres database"],
+		["", "That is not the URL of a Postgres database"],
+		["db.example/pi", "That is not the URL of a Postgres database"],
+		["https://pool:hunter@db.example/pi", "That is not the URL of a Postgres database"],
+		["postgress://pool:hunter@db.example/pi", "That is not the URL of a Postgres database"],
+		["mysql://pool:hunter@db.example/pi", "That is not the URL of a Postgres database"],
+		["postgres:/pool:hunter@db.example/pi", "That is not the URL of a Postgres database"],
 		["postgres://pool:hun/ter@db.example/pi", "The host or port of the URL cannot be read"],
 		["postgres://pool:12/hunter@db.example/pi", "The host or port of the URL cannot be read"],
 		["postgres://pool:hunter%@db.example/pi", "The URL has a % that begins no encoded character"],

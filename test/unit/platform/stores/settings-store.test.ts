@@ -93,7 +93,7 @@ describe("preferences", () => {
 		expect(problems).toEqual([
 			`settings.json: pi-multicodex.beyond.chain[1] ${wanted}`,
 			`settings.json: pi-multicodex.beyond.chain[2] ${wanted}`,
-			"settings.json: pi-multicodex.beyond.chain[4] must be listed once, and anthropic/claude stands before it; it is left out.",
+			"settings.json: pi-multicodex.beyond.chain[4] must be listed once, and anthropic/claude is already listed; it is left out.",
 			`settings.json: pi-multicodex.beyond.chain[5] ${wanted}`,
 			`settings.json: pi-multicodex.beyond.chain[6] ${wanted}`,
 			`settings.json: pi-multicodex.beyond.chain[7] ${wanted}`,

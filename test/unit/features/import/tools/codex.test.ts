@@ -182,7 +182,7 @@ describe("a file that another program keeps", () => {
 	it.skipIf(process.platform === "win32")("is left out where it is a pipe that may never be written to", async () => {
 		mkdirSync(join(home, ".codex"));
 		for (const name of ["auth.json", "config.toml"]) execFileSync("mkfifo", [join(home, ".codex", name)]);
-		expect(reasonsOf(await found("codex"))).toEqual([expect.stringMatching(/is no file/)]);
+		expect(reasonsOf(await found("codex"))).toEqual([expect.stringMatching(/is not a file/)]);
 	});
 
 	onPosix("is left out where its link leads nowhere but to itself", async () => {
