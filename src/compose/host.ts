@@ -49,7 +49,7 @@ interface SignInDeps {
 	readonly pause: (ms: number, signal: AbortSignal | undefined) => Promise<void>;
 }
 
-/** Creates it. The code of a sign-in and of an import is loaded at first use. */
+/** Creates the ways to sign in. The code of a sign-in and of an import is loaded at first use. */
 export function createSignIn({ files, endpoints, sharing, parts, clock, pause }: SignInDeps): SignInParts {
 	const { accounts, state, settings } = sharing;
 	const { pool, link, membership, usage } = parts;

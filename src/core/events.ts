@@ -298,7 +298,7 @@ export interface PoolEvents {
 	subscribe(listener: PoolListener): () => void;
 }
 
-/** Creates it without any listener. */
+/** Creates the events without any listener. */
 export function createPoolEvents(): PoolEvents {
 	const listeners = new Set<PoolListener>();
 	const emit = (event: PoolEvent) => {

@@ -43,7 +43,7 @@ interface Deps {
 	readonly savedModel: () => string | undefined;
 }
 
-/** Creates it. */
+/** Creates the follow-up of a sign-in. */
 export function createAfterSignIn(deps: Deps): AfterSignIn {
 	return (accounts, ctx) => afterSignIn(accounts, ctx, deps);
 }

@@ -40,7 +40,7 @@ interface Deps {
 	readonly failures: Pick<LinkFailures, "closure">;
 }
 
-/** Creates it. */
+/** Creates the view of the chain's links. */
 export function createChainLinks({ pool, affinity, link, settings, loginMark, failures }: Deps): ChainLinks {
 	const planFor = (modelId: string, ctx: ExtensionContext): Plan =>
 		pool.plan({

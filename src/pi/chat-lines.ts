@@ -30,7 +30,7 @@ interface Deps {
 	readonly earlyWarnings: string[];
 }
 
-/** Creates it. */
+/** Creates the lines of a session's chat. */
 export function createChatLines({ noticeOf, settings, clock, earlyWarnings }: Deps): ChatLines {
 	let lastInfo: string | undefined;
 	/** Accounts that a warning has already reported as unable to serve. */

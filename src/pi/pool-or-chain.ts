@@ -35,7 +35,7 @@ interface Deps {
 	readonly beyond: Pick<Beyond, "mayAsk" | "offers">;
 }
 
-/** Creates it. */
+/** Creates the decision between pool and chain. */
 export function createPoolOrChain({ links, affinity, link, settings, savedModel, beyond }: Deps): PoolOrChain {
 	/** True if everything that precedes the chain is out as well, or needs consent for which no person can be asked. */
 	const isChainNext = (plan: Plan, ctx: ExtensionContext): boolean => {

@@ -29,7 +29,7 @@ interface Deps {
 	readonly emit: PoolListener;
 }
 
-/** Creates it. Registers nothing yet. */
+/** Creates the registration. Registers nothing yet. */
 export function createPoolRegistration(host: object, deps: Deps): PoolRegistration {
 	const { isWanted, define, onFirst, leave, emit } = deps;
 	let isRegistered = false;

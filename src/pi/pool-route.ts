@@ -30,7 +30,7 @@ interface Deps {
 	readonly lookUp: (plan: Plan, baseUrl: string, signal: AbortSignal | undefined) => Promise<unknown>;
 }
 
-/** Creates it. */
+/** Creates the router. */
 export function createPoolRoute({ pool, link, planFor, poolOrChain, recheckCooling, lookUp }: Deps): PoolRoute {
 	/** The link that the person has chosen for the request that is about to be repeated. */
 	let handedTo: string | undefined;

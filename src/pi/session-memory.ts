@@ -13,7 +13,7 @@ interface SessionMemory {
 	write(): void;
 }
 
-/** Creates it without anything to record. */
+/** Creates the memory without anything to record. */
 export function createSessionMemory(pi: Pick<ExtensionAPI, "appendEntry">): SessionMemory {
 	let unwritten: AccountId | undefined;
 	return {

@@ -44,7 +44,7 @@ interface Deps {
 	readonly clock: Clock;
 }
 
-/** Creates it. */
+/** Creates the session's view of the pool. */
 export function createSessionView({
 	pool,
 	affinity,

@@ -66,7 +66,7 @@ export function textIn(typed: string): string | undefined {
 /** Matches what pi's lists take for Enter, whatever the person's key bindings are. */
 const isLineBreak = (typed: string) => typed === "\r" || typed === "\n";
 
-/** Creates it. */
+/** Creates the reader of keys and text. */
 export function createTyping(deps: TypingDeps): Typing {
 	const { pace, onKey, onText, isRisky, isMove = () => false, isInField = () => false } = deps;
 	let waiting: Waiting | undefined;

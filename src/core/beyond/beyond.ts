@@ -119,7 +119,7 @@ interface Turn {
 	readonly agreed: Set<string>;
 }
 
-/** Creates it for the session of this process. */
+/** Creates the decision for the session of this process. */
 export function createBeyond(deps: Deps): Beyond {
 	const { pool, settings, question, consents, resets, chain, modelNamed, askUsage } = deps;
 	let turn: Turn = { isAsked: false, agreed: new Set() };

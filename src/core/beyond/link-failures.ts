@@ -78,7 +78,7 @@ export interface LinkFailures {
 	beginSession(): void;
 }
 
-/** Creates it. */
+/** Creates the record of failures, empty. */
 export function createLinkFailures(clock: Clock): LinkFailures {
 	const closures = new Map<string, Closure & { readonly setAt: number; readonly mark: string | undefined }>();
 	const unreached = new Map<string, number>();

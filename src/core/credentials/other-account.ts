@@ -25,7 +25,7 @@ export interface OtherAccounts {
 	keep(former: Account, next: Credential, isPis: boolean): Promise<void>;
 }
 
-/** Creates it over the accounts file. */
+/** Creates the handler over the accounts file. */
 export function createOtherAccounts({ accounts, tokens, clock, labelFor, tell }: Deps): OtherAccounts {
 	return {
 		isOther: (account, spend, next) => {

@@ -62,7 +62,7 @@ const LONGEST_CLAIM_MS = 2 * 60_000;
 const HELD_ELSEWHERE =
 	"the pi of another agent directory is signed in with it, and renews it when it runs; /multicodex login signs in here";
 
-/** Creates it. */
+/** Creates the renewal. */
 export function createRenewal(deps: RenewalDeps): Renewal {
 	const { accounts, state, piAuth, tokens, clock, onFailure } = deps;
 	const find = (id: AccountId) => accountIn(accounts.list(), id);

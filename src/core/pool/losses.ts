@@ -28,7 +28,7 @@ interface Deps {
 /** Number of refusals in a row after which an account is disabled. */
 const STRIKES = 3;
 
-/** Creates it over the stores. A write that fails is kept in memory and reported by the store. */
+/** Creates the losses over the stores. A write that fails is kept in memory and reported by the store. */
 export function createLosses({ accounts, state, clock, lost }: Deps): Losses {
 	const close = (account: Account, reason: string) => {
 		accounts.patch(account.id, { enabled: false, disabledReason: reason }).catch(() => undefined);

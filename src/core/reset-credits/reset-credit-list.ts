@@ -41,7 +41,7 @@ interface Call {
 }
 
 /**
- * Creates it. It only uses tokens that are valid now: opening a screen must not start the exchange of a single-use
+ * Creates the lists. Only uses tokens that are valid now: opening a screen must not start the exchange of a single-use
  * token.
  */
 export function createResetCreditList({ pool, state, credentials, api, baseUrl, clock }: Deps): ResetCreditList {

@@ -12,7 +12,7 @@ interface Draft {
 const PASTE_BEGINS = "\x1b[200~";
 const PASTE_ENDS = "\x1b[201~";
 
-/** Creates it, empty. */
+/** Creates an empty draft. */
 export function createDraft(): Draft {
 	let kept = "";
 	return {

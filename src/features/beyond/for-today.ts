@@ -20,7 +20,7 @@ export interface ForToday extends RememberedConsents {
 /** Longer than any day, even if the clocks change. A time beyond that comes from a wrong clock. */
 const LONGEST_DAY_MS = 26 * 60 * 60_000;
 
-/** Creates it over the state file. */
+/** Creates the consents over the state file. */
 export function createForToday(
 	state: Pick<StateStore, "consents" | "giveConsent" | "endConsents">,
 	clock: Clock,

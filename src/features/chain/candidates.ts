@@ -32,7 +32,7 @@ interface Deps {
 
 const TITLE = "Add to the chain";
 
-/** Creates it. */
+/** Creates the list of candidates. */
 export function createCandidates(deps: Deps): Candidates {
 	const { candidates, look, paint } = deps;
 	const input = new Input();

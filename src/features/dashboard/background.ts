@@ -36,7 +36,7 @@ export interface BackgroundPorts {
 /** How often due usage is fetched. The monitor decides what is due. */
 const LOOK_MS = 60_000;
 
-/** Creates it for one opening of the dashboard. */
+/** Creates the background work of one opening of the dashboard. */
 export function createBackground(ports: BackgroundPorts, repaint: () => void): Background {
 	const { pool, usage, resetCredits, eventLog, followLog, ledger, clock } = ports;
 	const isClosed = new AbortController();

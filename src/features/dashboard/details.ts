@@ -14,7 +14,7 @@ interface Details {
 	scroll(typed: string, drawn: Drawing["details"]): boolean;
 }
 
-/** Creates it closed. */
+/** Creates the details, closed. */
 export function createDetails(isKey: (typed: string, key: PanelKey) => boolean): Details {
 	let isOpen = false;
 	let scrolled = 0;

@@ -21,7 +21,7 @@ export interface Fold {
 
 const NONE: ReadonlySet<AccountId> = new Set();
 
-/** Creates it with nothing folded. */
+/** Creates a fold with nothing folded. */
 export function createFold(): Fold {
 	let useless = NONE;
 	let isOpen = false;

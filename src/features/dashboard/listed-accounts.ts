@@ -41,7 +41,7 @@ interface ListedAccounts {
 	clear(): void;
 }
 
-/** Creates it without a filter, and with nothing folded. */
+/** Creates the list without a filter, and with nothing folded. */
 export function createListedAccounts(cursor: ListCursor): ListedAccounts {
 	const input = new Input();
 	const fold = createFold();

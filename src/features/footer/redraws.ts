@@ -17,7 +17,7 @@ interface Redraws {
 const MINUTE_MS = 60_000;
 const COUNTDOWN_MS = 1000;
 
-/** Creates it without any time to draw at. */
+/** Creates the schedule without any time to draw at. */
 export function createRedraws(draw: () => void): Redraws {
 	let minutes: NodeJS.Timeout | undefined;
 	let seconds: NodeJS.Timeout | undefined;

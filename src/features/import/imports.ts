@@ -44,7 +44,7 @@ interface Deps {
 	readonly clock: Clock;
 }
 
-/** Creates it over a finder. */
+/** Creates the imports over a finder. */
 export function createImports({ finder, accounts, state, membership, tokens, clock }: Deps): Imports {
 	/** Returns whose each sign-in is. One sign-in may prove that others, or known accounts, are the same. */
 	const ownersOf = (logins: readonly FoundLogin[]): ReadonlyMap<FoundLogin, Owner> => {

@@ -29,7 +29,7 @@ const PAUSE_MS = 1000;
 /** How long the person waits to hear what is left. The footer shows later answers. */
 const USAGE_MS = 3000;
 
-/** Creates it. */
+/** Creates the news of sign-ins. */
 export function createLoginNews({ membership, pool, usage, clock, pauseMs = PAUSE_MS }: Deps): LoginNews {
 	let tell: ((text: string) => void) | undefined;
 	const tellOf = async (credential: Credential, known: Account | undefined) => {

@@ -14,7 +14,7 @@ export interface StraySignIns {
 	take(prompt: string): Notice | undefined;
 }
 
-/** Creates it. If several sign-ins wait in one process, the last one gets the address. */
+/** Creates the keeper of secrets. If several sign-ins wait in one process, the last one gets the address. */
 export function createStraySignIns(): StraySignIns {
 	const waiting = new Set<(text: string) => void>();
 	return {

@@ -26,7 +26,7 @@ interface Deps {
 /** A home on a network drive may answer late, or never. */
 const LOOK_MS = 5000;
 
-/** Creates it. */
+/** Creates the welcome. */
 export function createWelcome({ state, findSignIns, emit, isHomeEmpty }: Deps): Welcome {
 	const tellOnce = async (tell: (text: string) => void, isOver: () => boolean) => {
 		if (!isHomeEmpty()) return state.endWelcome();

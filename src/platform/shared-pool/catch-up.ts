@@ -32,7 +32,7 @@ interface Deps {
 /** Maximum number of tokens renewed ahead of time after one look. */
 const MOST_AHEAD = 3;
 
-/** Creates it. A runner has nothing to catch up with. */
+/** Creates the catch-up. A runner has nothing to catch up with. */
 export function createCatchUp(deps: Deps): CatchUp {
 	const { role, unsent, replay, moves, shared, putBack, isDue, renewAhead, isAway, onFailure } = deps;
 	const catchUp = async (looked: readonly SharedRow[]) => {

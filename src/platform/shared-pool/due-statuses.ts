@@ -60,7 +60,7 @@ interface DueStatuses {
 	stop(): void;
 }
 
-/** Creates it, empty. */
+/** Creates an empty set of due statuses. */
 export function createDueStatuses({ versions, sharedIds, after, onDue }: Deps): DueStatuses {
 	const due = new Set<AccountId>();
 	/** Those of `due` that others need to know at once. */

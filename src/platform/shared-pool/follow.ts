@@ -62,7 +62,7 @@ const ELECTION_EACH_MS = 10_000;
 /** A client closes its connection after this long without use. */
 const RESTS_AFTER_MS = 20_000;
 
-/** Creates it. Nothing is read before the first call. */
+/** Creates the follower. Nothing is read before the first call. */
 export function createFollow(deps: FollowDeps): Follow {
 	const { connection, mirror, keys, own, lockPath, lookers, clock, onNews, onWarning, onFailure } = deps;
 	const ending = new AbortController();

@@ -51,7 +51,7 @@ export interface JoinedPool {
 	forget(): Promise<void>;
 }
 
-/** Creates it. */
+/** Creates the view of the joined pool. */
 export function createJoinedPool(deps: JoinedPoolDeps): JoinedPool {
 	const { current, reopen, file, folder, local, clock, settings, isByEnvironment, tell } = deps;
 	const open = (): SharedPool => {

@@ -26,7 +26,7 @@ interface OthersExchange {
 	brought(open: OpenRow, refused: string | undefined): Promise<Renewed | undefined>;
 }
 
-/** Creates it. */
+/** Creates the view of exchanges on other machines. */
 export function createOthersExchange({ rows, clock, pause, tell }: Deps): OthersExchange {
 	/** By account, the hash of the token for which another machine's exchange was awaited. */
 	const awaited = new Map<AccountId, string>();

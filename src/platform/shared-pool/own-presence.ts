@@ -32,7 +32,7 @@ interface OwnPresence {
 	stop(): void;
 }
 
-/** Creates it. Nothing is due before the first session or look. */
+/** Creates the presence of this process. Nothing is due before the first session or look. */
 export function createOwnPresence({ machine, sessions, clock, after, onDue }: Deps): OwnPresence {
 	/** What the database knows of this process's sessions, and since when. */
 	let told: { readonly sessions: string; readonly at: number } | undefined;

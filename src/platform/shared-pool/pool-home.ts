@@ -24,7 +24,7 @@ interface Deps extends Omit<SharedPoolDeps, "code" | "joinedBy" | "file"> {
 	readonly reopen: () => Promise<void>;
 }
 
-/** Creates it. */
+/** Creates the home of a pool in an agent directory. */
 export function createPoolHome({ environment, settings, current, reopen, ...given }: Deps): PoolHome {
 	const { folder, tell } = given;
 	/** The connection reports why the database is unreachable. That is no defect. */

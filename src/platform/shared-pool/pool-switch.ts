@@ -27,7 +27,7 @@ interface Deps {
 	readonly onFailure: (error: unknown) => void;
 }
 
-/** Creates it. Without a pool each call goes to the files, and nothing else is done. */
+/** Creates the switch. Without a pool each call goes to the files, and nothing else is done. */
 export function createPoolSwitch({ accounts, state, code, open, onChanged, onFailure }: Deps): PoolSwitch {
 	let pool: SharedPool | undefined;
 	/** The pool that is open, or that was tried. */

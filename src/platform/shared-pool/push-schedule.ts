@@ -49,7 +49,7 @@ interface PushSchedule {
 	stop(): void;
 }
 
-/** Creates it. Nothing is pushed before the first call. */
+/** Creates the schedule. Nothing is pushed before the first call. */
 export function createPushSchedule({ push, isMore, isDue, after, onFailure }: Deps): PushSchedule {
 	let cancel: (() => void) | undefined;
 	let running: Promise<void> | undefined;

@@ -27,7 +27,7 @@ interface Deps {
 /** Why the token is never sent again. */
 const REASON = "exchanged";
 
-/** Creates it. */
+/** Creates the handler of restored databases. */
 export function createPutBack({ mirror, keys, connection, unsent, newHolder }: Deps): PutBack {
 	/** Accounts and hashes that need no other statement. */
 	const noted = new Set<string>();

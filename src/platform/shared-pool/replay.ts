@@ -34,7 +34,7 @@ interface Deps {
 /** More tries than processes can change one row at once. */
 const MOST_TRIES = 10;
 
-/** Creates it. */
+/** Creates the replay. */
 export function createReplay(deps: Deps): Replay {
 	const { connection, rows, mirror, journal, keys, own, keepAside, onFailure } = deps;
 	/** Returns false if the row has another version but the same token. */

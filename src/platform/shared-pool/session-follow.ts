@@ -29,7 +29,7 @@ interface Deps extends Omit<FollowDeps, "lookers"> {
 /** The first request starts sooner than this. */
 const SOON_MS = 1000;
 
-/** Creates it, for the first session. Nothing is read before it begins. */
+/** Creates the follower for the first session. Nothing is read before it begins. */
 export function createSessionFollow(deps: Deps): SessionFollow {
 	const { onLooked, ...followed } = deps;
 	let hasLooked = false;

@@ -57,7 +57,7 @@ const PASSING: ReadonlySet<PoolProblemKind> = new Set([
 /** More changes than accounts can be flagged, renamed or disabled while the database is unreachable. */
 const MOST_PENDING = 200;
 
-/** Creates it. Reads come from memory, and only a keeper changes an account of the pool. */
+/** Creates the shared accounts. Reads come from memory, and only a keeper changes an account of the pool. */
 export function createSharedAccounts(deps: Deps): SharedAccounts {
 	const { role, mirror, rows, connection, unsent, own, keepAside, keepSignIn, newHolder, startWatch, onFailure } = deps;
 	/** Pending changes, one per account and kind. The newest wins. */

@@ -22,7 +22,7 @@ interface SharedPin {
 	take(pin: Look["pin"]): boolean;
 }
 
-/** Creates it. The last pin wins; of two at the same time, the one that reached the database first. */
+/** Creates the shared pin. The last one wins; of two at the same time, the one that reached the database first. */
 export function createSharedPin({ state, isShared }: Deps): SharedPin {
 	/** The stored pin when it was last seen. */
 	let seen: Look["pin"] | undefined;

@@ -55,7 +55,7 @@ export function mirroredOf({ row, account }: OpenRow): Mirrored {
 	return { version: row.version, tokenHash: row.tokenHash, account: asShared(account, row.tokenHash) };
 }
 
-/** Creates it. */
+/** Creates the access to the rows. */
 export function createSharedRows({ connection, mirror, keys, own }: Deps): SharedRows {
 	const opened = (row: SharedRow): OpenRow => {
 		const result = openRow(row, keys);

@@ -32,7 +32,7 @@ export interface SharedState {
 	exchange(): StatusExchange;
 }
 
-/** Creates it. Nothing is exchanged before the first call. */
+/** Creates the shared state. Nothing is exchanged before the first call. */
 export function createSharedState(deps: Deps): SharedState {
 	const { poolId, own, machine, local, mirror, connection, clock, monotonic, onNews, onFailure } = deps;
 	const isShared = (id: AccountId) => mirror.rows().has(id);

@@ -58,7 +58,7 @@ export interface StatusExchange {
 	end(): Promise<void>;
 }
 
-/** Creates it. Reads and writes nothing before the first change or look. */
+/** Creates the exchange. Reads and writes nothing before the first change or look. */
 export function createStatusExchange(deps: Deps): StatusExchange {
 	const { own, sharedIds, databaseClock, onNews, onFailure, clock, after } = deps;
 	const onDue = () => schedule.soon();

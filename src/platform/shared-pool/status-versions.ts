@@ -66,7 +66,7 @@ function isRival({ redemption: one }: AccountStatus, { redemption: other }: Acco
 	return areOpen && one.key !== other.key;
 }
 
-/** Creates it. Each account costs one parse when something of it has changed, and nothing else. */
+/** Creates the comparison. Each account costs one parse when something of it has changed, and nothing else. */
 export function createStatusVersions({ poolId, state, sharedIds, clock }: Deps): StatusVersions {
 	const seen = new Map<AccountId, { readonly version: number; readonly raw: unknown }>();
 	const examined = new Set<AccountId>();

@@ -19,7 +19,7 @@ export interface UnsentClaims {
 	catchUp(): Promise<void>;
 }
 
-/** Creates it. */
+/** Creates the claims of this process, none of them unsent. */
 export function createUnsentClaims(connection: Connection): UnsentClaims {
 	const waiting = new Set<Unsent>();
 	const settle = async (unsent: Unsent) => {
