@@ -109,7 +109,7 @@ export interface Plan {
 	/** Accounts to try now. */
 	readonly order: readonly Ranked[];
 	/**
-	 * Accounts that could also serve but that other sessions need. Tried only if waiting for another account does not help.
+	 * Accounts that could also serve but that other sessions need. Tried only if no wait helps.
 	 */
 	readonly lastResort: readonly Ranked[];
 	/** Accounts that are not offered, in the list's order. Includes those of `lastResort`. */

@@ -14,7 +14,8 @@ interface WriteBehind {
 }
 
 /**
- * Creates the queue of `write`. If a background write rejects, `onFailure` gets the error, since no caller waits for it.
+ * Creates the queue of `write`. If a background write rejects, `onFailure` gets the error, since no caller waits for
+ * it.
  */
 export function createWriteBehind(write: () => Promise<void>, onFailure: (error: unknown) => void): WriteBehind {
 	let writing: Promise<void> | undefined;

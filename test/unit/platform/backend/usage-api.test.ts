@@ -602,7 +602,7 @@ describe("usage from the endpoint", () => {
 		["usage in an object of another name", { data: { plan_type: "plus", rate_limit: null } }],
 	])("fails on JSON with %s in it, which would take known windows away", async (_name, body) => {
 		codex.account("a").usage(usageAnswers.change(() => body));
-		expect(await failureOf(ask())).toMatch(/another shape/);
+		expect(await failureOf(ask())).toMatch(/an unexpected answer/);
 	});
 
 	it("takes an answer that says that there is no limit", async () => {
