@@ -2,8 +2,12 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { DEFAULT_SETTINGS } from "../../../../src/core/settings.ts";
 import {
+	BEYOND_PREFERENCES,
 	commandIn,
+	FOOTER_PREFERENCES,
+	GENERAL_PREFERENCES,
 	NOTIFY_PREFERENCES,
+	type Preference,
 	ROTATION_PREFERENCES,
 } from "../../../../src/platform/stores/settings-schema.ts";
 import { DAY_MS } from "../../../support/fakes.ts";
@@ -14,6 +18,30 @@ const called = (key: string) => {
 	if (!found) throw new Error(`no ${key}`);
 	return found;
 };
+
+it("every setting is read by a preference, except groups and what has a reader of its own", () => {
+	const typed = (choice: string): unknown => (/^(\d+|true|false)$/.test(choice) ? JSON.parse(choice) : choice);
+	const unread = <G extends object>(defaults: G, preferences: readonly Preference<G>[]) => {
+		const results = preferences.flatMap(({ choices, read }) =>
+			choices.map((choice) => read(typed(choice), defaults) ?? defaults),
+		);
+		const fields = Object.keys(defaults) as (keyof G)[];
+		return fields.filter((field) => results.every((each) => each[field] === defaults[field]));
+	};
+	const { rotation, beyond, footer, notify } = DEFAULT_SETTINGS;
+	expect(unread(rotation, ROTATION_PREFERENCES)).toEqual([]);
+	expect(unread(beyond, BEYOND_PREFERENCES)).toEqual(["chain"]);
+	expect(unread(footer, FOOTER_PREFERENCES)).toEqual([]);
+	expect(unread(notify, NOTIFY_PREFERENCES)).toEqual(["command"]);
+	expect(unread(DEFAULT_SETTINGS, GENERAL_PREFERENCES)).toEqual([
+		"rotation",
+		"beyond",
+		"caps",
+		"sets",
+		"footer",
+		"notify",
+	]);
+});
 
 describe("a value of rotation", () => {
 	it.each(ROTATION_PREFERENCES.map((preference) => [preference.key, preference] as const))(
