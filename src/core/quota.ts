@@ -3,6 +3,7 @@ import { ownValue } from "./own-value.ts";
 import {
 	type Budget,
 	type Credits,
+	type MeteredLimit,
 	RESET_JITTER_MS,
 	type ReserveModel,
 	STALE_AFTER_MS,
@@ -107,13 +108,26 @@ export function limitOf({ limits, reserveModel }: UsageSnapshot, id: string): re
 	return reserveModel?.limitId === id ? reserveModel.windows : ownValue(limits, id)?.windows;
 }
 
-/** Returns the first further limit that is used up. */
+/** Returns the first further limit that is used up and that `isIts` accepts. */
 export function spentLimit(
 	{ limits }: UsageSnapshot,
 	now: number,
+	isIts: (limit: MeteredLimit) => boolean = () => true,
 ): { readonly limitId: string; readonly windows: readonly UsageWindow[] } | undefined {
-	const [spent] = Object.entries(limits).filter(([, { windows }]) => isExhausted(windows, now));
+	const spent = Object.entries(limits).find(([, limit]) => isExhausted(limit.windows, now) && isIts(limit));
 	return spent && { limitId: spent[0], windows: spent[1].windows };
+}
+
+/** True if a limit bears the name of a model: `GPT-5.3-Codex-Spark` is that of `gpt-5.3-codex-spark`. */
+export function isNamedAfter(name: string, modelId: string): boolean {
+	const lettersOf = (text: string) => text.toLowerCase().replaceAll(/[^a-z0-9]/g, "");
+	return lettersOf(name) === lettersOf(modelId);
+}
+
+/** True if a refusal that names the reset `statedAt`, epoch ms, is about these spent windows. */
+export function isResetOf(windows: readonly UsageWindow[], statedAt: number | undefined, now: number): boolean {
+	const until = exhaustedUntil(windows, now);
+	return until !== undefined && statedAt !== undefined && Math.abs(until - statedAt) <= RESET_JITTER_MS;
 }
 
 /** Returns the credits of the account, whether bought or part of its plan. */

@@ -7,18 +7,13 @@ import {
 	hasFunds,
 	includedOf,
 	isExhausted,
+	isNamedAfter,
+	isResetOf,
 	isSpent,
 	limitOf,
 	remaining,
 } from "../quota.ts";
-import {
-	type Credits,
-	type MeteredLimit,
-	RESET_JITTER_MS,
-	type ReserveModel,
-	type UsageSnapshot,
-	type UsageWindow,
-} from "../usage.ts";
+import type { Credits, MeteredLimit, ReserveModel, UsageSnapshot, UsageWindow } from "../usage.ts";
 import { MOST_LIMITS } from "../usage-bounds.ts";
 
 /**
@@ -295,16 +290,10 @@ function limitBehind(
 	if (models.length === 0 || !hasRoom(usage, now)) return undefined;
 	for (const [id, { name = id, windows }] of Object.entries(usage.limits)) {
 		const until = exhaustedUntil(windows, now);
-		if (until === undefined) continue;
-		const isNamed = models.every((model) => lettersOf(model) === lettersOf(name));
-		if (isNamed || Math.abs(until - stated) <= RESET_JITTER_MS) return { scope: `limit:${id}`, until };
+		const isIts = isResetOf(windows, stated, now) || models.every((model) => isNamedAfter(name, model));
+		if (until !== undefined && isIts) return { scope: `limit:${id}`, until };
 	}
 	return undefined;
-}
-
-/** The id of a model is `gpt-5.3-codex-spark` where its limit is named `GPT-5.3-Codex-Spark`. */
-function lettersOf(name: string): string {
-	return name.toLowerCase().replaceAll(/[^a-z0-9]/g, "");
 }
 
 function quotasBehind({ scope }: Cooldown, usage: UsageSnapshot): readonly UsageWindow[] | undefined {

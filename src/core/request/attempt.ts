@@ -1,8 +1,8 @@
 import type { Api, AssistantMessageEvent, Context, Model, SimpleStreamOptions } from "@mariozechner/pi-ai";
 import { printable } from "../account.ts";
 import type { SessionId } from "../ids.ts";
-import { isExhausted, reserveWindowsOf, spentLimit, windowsOf } from "../quota.ts";
-import type { ReserveModel, UsageSnapshot, UsageWindow } from "../usage.ts";
+import { isExhausted, isNamedAfter, isResetOf, reserveWindowsOf, spentLimit, windowsOf } from "../quota.ts";
+import type { MeteredLimit, ReserveModel, UsageSnapshot, UsageWindow } from "../usage.ts";
 import { classify } from "./classify.ts";
 import { evidenceFromBody, evidenceFromHeaders, evidenceFromMessage, together } from "./evidence.ts";
 import type { FailureEvidence } from "./failure-rules.ts";
@@ -116,10 +116,11 @@ export function startAttempt(request: AttemptRequest, deps: Deps): Attempt {
 		const refusal = answered && answered.status >= 400 ? answered : undefined;
 		const headers = refusal?.headers ?? inMessage.headers ?? answered?.headers ?? {};
 		const usage = headers === answered?.headers ? answered.usage : readUsageHeaders(headers, now());
-		const hit = limitHit(usage, now());
 		const inBody = refusal && body !== undefined ? evidenceFromBody(body, now()) : {};
+		const said = together(together(evidenceFromHeaders(headers, now()), inMessage), inBody);
+		const hit = limitHit(usage, said, model.id, now());
 		return {
-			...together(together(evidenceFromHeaders(headers, now()), inMessage), inBody),
+			...said,
 			...(refusal && { status: refusal.status }),
 			// Gateways label any body as an HTML page, so the content decides.
 			...(refusal && (body ?? "").trim() !== "" && { html: inBody.html === true }),
@@ -198,16 +199,24 @@ export function refusedWith(status: number | undefined, code: string | undefined
 }
 
 /**
- * Finds the limit that a refusal is about, from its headers. If they name the general limit or none, and that limit has
- * quota left while another one is spent, the refusal is about the other one.
+ * Finds the limit that a refusal of `modelId` is about, from its headers. If they name the general limit or none, and
+ * that limit has quota left while another one is spent, the refusal is about the other one: unless that bears the name
+ * of another model, the refusal names another reset, or it is a throttle. Headers list every limit with each answer.
  */
 function limitHit(
 	{ activeLimit, activeWindows, snapshot }: ReturnType<ReadUsageHeaders>,
+	{ code, resetsAt }: FailureEvidence,
+	modelId: string,
 	now: number,
 ): Pick<FailureEvidence, "limitId" | "windows"> {
 	if (activeLimit !== undefined) return { limitId: activeLimit, windows: activeWindows };
-	const spent = snapshot && spentLimit(snapshot, now);
-	return !spent || isExhausted(activeWindows, now) ? { windows: activeWindows } : spent;
+	const isIts = ({ name, windows }: MeteredLimit) => {
+		if (isResetOf(windows, resetsAt, now)) return true;
+		if (name !== undefined) return isNamedAfter(name, modelId);
+		return resetsAt === undefined && code !== "rate_limit_exceeded";
+	};
+	const spent = snapshot && !isExhausted(activeWindows, now) ? spentLimit(snapshot, now, isIts) : undefined;
+	return spent ?? { windows: activeWindows };
 }
 
 /**

@@ -198,9 +198,6 @@ export const RULES: readonly Rule[] = [
 			{ status: 400, message: "The 'gpt-9' model requires a newer version of Codex. Please upgrade." },
 			{ status: 403, code: "cyber_policy" },
 			{ status: 429, code: "policy_capacity_unavailable", message: "The usage limit of this policy is reached" },
-			{ message: "Codex error: This content was flagged for possible cybersecurity risk." },
-			{ message: "The request violates our usage policies." },
-			{ message: "Codex error: This request violates the cyber policy." },
 		],
 	},
 	{
@@ -410,7 +407,6 @@ export const RULES: readonly Rule[] = [
 			{ status: 401, message: "Workspace is not authorized in this region." },
 			{ status: 401, code: "workspace_region_mismatch" },
 			{ status: 401, message: "Your workspace does not allow access from this country." },
-			{ message: "Codex error: Workspace is not authorized in this region." },
 		],
 	},
 	{
@@ -543,9 +539,6 @@ export const RULES: readonly Rule[] = [
 		],
 		remedy: "surface",
 		leftToHost: true,
-		samples: [
-			{ message: "fetch failed" },
-			{ message: "Codex WebSocket stream ended before a terminal response event" },
-		],
+		samples: [{ message: "fetch failed" }],
 	},
 ];

@@ -787,6 +787,50 @@ describe("a limit that is not the account's", () => {
 		]);
 	});
 
+	it.each<[string, string | undefined, object, object]>([
+		[
+			"another model's limit is spent and this one is throttled",
+			"GPT-5.3-Codex-Spark",
+			{ detail: "Too many requests" },
+			{ scope: "account", reason: "rate_limit", until: NOW + MINUTE_MS },
+		],
+		[
+			"a limit without a name is spent and the model is throttled",
+			undefined,
+			{ error: { code: "rate_limit_exceeded" } },
+			{ scope: "account", reason: "rate_limit", until: NOW + MINUTE_MS },
+		],
+		[
+			"another model's limit is spent and the refusal names no reset",
+			"GPT-5.3-Codex-Spark",
+			{ error: { type: "usage_limit_reached" } },
+			{ scope: "account", reason: "usage_limit" },
+		],
+		[
+			"a limit without a name is spent and the refusal names another reset",
+			undefined,
+			{ error: { type: "usage_limit_reached", resets_in_seconds: 7200 } },
+			{ scope: "account", reason: "usage_limit", until: NOW + 2 * HOUR_MS },
+		],
+		[
+			"the limit of this very model is spent",
+			"GPT-5.5",
+			{ detail: "Too many requests" },
+			{ scope: "limit:codex_bengalfox", reason: "usage_limit", until: NOW + 3 * DAY_MS },
+		],
+	])("a spent limit is not blamed for what another one refused: %s", async (_when, name, said, cooldown) => {
+		const harness = someone("a", "b");
+		const limits = { codex_bengalfox: { name, windows: [spent] } };
+		harness.readUsageHeaders = () => ({
+			snapshot: aSnapshot({ source: "headers", windows: [free], limits }),
+			activeLimit: undefined,
+			activeWindows: [free],
+		});
+		harness.play("a", refused(429, said));
+		expect((await harness.ask()).text).toBe("from b");
+		expect(harness.state.status(anId("a")).cooldowns).toMatchObject([cooldown]);
+	});
+
 	it("is asked for at once where no header tells what was spent", async () => {
 		const harness = someone("a", "b");
 		harness.play("a", refused(429, body));
