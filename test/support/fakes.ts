@@ -177,8 +177,10 @@ export interface Scratch {
 	remove(): void;
 }
 
+const TEMPORARY = realpathSync(tmpdir());
+
 export function aScratch(): Scratch {
-	const dir = mkdtempSync(join(realpathSync(tmpdir()), "multicodex-unit-"));
+	const dir = mkdtempSync(join(TEMPORARY, "multicodex-unit-"));
 	const path = (name: string) => join(dir, name);
 	const text = (name: string) => readFileSync(path(name), "utf8");
 	return {

@@ -24,7 +24,7 @@ import { scratchForEach } from "../../support/scratch-for-each.ts";
 import { isWide } from "../../support/tiers.ts";
 
 const ID = idFor("user-work__acct-work", "acct-work");
-const EXCHANGES = isWide ? 1000 : 40;
+const EXCHANGES = isWide ? 1000 : 20;
 const PROCESSES = 3;
 const LONGEST_ANSWER_MS = 500;
 

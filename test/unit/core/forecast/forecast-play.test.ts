@@ -83,7 +83,7 @@ describe("a future that is played", () => {
 			const snapshot = poolOf(Array.from({ length: accounts }, (_, index) => index % 90));
 			const player = createPlayer({ snapshot, request, serving: undefined, windowsPerWeek: 6, sessionPace: 30 });
 			// Work by day, so that sessions begin anew each morning.
-			const steps = player(Float64Array.from({ length: 168 }, (_, hour) => (hour % 24 < 10 ? 150 : 0)));
+			const steps = player(Float64Array.from({ length: 72 }, (_, hour) => (hour % 24 < 10 ? 150 : 0)));
 			let count = 1;
 			let step = steps.next();
 			for (; !step.done; step = steps.next()) count += 1;

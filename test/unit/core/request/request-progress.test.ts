@@ -333,7 +333,7 @@ describe("any course of steps", () => {
 				expect(waitedMs).toBeLessThanOrEqual(maxWaitMs);
 				if (maxWaitMs === 0) expect(new Set(tries).size).toBe(tries.length);
 			}),
-			runs(250, 1000),
+			runs(160, 1000),
 		);
 		expect(waits).toBeGreaterThan(100);
 		expect(trials).toBeGreaterThan(10);

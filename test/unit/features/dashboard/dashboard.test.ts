@@ -13,7 +13,7 @@ import type { PanelKey } from "../../../../src/ui-kit/panel.ts";
 import { aPoolStatus } from "../../../support/fake-shared-pools.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW } from "../../../support/fakes.ts";
 import { anId, aWorkspaceId } from "../../../support/ids.ts";
-import { runs } from "../../../support/tiers.ts";
+import { coreOf, runs } from "../../../support/tiers.ts";
 import { aPace, type FakePace } from "../../pace.ts";
 import { aShown, aView, DRAWN } from "../../pool-views.ts";
 
@@ -154,8 +154,8 @@ describe("the dashboard", () => {
 
 	it("takes no more lines than it may, as long as that leaves one account", () => {
 		for (const width of [40, 120]) {
-			for (const count of [1, 4, 12, 60]) {
-				for (room of [10, 11, 13, 16, 20, 30, 59]) {
+			for (const count of coreOf([1, 4, 12, 60], (each) => each !== 4)) {
+				for (room of coreOf([10, 11, 13, 16, 20, 30, 59], (each) => [10, 11, 16, 59].includes(each))) {
 					open(many(count));
 					expect(dashboard.render(width).length).toBeLessThanOrEqual(room);
 					expect(selected(width)).toContain("account-1");

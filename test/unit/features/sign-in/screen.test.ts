@@ -3,6 +3,7 @@ import { visibleWidth } from "@mariozechner/pi-tui";
 import { beforeEach, describe, expect, it } from "vitest";
 import { createSignInScreen, type SignInScreen } from "../../../../src/features/sign-in/screen.ts";
 import { MINUTE_MS, NOW, settled } from "../../../support/fakes.ts";
+import { coreOf } from "../../../support/tiers.ts";
 
 const URL_SHOWN = `https://auth.example.test/oauth/authorize?${"scope=openid%20profile&".repeat(15)}state=last`;
 const DEVICE = {
@@ -13,8 +14,11 @@ const DEVICE = {
 const ENTER = "\r";
 const ESCAPE = "\x1b";
 const CTRL_Y = "\x19";
-/** Each width at which little fits, and some of those where much does. */
-const WIDTHS = Array.from({ length: 181 }, (_, index) => index + 20).filter((width) => width <= 60 || width % 10 === 0);
+/** Each width at which little fits, and some of those where much does; in the core fewer of both. */
+const WIDTHS = coreOf(
+	Array.from({ length: 181 }, (_, index) => index + 20).filter((width) => width <= 60 || width % 10 === 0),
+	(width) => width <= 30 || width % 20 === 0 || width === 59,
+);
 
 let screen: SignInScreen;
 let cancelled: number;

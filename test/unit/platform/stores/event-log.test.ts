@@ -236,7 +236,7 @@ describe("whatever is logged", () => {
 	it("stays in two files of a mebibyte", async () => {
 		const log = aLog();
 		const long: Decision = { ...rotated, model: "m".repeat(80), terms: Object.fromEntries(terms(60)) };
-		for (let batch = 0; batch < 8; batch += 1) {
+		for (let batch = 0; batch < 4; batch += 1) {
 			for (let line = 0; line < 600; line += 1) log.append(long);
 			await log.flush();
 			for (const name of scratch.names()) expect(statSync(scratch.path(name)).size).toBeLessThanOrEqual(LOG_BYTES);

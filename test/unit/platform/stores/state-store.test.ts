@@ -217,7 +217,7 @@ describe("what is remembered of an account", () => {
 	it("is judged on the file as it was before the change, however often others look while it is written", async () => {
 		const state = openStore();
 		await state.setPin(undefined);
-		for (let time = 0; time < 6; time += 1) {
+		for (let time = 0; time < 3; time += 1) {
 			let isOver = false;
 			const claiming = state
 				.updateIf(

@@ -12,6 +12,7 @@ import {
 	writeTool,
 } from "../../../../support/import-fixtures.ts";
 import { scratchForEach } from "../../../../support/scratch-for-each.ts";
+import { coreOf } from "../../../../support/tiers.ts";
 import { aLogin, loginsOf, reasonsOf, search } from "../readers.ts";
 
 const scratch = scratchForEach();
@@ -30,7 +31,7 @@ const at = (path: string) => search({ home, path });
 const TEXTS = FIXTURES.filter((fixture) => !["opencode-database", "codex-pool"].includes(fixture));
 
 describe("looking in all places", () => {
-	it.each(ENCODINGS)("finds what every tool keeps in %s", async (_what, bytes) => {
+	it.each(coreOf(ENCODINGS, (_encoding, at) => at < 2))("finds what every tool keeps in %s", async (_what, bytes) => {
 		for (const fixture of TEXTS) await writeTool(fixture, home, [work]);
 		const before = (await search({ home }))?.map(({ tool, kind, name }) => `${tool} ${kind} ${name}`);
 		const texts = readdirSync(home, { recursive: true, encoding: "utf8" }).filter((name) =>
