@@ -4,8 +4,8 @@ import { headroom, isUntouched, remaining, windowsOf } from "../quota.ts";
 import { plan, type SelectionRequest, type Snapshot } from "../request/plan.ts";
 import { demandOf, type HourlyDemand } from "./demand.ts";
 import { demandFutures } from "./demand-paths.ts";
-import { createPlayer, type Played } from "./forecast-play.ts";
 import type { HistorySample } from "./quota-history.ts";
+import { createSimulation, type SimulatedPath } from "./simulation.ts";
 
 /** A scheduled reset. */
 interface ComesBack {
@@ -88,18 +88,19 @@ export function* forecastSteps(
 	}
 	const { windowsPerWeek, sessionPace } = demand;
 	const start = { snapshot, request, serving, windowsPerWeek, sessionPace };
-	const play = createPlayer(start);
+	const simulate = createSimulation(start);
 	const { next, waitUntil } = plan({ ...request, sessionId: undefined, affinity: serving, served: serving }, snapshot);
-	const played: Played[] = [];
+	const paths: SimulatedPath[] = [];
 	const again: (number | undefined)[] = [];
-	const playAgain = next || waitUntil === undefined ? undefined : createPlayer({ ...start, serving: undefined });
+	const simulateAgain =
+		next || waitUntil === undefined ? undefined : createSimulation({ ...start, serving: undefined });
 	for (const future of demandFutures(demand, futuresOf(snapshot), HORIZON_HOURS)) {
 		yield;
-		played.push(yield* play(future));
-		if (playAgain) again.push((yield* playAgain(future, waitUntil)).dryAt);
+		paths.push(yield* simulate(future));
+		if (simulateAgain) again.push((yield* simulateAgain(future, waitUntil)).dryAt);
 	}
 	const returns = returnsIn(snapshot);
-	const outlook = (of: (each: Played) => number | undefined) => outlookOf(played.map(of), now, returns);
+	const outlook = (of: (each: SimulatedPath) => number | undefined) => outlookOf(paths.map(of), now, returns);
 	const accounts = candidates.map((candidate) => {
 		const { account, usage } = candidate;
 		const canTell = account.enabled && !account.needsLogin && usage && headroom(usage, now) <= 100 - LEAST_USED_PERCENT;

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { demandFutures } from "../../../src/core/forecast/demand-paths.ts";
 import { forecastSteps, futuresOf, HORIZON_HOURS, knownDemand } from "../../../src/core/forecast/forecast.ts";
-import { createPlayer } from "../../../src/core/forecast/forecast-play.ts";
 import type { HistorySample } from "../../../src/core/forecast/quota-history.ts";
+import { createSimulation } from "../../../src/core/forecast/simulation.ts";
 import type { AccountId } from "../../../src/core/ids.ts";
 import type { Candidate } from "../../../src/core/request/candidate.ts";
 import type { Snapshot } from "../../../src/core/request/plan.ts";
@@ -63,9 +63,9 @@ export async function forecastTime(): Promise<string> {
 	}
 	const looks = await looksAt(history);
 	const demand = knownDemand(history, snapshot);
-	const play = demand && createPlayer({ ...input, ...demand });
+	const simulate = demand && createSimulation({ ...input, ...demand });
 	const futures = demand ? demandFutures(demand, futuresOf(snapshot), HORIZON_HOURS) : [];
-	const choices = futures.reduce((sum, future) => sum + (play ? resultOf(play(future)).choices : 0), 0);
+	const choices = futures.reduce((sum, future) => sum + (simulate ? resultOf(simulate(future)).choices : 0), 0);
 	const middle = (key: keyof (typeof costs)[number]) => medianOf(costs.map((each) => each[key]));
 	return [
 		`A forecast over ${ACCOUNTS} accounts and ${history.length} samples, median of ${ROUNDS}:`,

@@ -1,6 +1,5 @@
 import { demandOf, HOUR_MS, type HourlyDemand } from "../../../src/core/forecast/demand.ts";
 import { forecastSteps } from "../../../src/core/forecast/forecast.ts";
-import { createPlayer } from "../../../src/core/forecast/forecast-play.ts";
 import {
 	type HistorySample,
 	isUnchanged,
@@ -8,6 +7,7 @@ import {
 	samplesOf,
 	seriesOf,
 } from "../../../src/core/forecast/quota-history.ts";
+import { createSimulation } from "../../../src/core/forecast/simulation.ts";
 import type { Snapshot } from "../../../src/core/request/plan.ts";
 import { DEFAULT_POLICY } from "../../../src/core/request/policies.ts";
 import { resultOf } from "../../support/fakes.ts";
@@ -83,14 +83,14 @@ function isDry(meters: readonly Meter[], now: number): boolean {
 function saidAt(snapshot: Snapshot, { meters, samples, futures }: Known): Omit<Asked, "at"> {
 	const demand = demandOf(samples, snapshot.candidates, snapshot.now);
 	const input = { snapshot, request: REQUEST, serving: undefined };
-	const play = createPlayer({ snapshot, request: REQUEST, serving: undefined, ...demand });
+	const simulate = createSimulation({ snapshot, request: REQUEST, serving: undefined, ...demand });
 	const { pool } = resultOf(forecastSteps(input, demand));
-	const times = futures.map((future) => resultOf(play(future)).dryAt ?? Infinity).sort((a, b) => a - b);
+	const times = futures.map((future) => resultOf(simulate(future)).dryAt ?? Infinity).sort((a, b) => a - b);
 	const early = times[Math.floor(times.length * LAW_SAID)] ?? Infinity;
 	return {
 		ours: pool,
 		linear: linearPace(meters, snapshot.now),
-		lastWeek: resultOf(play(asLastWeek(demand))).dryAt,
+		lastWeek: resultOf(simulate(asLastWeek(demand))).dryAt,
 		allKnown: early === Infinity ? undefined : early,
 	};
 }

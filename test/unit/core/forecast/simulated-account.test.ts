@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { candidateAt, markSpent, roomOf, tankOf, use } from "../../../../src/core/forecast/forecast-tank.ts";
+import {
+	candidateAt,
+	markSpent,
+	roomOf,
+	simulatedAccount,
+	use,
+} from "../../../../src/core/forecast/simulated-account.ts";
 import type { Candidate } from "../../../../src/core/request/candidate.ts";
 import { anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
 
@@ -9,18 +15,18 @@ const usage = aSnapshot({
 		{ windowMinutes: 10_080, usedPercent: 10, resetsAt: NOW + 3 * DAY_MS },
 	],
 });
-const tank = (overrides: Partial<Candidate> = {}) =>
-	tankOf({ account: anAccount("a"), cooldowns: [], usage, ...overrides }, 6, NOW);
+const simulated = (overrides: Partial<Candidate> = {}) =>
+	simulatedAccount({ account: anAccount("a"), cooldowns: [], usage, ...overrides }, 6, NOW);
 
-describe("an account that is played forward", () => {
+describe("a simulated account", () => {
 	it("has room for what is left of its shortest window, less what its cap keeps", () => {
-		expect(roomOf(tank())).toBe(60);
-		expect(roomOf(tank({ floors: { "5h": 20 } }))).toBe(40);
-		expect(roomOf(tank({ floors: { "5h": 70 } }))).toBe(0);
+		expect(roomOf(simulated())).toBe(60);
+		expect(roomOf(simulated({ floors: { "5h": 20 } }))).toBe(40);
+		expect(roomOf(simulated({ floors: { "5h": 70 } }))).toBe(0);
 	});
 
 	it("is spent until the reset of the window that is used down to its cap", () => {
-		const capped = tank({ floors: { "5h": 20 } });
+		const capped = simulated({ floors: { "5h": 20 } });
 		use(capped, 40, NOW);
 		markSpent(capped, NOW);
 		expect(capped.spentUntil).toBe(NOW + HOUR_MS);
@@ -28,7 +34,7 @@ describe("an account that is played forward", () => {
 	});
 
 	it("is whole again once its window has reset", () => {
-		const used = tank();
+		const used = simulated();
 		use(used, 60, NOW);
 		candidateAt(used, NOW + HOUR_MS);
 		expect(roomOf(used)).toBe(100);

@@ -5,7 +5,16 @@ import { createNextInPlan, type NextInPlan } from "../request/plan-next.ts";
 import { POLICIES, type Policy } from "../request/policies.ts";
 import { HOUR_MS } from "./demand.ts";
 import type { DemandPath } from "./demand-paths.ts";
-import { candidateAt, markSpent, refilled, roll, roomOf, type Tank, tankOf, use } from "./forecast-tank.ts";
+import {
+	candidateAt,
+	copyOf,
+	markSpent,
+	roll,
+	roomOf,
+	type SimulatedAccount,
+	simulatedAccount,
+	use,
+} from "./simulated-account.ts";
 
 /** The pool when a forecast begins. */
 interface Start {
@@ -20,7 +29,7 @@ interface Start {
 }
 
 /** What runs out along one path, and when, epoch ms. */
-export interface Played {
+export interface SimulatedPath {
 	/** When the first request finds no account; undefined if none does. */
 	readonly dryAt: number | undefined;
 	readonly spentAt: ReadonlyMap<AccountId, number>;
@@ -29,7 +38,7 @@ export interface Played {
 }
 
 /** Simulates one path, in steps of a few milliseconds. Skips demand before `from`, epoch ms. */
-type Player = (path: DemandPath, from?: number) => Generator<undefined, Played>;
+type Simulate = (path: DemandPath, from?: number) => Generator<undefined, SimulatedPath>;
 
 /** Below this demand in an hour a session pauses, and chooses its account again afterwards. */
 const PAUSE_DEMAND = 0.05;
@@ -46,20 +55,20 @@ type Moment = { -readonly [Key in keyof Omit<Snapshot, "candidates">]: Snapshot[
 
 /** A simulated session. */
 interface Stream {
-	tank: Tank | undefined;
+	account: SimulatedAccount | undefined;
 	/** True after so long a pause that its prompt cache has expired. */
 	isPaused: boolean;
 }
 
 /** The pool while one future is simulated. */
-interface Play {
+interface Run {
 	readonly streams: Stream[];
 	/** Epoch ms. Demand before it is skipped. */
 	readonly from: number;
 	readonly sessionPace: number;
 	readonly spentAt: Map<AccountId, number>;
 	/** Chooses the account of a session; undefined if none is ready. */
-	readonly choose: (stream: Stream, at: number) => Tank | undefined;
+	readonly choose: (stream: Stream, at: number) => SimulatedAccount | undefined;
 	/** Number of times it did. */
 	choices: number;
 	/** What was served in the simulated hour. */
@@ -67,43 +76,43 @@ interface Play {
 }
 
 /**
- * Creates a player that simulates demand on the pool, hour by hour, with as many parallel sessions as needed. Each
+ * Creates a function that simulates demand on the pool, hour by hour, with as many parallel sessions as needed. Each
  * session stays on its account until the plan chooses another.
  */
-export function createPlayer(start: Start): Player {
+export function createSimulation(start: Start): Simulate {
 	const { snapshot, serving, windowsPerWeek, sessionPace } = start;
 	const { now: begins } = snapshot;
-	const full = snapshot.candidates.map((candidate) => tankOf(candidate, windowsPerWeek, begins));
-	for (const tank of full) candidateAt(tank, begins);
+	const full = snapshot.candidates.map((candidate) => simulatedAccount(candidate, windowsPerWeek, begins));
+	for (const account of full) candidateAt(account, begins);
 	const next = createNextInPlan();
 
 	return function* (path, from = 0) {
-		const tanks = full.map(refilled);
-		const streams = streamsOf(tanks, snapshot, serving);
-		const choose = chooserOf(start, tanks, streams, next);
-		const play: Play = { streams, from, sessionPace, spentAt: new Map(), choose, choices: 0, served: 0 };
-		const choicesAtOnce = LOOKS_AT_ONCE / tanks.length;
+		const accounts = full.map(copyOf);
+		const streams = streamsOf(accounts, snapshot, serving);
+		const choose = chooserOf(start, accounts, streams, next);
+		const run: Run = { streams, from, sessionPace, spentAt: new Map(), choose, choices: 0, served: 0 };
+		const choicesAtOnce = LOOKS_AT_ONCE / accounts.length;
 		let pausedAt = 0;
 		let dryAt: number | undefined;
 		for (let hour = 0; hour < path.length && dryAt === undefined; hour += 1) {
 			const hourAt = begins + hour * HOUR_MS;
-			if (hourAt + HOUR_MS > from) dryAt = playHour(play, hourAt, path[hour] ?? 0);
-			if (play.choices - pausedAt < choicesAtOnce) continue;
+			if (hourAt + HOUR_MS > from) dryAt = simulateHour(run, hourAt, path[hour] ?? 0);
+			if (run.choices - pausedAt < choicesAtOnce) continue;
 			yield;
-			pausedAt = play.choices;
+			pausedAt = run.choices;
 		}
-		return { dryAt, spentAt: play.spentAt, choices: play.choices };
+		return { dryAt, spentAt: run.spentAt, choices: run.choices };
 	};
 }
 
-/** Uses the product's own plan to choose among tanks. */
+/** Uses the product's own plan to choose among the simulated accounts. */
 function chooserOf(
 	{ snapshot, request: { modelId, patienceMs } }: Start,
-	tanks: readonly Tank[],
+	accounts: readonly SimulatedAccount[],
 	streams: readonly Stream[],
 	next: NextInPlan,
-): Play["choose"] {
-	const byId = new Map(tanks.map((tank) => [tank.candidate.account.id, tank]));
+): Run["choose"] {
+	const byId = new Map(accounts.map((account) => [account.candidate.account.id, account]));
 	// The policy's last choice matters only if it takes turns.
 	const terms: Policy = POLICIES[snapshot.policy];
 	const isByTurn = terms.some(({ name }) => name === "turn");
@@ -111,11 +120,11 @@ function chooserOf(
 	const candidates: Candidate[] = [];
 	const moment: Moment = { ...snapshot, candidates };
 	return (stream, at) => {
-		const own = stream.tank?.candidate.account.id;
+		const own = stream.account?.candidate.account.id;
 		const affinity = stream.isPaused ? undefined : own;
-		for (let place = 0; place < tanks.length; place += 1) {
-			const tank = tanks[place];
-			if (tank) candidates[place] = candidateAt(tank, at);
+		for (let place = 0; place < accounts.length; place += 1) {
+			const account = accounts[place];
+			if (account) candidates[place] = candidateAt(account, at);
 		}
 		moment.now = at;
 		moment.liveSessions = liveBeside(stream, streams);
@@ -126,52 +135,52 @@ function chooserOf(
 }
 
 /** Simulates an hour with this demand. Returns when the pool ran dry in it. */
-function playHour(play: Play, hourAt: number, wanted: number): number | undefined {
-	const { streams, sessionPace, from } = play;
+function simulateHour(run: Run, hourAt: number, wanted: number): number | undefined {
+	const { streams, sessionPace, from } = run;
 	const atWork = wanted < PAUSE_DEMAND ? 0 : sessionsFor(wanted / sessionPace);
-	while (streams.length < atWork) streams.push({ tank: undefined, isPaused: true });
-	play.served = 0;
+	while (streams.length < atWork) streams.push({ account: undefined, isPaused: true });
+	run.served = 0;
 	for (const [index, stream] of streams.entries()) {
 		if (index >= atWork) {
 			stream.isPaused = true;
 			continue;
 		}
-		const at = serve(play, stream, hourAt, wanted / atWork);
+		const at = serve(run, stream, hourAt, wanted / atWork);
 		// Sessions take turns here but work in parallel in reality: quota lasted until all that was served is gone.
-		if (at !== undefined) return Math.max(at, from, hourAt + (play.served / wanted) * HOUR_MS);
+		if (at !== undefined) return Math.max(at, from, hourAt + (run.served / wanted) * HOUR_MS);
 	}
 	return undefined;
 }
 
 /** Serves a session's share of an hour. Returns the moment at which no account is left for it. */
-function serve(play: Play, stream: Stream, hourAt: number, wanted: number): number | undefined {
+function serve(run: Run, stream: Stream, hourAt: number, wanted: number): number | undefined {
 	const endsAt = hourAt + HOUR_MS;
-	const openMs = Math.min(HOUR_MS, endsAt - play.from);
+	const openMs = Math.min(HOUR_MS, endsAt - run.from);
 	const share = (wanted * openMs) / HOUR_MS;
 	// A session that returns for part of an hour works in the later part. The windows start then.
-	const busyMs = stream.isPaused ? openMs * Math.min(1, wanted / play.sessionPace) : openMs;
+	const busyMs = stream.isPaused ? openMs * Math.min(1, wanted / run.sessionPace) : openMs;
 	let left = share;
 	while (left > TINY) {
 		const at = endsAt - (left / share) * busyMs;
-		if (stream.tank) roll(stream.tank, at);
-		if (!stream.tank || stream.isPaused || stream.tank.spentUntil > at) {
-			play.choices += 1;
-			stream.tank = play.choose(stream, at);
+		if (stream.account) roll(stream.account, at);
+		if (!stream.account || stream.isPaused || stream.account.spentUntil > at) {
+			run.choices += 1;
+			stream.account = run.choose(stream, at);
 			stream.isPaused = false;
 		}
-		const { tank } = stream;
-		if (!tank) return at;
-		roll(tank, at);
-		const room = roomOf(tank);
+		const { account } = stream;
+		if (!account) return at;
+		roll(account, at);
+		const room = roomOf(account);
 		const taken = Math.min(left, room);
-		use(tank, taken, at);
+		use(account, taken, at);
 		left -= taken;
-		play.served += taken;
+		run.served += taken;
 		if (taken < room) continue;
 		const spent = endsAt - (left / share) * busyMs;
-		markSpent(tank, spent);
-		const { id } = tank.candidate.account;
-		if (!play.spentAt.has(id)) play.spentAt.set(id, spent);
+		markSpent(account, spent);
+		const { id } = account.candidate.account;
+		if (!run.spentAt.has(id)) run.spentAt.set(id, spent);
 	}
 	return undefined;
 }
@@ -185,8 +194,8 @@ function liveBeside(stream: Stream, streams: readonly Stream[]): ReadonlyMap<Acc
 	if (streams.length === 1) return NONE_LIVE;
 	const live = new Map<AccountId, number>();
 	for (const other of streams) {
-		if (other === stream || other.isPaused || !other.tank) continue;
-		const { id } = other.tank.candidate.account;
+		if (other === stream || other.isPaused || !other.account) continue;
+		const { id } = other.account.candidate.account;
 		live.set(id, (live.get(id) ?? 0) + 1);
 	}
 	return live;
@@ -194,10 +203,14 @@ function liveBeside(stream: Stream, streams: readonly Stream[]): ReadonlyMap<Acc
 
 const NONE_LIVE: ReadonlyMap<AccountId, number> = new Map();
 
-function streamsOf(tanks: readonly Tank[], { liveSessions }: Snapshot, serving: AccountId | undefined): Stream[] {
-	const withId = (id: AccountId) => tanks.find(({ candidate }) => candidate.account.id === id);
+function streamsOf(
+	accounts: readonly SimulatedAccount[],
+	{ liveSessions }: Snapshot,
+	serving: AccountId | undefined,
+): Stream[] {
+	const withId = (id: AccountId) => accounts.find(({ candidate }) => candidate.account.id === id);
 	const own = serving === undefined ? [] : [serving];
 	const others = [...liveSessions].flatMap(([id, count]) => Array.from({ length: count }, () => id));
-	const streams = [...own, ...others].slice(0, MOST_SESSIONS).map((id) => ({ tank: withId(id), isPaused: false }));
-	return streams.length > 0 ? streams : [{ tank: undefined, isPaused: false }];
+	const streams = [...own, ...others].slice(0, MOST_SESSIONS).map((id) => ({ account: withId(id), isPaused: false }));
+	return streams.length > 0 ? streams : [{ account: undefined, isPaused: false }];
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { createPlayer } from "../../../../src/core/forecast/forecast-play.ts";
+import { createSimulation } from "../../../../src/core/forecast/simulation.ts";
 import type { Candidate } from "../../../../src/core/request/candidate.ts";
 import type { Snapshot } from "../../../../src/core/request/plan.ts";
 import type { PolicyName } from "../../../../src/core/request/policies.ts";
@@ -26,10 +26,10 @@ function poolOf(used: readonly number[], policy: PolicyName = "soonest-reset"): 
 	};
 }
 
-function play(snapshot: Snapshot, path: readonly number[], sessionPace: number) {
+function outcomeOf(snapshot: Snapshot, path: readonly number[], sessionPace: number) {
 	const request = { modelId: undefined };
-	const player = createPlayer({ snapshot, request, serving: undefined, windowsPerWeek: 6, sessionPace });
-	const { dryAt, spentAt } = resultOf(player(Float64Array.from(path)));
+	const simulate = createSimulation({ snapshot, request, serving: undefined, windowsPerWeek: 6, sessionPace });
+	const { dryAt, spentAt } = resultOf(simulate(Float64Array.from(path)));
 	const hoursAfter = (at: number) => Math.round(((at - NOW) / HOUR_MS) * 100) / 100;
 	return {
 		dry: dryAt === undefined ? undefined : hoursAfter(dryAt),
@@ -37,20 +37,20 @@ function play(snapshot: Snapshot, path: readonly number[], sessionPace: number) 
 	};
 }
 
-describe("a future that is played", () => {
+describe("a simulated future", () => {
 	it("uses up one account after the other where one session takes all", () => {
-		expect(play(poolOf([10, 10, 10]), [90, 90, 90, 90], 90)).toEqual({ dry: 3, spent: [1, 2, 3] });
+		expect(outcomeOf(poolOf([10, 10, 10]), [90, 90, 90, 90], 90)).toEqual({ dry: 3, spent: [1, 2, 3] });
 	});
 
 	it("uses as many accounts side by side as sessions take what is wanted", () => {
-		const { dry, spent } = play(poolOf([10, 10, 10]), [90, 90, 90, 90], 30);
+		const { dry, spent } = outcomeOf(poolOf([10, 10, 10]), [90, 90, 90, 90], 30);
 		expect(spent).toEqual([3, 3, 3]);
 		expect(dry).toBe(3);
 	});
 
-	it("has a pool last until all is used, although its sessions are played one after the other", () => {
+	it("has a pool last until all is used, although its sessions are simulated one after the other", () => {
 		// In the first hour 100 are left: the first of three sessions could take 40 of it, and the last one nothing.
-		expect(play(poolOf([60, 70, 70]), [120, 120], 40).dry).toBeCloseTo(100 / 120, 1);
+		expect(outcomeOf(poolOf([60, 70, 70]), [120, 120], 40).dry).toBeCloseTo(100 / 120, 1);
 	});
 
 	it("has a window that is over, or has not begun, as a whole one whose clock starts with the next request", () => {
@@ -59,7 +59,7 @@ describe("a future that is played", () => {
 		const whenOf = (usedPercent: number, resetsAt: number) => {
 			const usage = aSnapshot({ capturedAt: NOW, windows: [{ windowMinutes: 300, usedPercent, resetsAt }] });
 			const snapshot = { ...poolOf([]), candidates: [{ ...first, usage }] };
-			return play(snapshot, [0, 0, 0, 0, 50, 50, 50], 50).dry;
+			return outcomeOf(snapshot, [0, 0, 0, 0, 50, 50, 50], 50).dry;
 		};
 		expect(whenOf(80, NOW - HOUR_MS)).toBe(6);
 		expect(whenOf(0, NOW + 5 * HOUR_MS)).toBe(6);
@@ -67,23 +67,23 @@ describe("a future that is played", () => {
 		expect(whenOf(20, NOW + 5 * HOUR_MS)).toBeUndefined();
 	});
 
-	it("a future that is played is the same every time, whatever was played before", () => {
+	it("a simulated future is the same every time, whatever was simulated before", () => {
 		const snapshot = poolOf([10, 30, 50], "round-robin");
 		const request = { modelId: undefined };
-		const player = createPlayer({ snapshot, request, serving: anId("a1"), windowsPerWeek: 6, sessionPace: 30 });
+		const simulate = createSimulation({ snapshot, request, serving: anId("a1"), windowsPerWeek: 6, sessionPace: 30 });
 		const path = Float64Array.from({ length: 60 }, (_, hour) => (hour % 12 < 6 ? 70 : 0));
-		const first = resultOf(player(path));
-		resultOf(player(path.map((amount) => amount * 2)));
-		expect(resultOf(player(path))).toEqual(first);
+		const first = resultOf(simulate(path));
+		resultOf(simulate(path.map((amount) => amount * 2)));
+		expect(resultOf(simulate(path))).toEqual(first);
 	});
 
-	it("is played in steps, none of which looks at many more accounts than that of a small pool", () => {
+	it("is simulated in steps, none of which looks at many more accounts than that of a small pool", () => {
 		const request = { modelId: undefined };
 		const stepsWith = (accounts: number) => {
 			const snapshot = poolOf(Array.from({ length: accounts }, (_, index) => index % 90));
-			const player = createPlayer({ snapshot, request, serving: undefined, windowsPerWeek: 6, sessionPace: 30 });
+			const simulate = createSimulation({ snapshot, request, serving: undefined, windowsPerWeek: 6, sessionPace: 30 });
 			// Work by day, so that sessions begin anew each morning.
-			const steps = player(Float64Array.from({ length: 72 }, (_, hour) => (hour % 24 < 10 ? 150 : 0)));
+			const steps = simulate(Float64Array.from({ length: 72 }, (_, hour) => (hour % 24 < 10 ? 150 : 0)));
 			let count = 1;
 			let step = steps.next();
 			for (; !step.done; step = steps.next()) count += 1;

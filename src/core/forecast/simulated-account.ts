@@ -20,7 +20,7 @@ interface Window {
 }
 
 /** A simulated account. */
-export interface Tank {
+export interface SimulatedAccount {
 	readonly candidate: Candidate;
 	readonly windows: readonly Window[];
 	/** Epoch ms; in the past while it is not spent. */
@@ -33,8 +33,8 @@ export interface Tank {
 const UNKNOWN_END_MS = HOUR_MS;
 const TINY = 1e-9;
 
-/** Creates a tank with what an account has left. */
-export function tankOf(candidate: Candidate, windowsPerWeek: number, now: number): Tank {
+/** Simulates an account with what an account has left. */
+export function simulatedAccount(candidate: Candidate, windowsPerWeek: number, now: number): SimulatedAccount {
 	const { account, usage, floors = {} } = candidate;
 	const factor = planFactor(usage?.plan ?? account.plan, usage);
 	const windowIn =
@@ -53,8 +53,8 @@ export function tankOf(candidate: Candidate, windowsPerWeek: number, now: number
 	return { candidate, windows, spentUntil: 0, seen: undefined };
 }
 
-/** Copies a tank, to be used independently. */
-export function refilled({ candidate, windows, spentUntil, seen }: Tank): Tank {
+/** Copies it, to be used independently. */
+export function copyOf({ candidate, windows, spentUntil, seen }: SimulatedAccount): SimulatedAccount {
 	const own = windows.map(({ minutes, size, kept, isBudget, used, resetsAt }) => {
 		return { minutes, size, kept, isBudget, used, resetsAt };
 	});
@@ -62,7 +62,7 @@ export function refilled({ candidate, windows, spentUntil, seen }: Tank): Tank {
 }
 
 /** Resets the windows whose time has come. */
-export function roll({ windows }: Tank, at: number): void {
+export function roll({ windows }: SimulatedAccount, at: number): void {
 	for (const window of windows) {
 		if (window.resetsAt === undefined || window.resetsAt > at) continue;
 		window.used = 0;
@@ -71,50 +71,50 @@ export function roll({ windows }: Tank, at: number): void {
 }
 
 /** Returns how much it can serve before it is spent. */
-export function roomOf({ windows }: Tank): number {
+export function roomOf({ windows }: SimulatedAccount): number {
 	let least = Infinity;
 	for (const { size, kept, used } of windows) least = Math.min(least, Math.max(0, size - kept - used));
 	return least;
 }
 
-/** Serves from the tank. Its windows start if they have not. */
-export function use(tank: Tank, amount: number, at: number): void {
-	tank.seen = undefined;
-	for (const window of tank.windows) {
+/** Serves from it. Its windows start if they have not. */
+export function use(simulated: SimulatedAccount, amount: number, at: number): void {
+	simulated.seen = undefined;
+	for (const window of simulated.windows) {
 		window.resetsAt ??= at + window.minutes * 60_000;
 		window.used += amount;
 	}
 }
 
-/** Marks the tank as empty until all its spent windows are back. */
-export function markSpent(tank: Tank, at: number): void {
+/** Marks it as spent until all its spent windows have reset. */
+export function markSpent(simulated: SimulatedAccount, at: number): void {
 	let until = at + 1;
-	for (const { size, kept, used, resetsAt = at + UNKNOWN_END_MS } of tank.windows) {
+	for (const { size, kept, used, resetsAt = at + UNKNOWN_END_MS } of simulated.windows) {
 		if (used >= size - kept - TINY) until = Math.max(until, resetsAt);
 	}
-	tank.spentUntil = until;
-	tank.seen = undefined;
+	simulated.spentUntil = until;
+	simulated.seen = undefined;
 }
 
 /**
- * Returns the account as the plan sees it. The result holds until the tank is used: its times show whether a window has
- * reset.
+ * Returns the account as the plan sees it. The result holds until the account serves: its times show whether a
+ * window has reset.
  */
-export function candidateAt(tank: Tank, at: number): Candidate {
-	tank.seen ??= look(tank, at);
-	return tank.seen;
+export function candidateAt(simulated: SimulatedAccount, at: number): Candidate {
+	simulated.seen ??= look(simulated, at);
+	return simulated.seen;
 }
 
-function look(tank: Tank, at: number): Candidate {
-	roll(tank, at);
-	const { candidate, windows, spentUntil } = tank;
+function look(simulated: SimulatedAccount, at: number): Candidate {
+	roll(simulated, at);
+	const { candidate, windows, spentUntil } = simulated;
 	const { account, usage, isDoubted, trialAt, floors, outsideOf } = candidate;
 	const cooldowns = spentUntil > at ? [...candidate.cooldowns, cooldownUntil(spentUntil, at)] : candidate.cooldowns;
 	// Named one by one: a spread would take as long as everything else that a choice does.
-	return { account, cooldowns, usage: usage && playedOf(usage, windows, at), isDoubted, trialAt, floors, outsideOf };
+	return { account, cooldowns, usage: usage && usageAt(usage, windows, at), isDoubted, trialAt, floors, outsideOf };
 }
 
-function playedOf(usage: UsageSnapshot, windows: readonly Window[], at: number): UsageSnapshot {
+function usageAt(usage: UsageSnapshot, windows: readonly Window[], at: number): UsageSnapshot {
 	const seen: UsageWindow[] = [];
 	const budgets: Budget[] = [];
 	for (const { minutes: windowMinutes, size, used, resetsAt = at + windowMinutes * 60_000, isBudget } of windows) {
