@@ -135,7 +135,8 @@ function holds(sign: Sign, evidence: FailureEvidence): boolean {
 	if (sign.unanswered && status !== undefined) return false;
 	if (sign.codes && !(code !== undefined && sign.codes.includes(code))) return false;
 	if (sign.codeLike && !sign.codeLike.test(code ?? "")) return false;
-	if (sign.header && !sign.header[1].test(evidence.headers?.[sign.header[0]] ?? "")) return false;
+	if (sign.header && !sign.header[1].test((evidence.headers?.[sign.header[0]] ?? "").trim().toLowerCase()))
+		return false;
 	if (sign.html && !evidence.html) return false;
 	if (sign.unsent && !evidence.unsent) return false;
 	if (sign.uncoded && code !== undefined) return false;

@@ -173,7 +173,7 @@ export const RULES: readonly Rule[] = [
 				codeLike: /^unsupported_(country|region|territory)|^(country|region|territory)_(is_)?(not_supported|blocked)/,
 				statusNot: [401],
 			},
-			{ message: /country, region,? or territory (is )?not supported|\bservices? (is|are) not available in your\b/i },
+			{ message: /\b(country|region|territory) (is )?not supported|\bservices? (is|are) not available in your\b/i },
 		],
 		remedy: "surface",
 		samples: [
@@ -325,9 +325,12 @@ export const RULES: readonly Rule[] = [
 		name: "model-not-supported",
 		signs: [
 			{ codes: ["model_not_supported_with_chatgpt_account", "model_not_found"] },
-			{ message: /model is not supported when using|model not found|\bhave access to (this|the) model\b/i },
-			{ codeLike: /^(model|engine)_(is_)?not_(available|allowed|supported|enabled|permitted)|^unsupported_model/ },
-			{ message: /\bmodel\b.{0,100} does not exist\b/i },
+			{ message: /model is not supported when using|model not found|\bhave access to ((this|the) )?model\b/i },
+			{
+				codeLike:
+					/^(model|engine)_(is_)?not_(available|allowed|supported|enabled|permitted)|^unsupported_model|^model_access_/,
+			},
+			{ message: /\bmodel\b.{0,100} does not exist\b|\bmodel \S{1,60} (was |is )?not found\b/i },
 			{
 				message:
 					/\bmodel\b.{0,100} not (available|included|enabled|supported)\b.{0,40}\b(plan|account|subscription)\b/i,
@@ -364,7 +367,12 @@ export const RULES: readonly Rule[] = [
 		signs: [
 			{ codes: ["usage_limit_reached", "usage_limit_exceeded", "insufficient_quota", "quota_exceeded"] },
 			{ exhausted: true, status: [429] },
-			{ header: ["x-codex-rate-limit-reached-type", /(^|_)(spend|spending|budget|individual|credits?)(_|$)/] },
+			{
+				header: [
+					"x-codex-rate-limit-reached-type",
+					/(^|_)(spend|spending|budget|individual|credits?)(_|$)|^rate_limit_reached$/,
+				],
+			},
 			{ codeLike: /^(spend_control|spend_limit|spending_limit|individual_limit)(_|$)/ },
 			{
 				codeLike: /(^|_)(spend|spending|budget|credits?|quota)(_|$)|(individual|monthly|usage|hard)_(limit|cap)/,

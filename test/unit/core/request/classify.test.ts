@@ -69,6 +69,17 @@ describe("evidence of different strength", () => {
 		],
 		["a page of HTML is a challenge only where one is served", { status: 404, html: true }, "other"],
 		["a throttled organization is throttled, not refused", { status: 429, code: "account_rate_limited" }, "rate-limit"],
+		["a model that may not be used is the model", { status: 403, code: "model_access_denied" }, "model-not-supported"],
+		[
+			"a reached limit is no throttle",
+			{ status: 429, headers: { "x-codex-rate-limit-reached-type": "rate_limit_reached" } },
+			"usage-limit",
+		],
+		[
+			"a header is read in any case",
+			{ status: 429, headers: { "x-codex-rate-limit-reached-type": " Workspace_Owner_Credits_Depleted" } },
+			"workspace-limit",
+		],
 		["a member's cap is the member's", { status: 429, code: "workspace_spend_limit_reached" }, "member-limit"],
 		["a budget of tokens is the request's", { message: "The thinking budget was exceeded." }, "other"],
 		["a region that is the workspace's bars the account", { status: 401, code: "region_not_allowed" }, "barred"],
@@ -360,6 +371,9 @@ describe("an account that is refused in words", () => {
 		["barred", "Workspace is not authorized in this region."],
 		["connection", "Codex WebSocket stream ended before a terminal response event"],
 		["request", "The request violates our usage policies."],
+		["region", "Country not supported"],
+		["model-not-supported", "Project does not have access to model gpt-6"],
+		["model-not-supported", "Model gpt-6 not found"],
 		["account-refused", "Forbidden: workspace"],
 		["account-refused", "permission denied"],
 		["account-refused", "You have insufficient permissions for this operation. Missing scopes: api.responses.write"],
@@ -415,6 +429,7 @@ describe("an account that is refused in words", () => {
 		"The disk is at half capacity",
 		"The connection limit of the page was reached",
 		"The token quota of the prompt",
+		"The model asked for a tool that was not found",
 	])("an account that is refused in words is no account for %s", (words) => {
 		for (const status of [{}, { status: 400 }]) {
 			expect(classify({ ...status, message: words }, context)).toMatchObject({ kind: "other", cooling: undefined });
