@@ -35,7 +35,8 @@ const FAST_LEFT_PERCENT = 30;
 const SHORT_RETRY_MS = 10_000;
 /** How often a lease is renewed during an answer. It expires after five minutes. */
 const LEASE_RENEWAL_MS = 60_000;
-const REFUSED_COOLDOWN_MS = 60_000;
+/** How long an account rests whose token was refused and cannot be renewed now. */
+const [SHORTEST_REFUSED_MS, LONGEST_REFUSED_MS] = [5000, 60_000];
 /** How long a token renewal may take if another account is available: as long as the wait for a renewal lock. */
 const RENEWAL_PATIENCE_MS = 3000;
 /** A server's reason is cut off at this length. */
@@ -151,7 +152,10 @@ export async function serve(
 		if (token.kind === "unavailable") {
 			pool.noteError(account.id, token.reason);
 			// The token was refused and there is no other. Without a cooldown every request would try it first.
-			if (refused !== undefined) pool.cool(account, cooldownAfterRefusal(deps.clock.now()), request.model.id);
+			if (refused !== undefined) {
+				const retryAt = token.lasts ? undefined : token.retryAt;
+				pool.cool(account, cooldownAfterRefusal(retryAt, deps.clock.now()), request.model.id);
+			}
 			return unavailable(token, deps);
 		}
 		const due = deps.figuresDue?.(account.id);
@@ -196,14 +200,14 @@ function isFast(mode: FastMode, usage: UsageSnapshot | undefined, now: number): 
 	return usage !== undefined && headroom(usage, now) >= FAST_LEFT_PERCENT;
 }
 
-function cooldownAfterRefusal(now: number): Cooling {
-	return {
-		covers: "account",
-		scope: "account",
-		reason: "unauthorized",
-		until: now + REFUSED_COOLDOWN_MS,
-		guessed: false,
-	};
+/**
+ * Ends once the renewal may be tried again, such as when the exchange of another process is over. Not at once: the
+ * refused token is sent again before that.
+ */
+function cooldownAfterRefusal(retryAt: number | undefined, now: number): Cooling {
+	const [earliest, latest] = [now + SHORTEST_REFUSED_MS, now + LONGEST_REFUSED_MS];
+	const until = Math.min(Math.max(retryAt ?? latest, earliest), latest);
+	return { covers: "account", scope: "account", reason: "unauthorized", until, guessed: false };
 }
 
 /** True if a token was refused right after it had been issued. A new one would be refused too. */

@@ -420,18 +420,21 @@ describe("a sign-in", () => {
 		expect(toldOf(harness, "rotated")).toMatchObject([{ reason: "unauthorized" }]);
 	});
 
-	it("a sign-in that is refused while no other token can be had cools for a minute", async () => {
+	it.each([
+		{ end: "until the renewal may be tried again", retryInMs: 20_000, coolsMs: 20_000 },
+		{ end: "for five seconds at least", retryInMs: 500, coolsMs: 5000 },
+		{ end: "for a minute at most", retryInMs: HOUR_MS, coolsMs: MINUTE_MS },
+		{ end: "for a minute if trying again is useless", retryInMs: 500, lasts: true as const, coolsMs: MINUTE_MS },
+	])("a sign-in that is refused while no other token can be had cools $end", async ({ retryInMs, lasts, coolsMs }) => {
 		const harness = someone("a", "b");
 		harness.tokens.set(anId("a"), (refusedToken) =>
 			refusedToken
-				? { kind: "unavailable", reason: "down", retryAt: NOW + 2000 }
+				? { kind: "unavailable", reason: "down", retryAt: NOW + retryInMs, ...(lasts && { lasts }) }
 				: { kind: "ready", access: "access-a" },
 		);
 		harness.play("a", refused(401, {}));
 		expect((await harness.ask()).text).toBe("from b");
-		expect(harness.state.status(anId("a")).cooldowns).toMatchObject([
-			{ reason: "unauthorized", until: NOW + MINUTE_MS },
-		]);
+		expect(harness.state.status(anId("a")).cooldowns).toMatchObject([{ reason: "unauthorized", until: NOW + coolsMs }]);
 	});
 
 	it("a sign-in whose new token is refused for good is flagged", async () => {
