@@ -39,6 +39,8 @@ async function serve(root: string): Promise<void> {
 		config: join(root, "test/vitest.config.ts"),
 		project: ["unit"],
 		watch: false,
+		// It would grow by each copy: the packages are a link to those of the checkout.
+		experimental: { fsModuleCache: false },
 		maxWorkers: 1,
 		bail: 1,
 		reporters: [{}],
