@@ -40,6 +40,9 @@ const PASSING = new Set([
 	"server_error",
 	"rate_limit_exceeded",
 	"slow_down",
+	"invalid_client",
+	"unauthorized_client",
+	"unsupported_grant_type",
 ]);
 
 /** Time-out of an exchange, counted in ticks of the running process, so that a sleep of the machine does not count. */

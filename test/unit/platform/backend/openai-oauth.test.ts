@@ -313,6 +313,10 @@ describe("a refusal for good", () => {
 			answers.refuse(429, { error: { code: "refresh_token_reused" } }),
 			answers.refuse(503, words),
 			answers.refuse(400, { error: "temporarily_unavailable" }),
+			// These refuse the program, whose next sign-in would fare no better.
+			answers.refuse(401, { error: "invalid_client" }),
+			answers.refuse(400, { error: { code: "unauthorized_client" } }),
+			answers.refuse(400, { error: "unsupported_grant_type" }),
 			answers.refuse(400, { error: { code: "unsupported_country_region_territory" } }),
 		]) {
 			const outcome = await outcomeOf(answer);
