@@ -127,14 +127,14 @@ export const POLICY_CODE =
 /** Matches a message that refuses the content. It may also be why an account was closed, which is no content. */
 const OF_POLICY = new RegExp(
 	String.raw`^(?![^]{0,200}\baccount (has been|was) (deactivated|suspended|deleted))[^]{0,1999}?(` +
-		String.raw`\b(usage|content|safety|moderation|cyber|bio)( management)? (polic(y|ies)|system|filter)\b|` +
+		String.raw`\b(usage|content|safety|cyber|bio)( management)? polic(y|ies)\b|\b(content|safety|moderation) (system|filter)\b|` +
 		String.raw`\bviolat(es|ing) .{0,40}\b(polic(y|ies)|terms)\b|\bfor safety reasons\b|\bunsafe content\b|` +
 		String.raw`\bflagged (for|as) (possible|potential)|\b(prompt|content|request) (has been|was) flagged\b)`,
 	"i",
 );
 
-/** Matches the budget or credits of an account, but not the token budget of a request. */
-const OF_QUOTA = String.raw`(?<!(tokens?|thinking|reasoning|context|output) )\b(budget|quota|credits?|credit limit)\b`;
+/** Matches the budget or credits of an account, but not the token budget of a request, or the quota of a disk. */
+const OF_QUOTA = String.raw`(?<!(tokens?|thinking|reasoning|context|output|disk) )\b(budget|quota|credits?|credit limit)\b`;
 
 /** Matches the parts of a sign-in. */
 const OF_SIGN_IN = String.raw`\b(token|session|sign-in|login|jwt|signature)`;
@@ -378,7 +378,7 @@ export const RULES: readonly Rule[] = [
 				codeLike: /(^|_)(spend|spending|budget|credits?|quota)(_|$)|(individual|monthly|usage|hard)_(limit|cap)/,
 				statusNot: REQUEST_STATUSES,
 			},
-			{ message: /usage[ _]limit|insufficient_quota|exceeded your current quota|quota exceeded/i },
+			{ message: /usage[ _]limit|insufficient_quota|exceeded your current quota|(?<!disk )quota exceeded/i },
 			{ message: /\b(spend|spending)[ _](control|limit|cap)\b|\bindividual[ _]limit\b|\bout of (credits|budget)\b/i },
 			{ message: /\b(no|insufficient|not enough) (credits?|quota)\b|\busage cap\b|\b(billing )?hard limit\b/i },
 			{ message: /\b(hourly|daily|weekly|monthly|(five|\d{1,3})[- ]?(hour|day|h|d))[ -](limit|cap)\b/i },

@@ -399,6 +399,7 @@ describe("an account that is refused in words", () => {
 		["rate-limit", "Too many concurrent requests"],
 		["region", "OpenAI's services are not available in your country."],
 		["overloaded", "The model is at full capacity"],
+		["overloaded", "The usage system is temporarily unavailable"],
 		[
 			"connection-lost-state",
 			"Responses websocket connection limit reached (60 minutes). Create a new websocket connection to continue.",
@@ -429,6 +430,7 @@ describe("an account that is refused in words", () => {
 		"The disk is at half capacity",
 		"The connection limit of the page was reached",
 		"The token quota of the prompt",
+		"EDQUOT: disk quota exceeded, write",
 		"The model asked for a tool that was not found",
 	])("an account that is refused in words is no account for %s", (words) => {
 		for (const status of [{}, { status: 400 }]) {
