@@ -34,13 +34,13 @@ function verdictOf(modules: readonly TestModule[], unhandled: readonly unknown[]
 }
 
 async function serve(root: string): Promise<void> {
+	// As there, nothing is kept in `node_modules`: it is a link to that of the checkout, and would grow by each copy.
+	process.env.CI ??= "1";
 	const vitest = await createVitest("test", {
 		root,
 		config: join(root, "test/vitest.config.ts"),
 		project: ["unit"],
 		watch: false,
-		// It would grow by each copy: the packages are a link to those of the checkout.
-		experimental: { fsModuleCache: false },
 		maxWorkers: 1,
 		bail: 1,
 		reporters: [{}],
