@@ -590,7 +590,7 @@ describe("what cannot be taken", () => {
 		await writeTool("codex", tools.dir.home, [tools.login("a", { expiresInMs: -60_000 })]);
 		const untouched = tools.furnished();
 		const result = await tools.print("/multicodex import");
-		expect(result).toMatchObject({ code: 0, stdout: expect.stringMatching(/has run out/), stderr: "" });
+		expect(result).toMatchObject({ code: 0, stdout: expect.stringMatching(/has expired/), stderr: "" });
 		expect(tools.codex.tokenRequests()).toEqual([]);
 		expect(await tools.print("say hi")).toMatchObject({ code: 0, stdout: "OK from a #1\n" });
 		expect(tools.codex.tokenRequests()).toHaveLength(1);

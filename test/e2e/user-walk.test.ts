@@ -122,7 +122,7 @@ it.each(
 	// Nothing is left: one moment has one time, in the error and in the footer below it.
 	bench.codex.account("tokyo").always(answers.usageLimit({ resetsInMs: 2.5 * HOUR_MS }));
 	await terminal.submit("say it again");
-	const told = /quota\s+exceeded[\s\S]*First\s+one\s+resets\s+in\s+1h\d\dm\s+\((?:\w{3}\s+)?(\d\d:\d\d)\)/;
+	const told = /quota\s+exceeded[\s\S]*The\s+first\s+resets\s+in\s+1h\d\dm\s+\((?:\w{3}\s+)?(\d\d:\d\d)\)/;
 	const [, clock] = told.exec(await isIn(terminal, told)) ?? [];
 	await footer(terminal, new RegExp(`work back (?:\\w{3} )?${clock} \\(1h\\d\\dm\\)`));
 
