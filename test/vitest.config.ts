@@ -36,8 +36,6 @@ export default defineConfig({
 		root: inTests(".."),
 		env: ON_LOOPBACK,
 		maxWorkers: 2,
-		// What vite makes of each file is kept in `node_modules` for the next run. In CI there is no next one.
-		experimental: { fsModuleCache: process.env.CI === undefined },
 		projects: [
 			{
 				extends: true,

@@ -34,8 +34,6 @@ function verdictOf(modules: readonly TestModule[], unhandled: readonly unknown[]
 }
 
 async function serve(root: string): Promise<void> {
-	// As there, nothing is kept in `node_modules`: it is a link to that of the checkout, and would grow by each copy.
-	process.env.CI ??= "1";
 	const vitest = await createVitest("test", {
 		root,
 		config: join(root, "test/vitest.config.ts"),

@@ -79,7 +79,10 @@ export interface Sign {
 	readonly unsent?: true;
 }
 
-/** One row of the failure table. `samples` are its documentation and its test cases. */
+/**
+ * One row of the failure table. `samples` document it, and are test cases. Each start loads them, so further wordings
+ * are in `classify.test.ts` alone.
+ */
 export interface Rule {
 	readonly name: string;
 	readonly signs: readonly Sign[];

@@ -201,8 +201,8 @@ function isFast(mode: FastMode, usage: UsageSnapshot | undefined, now: number): 
 }
 
 /**
- * Ends once the renewal may be tried again, such as when the exchange of another process is over. Not at once: the
- * refused token is sent again before that.
+ * Ends once the renewal may be tried again, such as when the exchange of another process is over. Never at once: the
+ * next try sends the refused token first.
  */
 function cooldownAfterRefusal(retryAt: number | undefined, now: number): Cooling {
 	const [earliest, latest] = [now + SHORTEST_REFUSED_MS, now + LONGEST_REFUSED_MS];

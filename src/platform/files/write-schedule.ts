@@ -28,7 +28,7 @@ interface WriteSchedule {
 	drain(): Promise<void>;
 }
 
-/** Creates it. Nothing is written before the first call. */
+/** Creates the schedule. Nothing is written before the first call. */
 export function createWriteSchedule({ write, queue, isPaused, onDefect }: Deps): WriteSchedule {
 	let writing: Promise<void> | undefined;
 	let timer: NodeJS.Timeout | undefined;

@@ -359,6 +359,8 @@ describe("an account that is refused in words", () => {
 		["usage-limit", "Your monthly budget has been reached."],
 		["unauthorized", "Access token is missing"],
 		["unauthorized", "jwt expired"],
+		["unauthorized", "Could not parse your authentication token. Please try signing in again."],
+		["account-refused", "You have insufficient permissions for this operation. Missing scopes: api.write"],
 		["account-refused", "Your OpenAI account has been deactivated, please check your email for more information."],
 		["overloaded", "An error occurred while processing your request. You can retry your request, or contact us."],
 		["usage-limit", "You exceeded your current quota, please check your plan and billing details."],
