@@ -10,8 +10,8 @@ const ON_LOOPBACK = { NO_PROXY: LOOPBACK, no_proxy: LOOPBACK };
 /** What starts a real pi, reads a host's own files, or plays whole weeks. */
 const HOSTED = ["e2e", "stress", "support"].map((folder) => `test/${folder}/**/*.test.ts`);
 const LONG = "test/bench/simulate/weeks.test.ts";
-/** What runs on the package that `npm pack` makes. */
-const ON_THE_PACKAGE = ["failover", "sign-in-device"].map((name) => `test/e2e/${name}.test.ts`);
+/** What runs on the sources, as a checkout does and an install from git. All else runs on the package. */
+const ON_THE_SOURCES = ["commands"].map((name) => `test/e2e/${name}.test.ts`);
 const SCREENS = ["test/screens/**/*.test.ts"];
 
 const inTests = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -26,10 +26,14 @@ const hosted = {
 	// One more than there are cores: while a test waits for a clock or a late answer, another one can run.
 	maxWorkers: 3,
 	// Fetches the hosts once. Runs only when a test of its project does.
-	globalSetup: ["test/support/global-setup.ts"],
+	globalSetup: ["test/support/hosts-setup.ts"],
 	testTimeout: A_LONG_WHILE,
 	hookTimeout: A_LONG_WHILE,
+	sequence: { groupOrder: 1 },
 };
+
+/** The same on the package that `npm pack` makes, which is what users run. */
+const packed = { ...hosted, globalSetup: [...hosted.globalSetup, "test/support/package-setup.ts"] };
 
 export default defineConfig({
 	test: {
@@ -57,22 +61,19 @@ export default defineConfig({
 				test: {
 					name: "e2e",
 					include: [...HOSTED, LONG],
-					// The core runs them once, on the package.
-					exclude: isWide ? [] : ON_THE_PACKAGE,
-					...hosted,
-					sequence: { groupOrder: 1 },
+					// The core runs them once, on the sources.
+					exclude: isWide ? [] : ON_THE_SOURCES,
+					...packed,
 				},
 			},
-			{ extends: true, test: { name: "screens", include: SCREENS, ...hosted, sequence: { groupOrder: 1 } } },
+			{ extends: true, test: { name: "screens", include: SCREENS, ...packed } },
 			{
 				extends: true,
 				test: {
-					name: "packed",
-					include: ON_THE_PACKAGE,
+					name: "source",
+					include: ON_THE_SOURCES,
 					...hosted,
-					globalSetup: [...hosted.globalSetup, "test/support/packed-setup.ts"],
-					env: { ...ON_LOOPBACK, PACKED: "1" },
-					sequence: { groupOrder: 1 },
+					env: { ...ON_LOOPBACK, EXTENSION_UNDER_TEST: inTests("../index.ts") },
 				},
 			},
 		],

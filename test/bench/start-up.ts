@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { createAgentDir } from "../support/agent-dir.ts";
 import { startFakeCodex } from "../support/fake-codex/index.ts";
 import { type HostName, prepareHost, repositoryRoot } from "../support/hosts.ts";
-import { packRepository, unpack } from "../support/packed.ts";
+import { packRepository, unpack } from "../support/package.ts";
 import { runPi } from "../support/pi.ts";
 import { median } from "./options.ts";
 import { accountRows } from "./stored-pool.ts";

@@ -8,7 +8,7 @@ import { z } from "zod";
 import type { AgentDir } from "../support/agent-dir.ts";
 import { answers } from "../support/fake-codex/index.ts";
 import { findModernNode, type HostName, hostNames, repositoryRoot } from "../support/hosts.ts";
-import { packRepository, unpack } from "../support/packed.ts";
+import { packRepository, unpack } from "../support/package.ts";
 import { startRegistry } from "../support/registry.ts";
 import { coreOf, isAtAnEnd } from "../support/tiers.ts";
 import { type Bench, createBench } from "./support.ts";

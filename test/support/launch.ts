@@ -9,7 +9,7 @@ export interface LaunchOptions {
 	readonly env?: Readonly<Record<string, string | undefined>>;
 	/** Default: the agent directory's empty `cwd`. */
 	readonly cwd?: string;
-	/** `true` (default) loads this repository's extension, a string another file, `false` none. */
+	/** `true` (default) loads the extension under test, a string another file, `false` none. */
 	readonly extension?: boolean | string;
 	/** Whose process it is; only root may give another user than itself. */
 	readonly user?: { readonly uid: number; readonly gid: number } | undefined;
@@ -24,13 +24,8 @@ export interface LaunchCommand {
 	readonly user?: { readonly uid: number; readonly gid: number } | undefined;
 }
 
-/** The sources of this repository; in the project `packed` of vitest the package that was made of them. */
-function extensionUnderTest(): string {
-	if (process.env.PACKED !== "1") return join(repositoryRoot, "index.ts");
-	const packed = process.env.PACKED_EXTENSION;
-	if (packed === undefined) throw new Error("nothing was packed: packed-setup.ts has not run");
-	return join(packed, "index.ts");
-}
+/** The package, where `package-setup.ts` has made it; else the sources of this repository. */
+const extensionUnderTest = (): string => process.env.EXTENSION_UNDER_TEST ?? join(repositoryRoot, "index.ts");
 
 function extensionArguments(extension: boolean | string): readonly string[] {
 	if (extension === false) return [];
