@@ -28,6 +28,9 @@ const credentialSchema = z.pipe(
 );
 const optionalText = lenientOrNull(z.string());
 
+/** What a person who edits the file may mean by `false`. A disabled account must not be used by mistake. */
+const NO: readonly unknown[] = [false, 0, "false", "no", "off"];
+
 export const rowSchema = z.pipe(
 	z.transform(withWorkspace),
 	z.looseObject({
@@ -45,7 +48,10 @@ export const rowSchema = z.pipe(
 		linked: z.catch(z.boolean(), false),
 		// Which `auth.json` the row is linked to. Older versions keep this field but know only one directory.
 		linkedTo: lenient(z.string()),
-		enabled: z.catch(z.boolean(), true),
+		enabled: z.pipe(
+			z.optional(z.unknown()),
+			z.transform((value) => !NO.includes(value)),
+		),
 		disabledReason: optionalText,
 		needsLogin: lenientOrNull(z.object({ reason: z.string(), at: z.number() })),
 		addedAt: z.catch(z.number(), 0),

@@ -169,6 +169,14 @@ describe("reading accounts", () => {
 		expect(problems).toEqual([]);
 	});
 
+	it.each(["false", "no", "off", 0])(
+		"leaves an account disabled if its row says `%s` in place of `false`",
+		(enabled) => {
+			writeRows(storedRow("work", { enabled }));
+			expect(openStore().list()).toMatchObject([{ label: "work", enabled: false }]);
+		},
+	);
+
 	it("takes a token that cannot stand in a header for none: it would come back in an error message", () => {
 		const { credential } = storedRow("work");
 		writeRows(
