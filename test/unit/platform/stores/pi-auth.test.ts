@@ -341,7 +341,8 @@ describe("a busy lock", () => {
 			const began = waitedMs();
 			const [outcome] = await Promise.allSettled([attempt()]);
 			expect(waitedMs() - began).toBeGreaterThan(3000);
-			expect(waitedMs() - began).toBeLessThan(13_000);
+			// Other work of the process looks at the stopwatch too, and moves it.
+			expect(waitedMs() - began).toBeLessThan(30_000);
 			return outcome;
 		};
 		expect(await waits(() => open().read(undefined))).toMatchObject({ value: "busy" });
