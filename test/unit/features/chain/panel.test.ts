@@ -1,6 +1,7 @@
 import { stripVTControlCharacters } from "node:util";
 import { beforeEach, describe, expect, it } from "vitest";
 import { createChainPanel } from "../../../../src/features/chain/panel.ts";
+import { linkState } from "../../../../src/features/chain/texts.ts";
 import type { ShownLink } from "../../../../src/pi/chain-links.ts";
 import { HOUR_MS, NOW, settled } from "../../../support/fakes.ts";
 import { MODEL } from "../../harness.ts";
@@ -23,6 +24,7 @@ const aLink = (name: string, rest: Partial<ShownLink> = {}): ShownLink => ({
 	closure: undefined,
 	...rest,
 });
+const TITLE = /^ Chain: /;
 const links: readonly ShownLink[] = [
 	aLink("anthropic/claude-opus-5-5"),
 	aLink("openai-codex/gpt-6-luna", { isPaid: false, isSubscription: true, obstacle: "no-account" }),
@@ -73,26 +75,20 @@ const screen = (panel: Panel, width = 80) =>
 
 describe("the panel of the chain", () => {
 	it("shows the links in their order, what each costs, and how it stands", () => {
-		expect(screen(aPanel())).toEqual([
-			"─".repeat(80),
-			" Chain: who answers while no Codex account can",
-			"",
+		expect(screen(aPanel()).slice(3, -3)).toEqual([
 			"█ 1 anthropic/claude-opus-5-5  paid $5/$25   ready",
-			"  2 openai-codex/gpt-6-luna    subscription  no account can serve it now",
-			"  3 groq/fast                  paid $5/$25   failed, asked again 13:00",
+			`  2 openai-codex/gpt-6-luna    subscription  ${linkState("no-account", undefined)}`,
+			`  3 groq/fast                  paid $5/$25   ${linkState("failed", "13:00")}`,
 			"    add a model",
 			"",
-			" paid: $5 in, $25 out per million tokens · ready",
-			"",
-			" ↑↓ choose  u up  d down  x remove  a add  esc close",
-			"─".repeat(80),
+			expect.stringMatching(/^ paid: \$5 in, \$25 out .* · ready$/),
 		]);
 	});
 
 	it("leaves away what has no room, and keeps the names", () => {
 		const narrow = screen(aPanel(), 40);
 		expect(narrow.filter((line) => line.includes("claude"))).toEqual([expect.stringMatching(/^█ 1 anthropic\/claude/)]);
-		expect(narrow.join("\n")).not.toContain("no account can serve it now");
+		expect(narrow.join("\n")).not.toContain(linkState("no-account", undefined));
 	});
 
 	it("moves and removes the highlighted link, each by one key", () => {
@@ -119,7 +115,7 @@ describe("the panel of the chain", () => {
 		expect(screen(panel).join("\n")).toContain("(1/1)  enter add");
 		press(panel, ENTER);
 		expect(acts).toEqual(["add xai/grok-4.7"]);
-		expect(screen(panel)[1]).toBe(" Chain: who answers while no Codex account can");
+		expect(screen(panel)[1]).toMatch(TITLE);
 	});
 
 	it("opens the list of models from its row, and Esc leads back", () => {
@@ -127,18 +123,18 @@ describe("the panel of the chain", () => {
 		press(panel, ENTER);
 		expect(screen(panel).join("\n")).toContain("zai/glm-5.3");
 		press(panel, "q", "q", ENTER);
-		expect(screen(panel).join("\n")).toContain('No model matches "qq".');
+		expect(screen(panel).join("\n")).toMatch(/^ *No model .*"qq"/m);
 		press(panel, ESCAPE);
-		expect(screen(panel)[1]).toBe(" Chain: who answers while no Codex account can");
+		expect(screen(panel)[1]).toMatch(TITLE);
 		expect([acts, closed]).toEqual([[], 0]);
 	});
 
 	it("says why nothing was changed", async () => {
 		const panel = aPanel();
-		refusal = "Not saved: the disk is full.";
+		refusal = "The disk is full.";
 		press(panel, "x");
 		await settled();
-		expect(screen(panel).join("\n")).toContain("Not saved: the disk is full.");
+		expect(screen(panel).join("\n")).toContain(refusal);
 	});
 
 	it("keeps to the lines that it has", () => {

@@ -47,7 +47,7 @@ const onCredits = candidate("rich", {
 });
 const spent = candidate("spent", { cooldowns: [aCooldown()] });
 
-describe("why, where included quota is out", () => {
+describe("why, if included quota is out", () => {
 	const account = anAccount("rich", { id: anId("id-of-rich") });
 	const offers: readonly Offer[] = [
 		{ rung: { kind: "credits", account, balance: "20" }, consent: "given", canBeRemembered: true },
@@ -71,20 +71,20 @@ describe("why, where included quota is out", () => {
 		{ rung: { kind: "wait", account, until: NOW + HOUR_MS, isGuess: false }, consent: "ask", canBeRemembered: false },
 	];
 	const LIST =
-		"bought credits of rich, then Luna Reserve of rich (asks first), then a reset of rich (asks first), then anthropic/claude.";
+		/credits of rich, then Luna Reserve of rich \(asks first\), then a reset of rich \(asks first\), then anthropic\/claude\.$/;
 
 	it("says what may serve until an account is back, and after one that serves on credits", () => {
 		const [first] = whyAsText({ ...view([spent]), offers }, 300).split("\n");
-		expect(first).toMatch(/^No account can serve before .*, in 1h00m\. Until then: /);
-		expect(first?.endsWith(LIST)).toBe(true);
+		expect(first).toMatch(/^No account .* before .*, in 1h00m\. Until then: /);
+		expect(first).toMatch(LIST);
 		const own = view([spent, onCredits], { served: anId("id-of-rich") });
 		expect(whyAsText({ ...own, offers: offers.slice(3, 4) }, 300)).toMatch(
-			/^rich serves next on bought credits: .* After that: anthropic\/claude\.\n/,
+			/^rich serves next .*credits: .* After that: anthropic\/claude\.\n/,
 		);
 		expect(whyAsText({ ...view([spent]), offers, isEnabled: false }, 300)).not.toContain("Until then");
 	});
 
-	it("lists the same in its document, which says nothing of it where there is nothing", () => {
+	it("lists the same in its document, which says nothing of it if there is nothing", () => {
 		const document = whyAsJson({ ...view([spent]), offers });
 		expect(whySchema.parse(JSON.parse(JSON.stringify(document))).beyond).toEqual([
 			{ kind: "credits", account: "id-of-rich", consent: "given" },
@@ -96,19 +96,19 @@ describe("why, where included quota is out", () => {
 	});
 });
 
-it("why, while no account can serve names the model of the chain that does, for a person and for a program", () => {
+it("why names the model of the chain that serves while no account can, for a person and for a program", () => {
 	const none = { ...view([spent]), link: "anthropic/claude" };
 	expect(whyAsText(none, 100)).toMatch(
-		/^anthropic\/claude serves next, from your chain\. No account can serve before .*\n- spent {2}out of quota/,
+		/^anthropic\/claude serves next, from .* chain\. No account .* before .*\n- spent {2}out of quota/,
 	);
 	expect(whyAsJson(none)).toMatchObject({ next: null, link: "anthropic/claude" });
 	expect(whyAsJson(view([spent]))).not.toHaveProperty("link");
 });
 
-it("why, where nothing but bought credits is left says who spends them, and that no other may", () => {
+it("why says who spends bought credits if nothing else is left, and that no other may", () => {
 	const own = view([spent, onCredits], { served: anId("id-of-rich") });
 	expect(whyAsText(own, 100)).toMatch(
-		/^rich serves next on bought credits: no account has included quota left\.\n1 rich {3}on bought credits until .*\n- spent {2}out of quota/,
+		/^rich serves next .*credits: .*\n1 rich {3}.*credits until .*\n- spent {2}out of quota/,
 	);
 	expect(whyAsJson(own).candidates[0]).toMatchObject({
 		rank: 1,
@@ -117,14 +117,14 @@ it("why, where nothing but bought credits is left says who spends them, and that
 	const other = view([work, onCredits], { served: anId("id-of-rich") });
 	expect(whyAsText(other, 100)).toMatch(/\n- rich {2}out of quota until /);
 	expect(whyAsJson(other).candidates[1]).toMatchObject({ rank: null, gate: { kind: "credits" } });
-	expect(whyAsText(view([onCredits, spent]), 100)).toMatch(/^No account can serve before /);
+	expect(whyAsText(view([onCredits, spent]), 100)).toMatch(/^No account .* before /);
 });
 
 describe("why, for a person", () => {
 	it("names the account that serves and why, then all accounts in the order of the choice", () => {
 		const affinity = anId("id-of-home");
 		expect(whyAsText(view([work, cooling, home, out, off], { affinity }), 78).split("\n")).toEqual([
-			"home serves next (soonest-reset): it served this session last.",
+			expect.stringMatching(/^home serves next \(soonest-reset\): .* this session last\.$/),
 			"1 home  served this session last",
 			"2 work  new to this session",
 			expect.stringMatching(/^- side {2}out of quota until (\w+ )?\d\d:\d\d, in 1h00m$/),
@@ -133,76 +133,51 @@ describe("why, for a person", () => {
 		]);
 	});
 
-	it.each<[string, readonly Candidate[], Partial<Setting>, PolicyName, string]>([
-		[
-			"a pin",
-			[work, home],
-			{ pinned: anId("id-of-home") },
-			"soonest-reset",
-			"home serves next (soonest-reset): it is pinned.",
-		],
-		[
-			"being the only one",
-			[work, cooling],
-			{},
-			"soonest-reset",
-			"work serves next (soonest-reset): no other account can.",
-		],
+	it.each<[string, readonly Candidate[], Partial<Setting>, PolicyName, string, RegExp]>([
+		["a pin", [work, home], { pinned: anId("id-of-home") }, "soonest-reset", "home", /pinned\.$/],
+		["being the only one", [work, cooling], {}, "soonest-reset", "work", /no other/],
 		[
 			"the others' reserve",
 			[candidate("work", { usage: usage(95) }), home],
 			{ reserve: { "5h": 10 } },
 			"soonest-reset",
-			"home serves next (soonest-reset): the others have no more than their reserve of 5h.",
+			"home",
+			/the others .* reserve of 5h\.$/,
 		],
 		[
 			"room",
 			[candidate("work", { usage: usage(85) }), home],
 			{},
 			"soonest-reset",
-			"home serves next (soonest-reset): it has room for a session, 70% of 5h left.",
+			"home",
+			/room .*, 70% of 5h left\.$/,
 		],
 		[
 			"the soonest reset",
 			[work, candidate("home", { usage: usage(30, 20, HOUR_MS) })],
 			{},
 			"soonest-reset",
-			"home serves next (soonest-reset): its quota expires soonest, week resets in 1h00m.",
+			"home",
+			/soonest, week resets in 1h00m\.$/,
 		],
-		[
-			"headroom",
-			[work, candidate("home", { usage: usage(10) })],
-			{},
-			"most-headroom",
-			"home serves next (most-headroom): no other has more, 80% left.",
-		],
-		[
-			"its turn",
-			[work, home],
-			{ lastChosen: anId("id-of-work") },
-			"round-robin",
-			"home serves next (round-robin): it is its turn.",
-		],
-		[
-			"the list",
-			[work, home],
-			{},
-			"in-order",
-			"work serves next (in-order): all else is equal, and it comes first in the list.",
-		],
-	])("gives %s as the reason", (_name, candidates, overrides, policy, sentence) => {
-		expect(whyAsText(view(candidates, overrides, policy), 78).split("\n")[0]).toBe(sentence);
+		["headroom", [work, candidate("home", { usage: usage(10) })], {}, "most-headroom", "home", /more, 80% left\.$/],
+		["its turn", [work, home], { lastChosen: anId("id-of-work") }, "round-robin", "home", /its turn\.$/],
+		["the list", [work, home], {}, "in-order", "work", /first in the list\.$/],
+	])("gives %s as the reason", (_name, candidates, overrides, policy, label, reason) => {
+		const [first] = whyAsText(view(candidates, overrides, policy), 78).split("\n");
+		expect(first?.startsWith(`${label} serves next (${policy}): `)).toBe(true);
+		expect(first).toMatch(reason);
 	});
 
-	it("says when an account is back where none can serve, and what to do where none ever will", () => {
-		expect(whyAsText(view([cooling, out]), 78)).toMatch(/^No account can serve before .*\d\d:\d\d, in 1h00m\.\n/);
+	it("says when an account is back if none can serve, and what to do if none ever will", () => {
+		expect(whyAsText(view([cooling, out]), 78)).toMatch(/^No account .* before .*\d\d:\d\d, in 1h00m\.\n/);
 		const guessed = candidate("side", { cooldowns: [aCooldown({ guessed: true })] });
 		const later = candidate("late", { cooldowns: [aCooldown({ until: NOW + 2 * HOUR_MS })] });
-		expect(whyAsText(view([later, guessed, out]), 78)).toMatch(/^No account can serve before about .*, in 1h00m\.\n/);
+		expect(whyAsText(view([later, guessed, out]), 78)).toMatch(/ before about .*, in 1h00m\.\n/);
 		const last = candidate("last", { cooldowns: [aCooldown({ until: NOW + 3 * HOUR_MS, guessed: true })] });
 		expect(whyAsText(view([cooling, last]), 78).split("\n")[0]).not.toContain("about");
-		expect(whyAsText(view([out, off]), 78)).toMatch(/^No account can serve the next request\.\n/);
-		expect(whyAsText(view([]), 78)).toBe("No Codex account is signed in. Run /multicodex add.");
+		expect(whyAsText(view([out, off]), 78)).toMatch(/^No account .* the next request\.\n/);
+		expect(whyAsText(view([]), 78)).toMatch(/^No .* \/multicodex add\.$/);
 	});
 
 	it("says that a session waits for room, and who needs what is left", () => {
@@ -211,8 +186,8 @@ describe("why, for a person", () => {
 		const at = { served: cooling.account.id, patienceMs: HOUR_MS };
 		const waits = view(all, { ...at, liveSessions: new Map([[busy.account.id, 2]]) });
 		expect(whyAsText(waits, 78).split("\n")).toEqual([
-			expect.stringMatching(/^No account has room before .*\d\d:\d\d, in 1h00m\.$/),
-			"- busy  kept for its 2 live sessions",
+			expect.stringMatching(/ room before .*\d\d:\d\d, in 1h00m\.$/),
+			expect.stringMatching(/^- busy {2}.* 2 live sessions$/),
 			expect.stringMatching(/^- side {2}out of quota/),
 		]);
 		expect(whyAsJson(waits)).toMatchObject({
@@ -220,7 +195,7 @@ describe("why, for a person", () => {
 			candidates: [{ rank: null, gate: { kind: "crowded", live: 2, roomPercent: -30 } }, {}],
 		});
 		const one = view(all, { ...at, liveSessions: new Map([[busy.account.id, 1]]) }, "in-order");
-		expect(whyAsText(one, 78)).toContain("- busy  kept for its 1 live session");
+		expect(whyAsText(one, 78)).toMatch(/^- busy {2}.* 1 live session$/m);
 	});
 
 	it("keeps its rows within every width, whatever accounts are called", () => {
@@ -265,11 +240,11 @@ describe("why, for a program", () => {
 
 	it("says first that pi serves by itself while all is switched off", () => {
 		const off = { ...view([work]), isEnabled: false };
-		expect(whyAsText(off, 78).split("\n")[0]).toMatch(/is off: pi serves by itself\..*\/multicodex on/);
+		expect(whyAsText(off, 78).split("\n")[0]).toMatch(/ is off: .*\/multicodex on/);
 		expect(whyAsJson(off)).toMatchObject({ enabled: false, next: "id-of-work" });
 	});
 
-	it("has no next account where none can serve, and agrees with every policy", () => {
+	it("has no next account if none can serve, and agrees with every policy", () => {
 		expect(whyAsJson(view([cooling]))).toMatchObject({ next: null, decidedBy: null });
 		for (const policy of Object.keys(POLICIES) as PolicyName[]) {
 			expect(whyAsJson(view([work], {}, policy))).toMatchObject({ next: "id-of-work", policy });
@@ -277,22 +252,22 @@ describe("why, for a program", () => {
 	});
 });
 
-describe("why, where caps and an account set hold", () => {
+describe("why, if caps and an account set hold", () => {
 	const capped = candidate("work", { floors: { "7d": 85 } });
 	const outside = candidate("home", { outsideOf: "/proj" });
 	const set = { folder: "/proj", accounts: [anId("id-of-work"), anId("id-of-side")] };
 
 	it("says which set serves, what is kept, and which accounts the session may not use", () => {
 		expect(whyAsText(view([capped, outside, candidate("side")], { set }), 100).split("\n")).toEqual([
-			"side serves next (soonest-reset): no other account can.",
-			"Only the account set of /proj serves here. /multicodex only",
+			expect.stringMatching(/^side serves next \(soonest-reset\): no other/),
+			expect.stringMatching(/ account set of \/proj .*\/multicodex only$/),
 			"1 side  the only one",
-			expect.stringMatching(/^- work {2}at its cap: 80% of week left, 85% kept until .*, in 1d00h$/),
-			"- home  not in the account set of this folder",
+			expect.stringMatching(/^- work {2}at its cap: 80% of week left, 85% .* until .*, in 1d00h$/),
+			expect.stringMatching(/^- home {2}not in the account set/),
 		]);
 	});
 
-	it("why, where caps and an account set hold is the same for a program, by ids and without a path", () => {
+	it("says the same to a program, by ids and without a path", () => {
 		const document = whyAsJson(view([capped, outside], { set }));
 		expect(document.set).toEqual([anId("id-of-work"), anId("id-of-side")]);
 		expect(document.candidates.map(({ gate }) => gate)).toEqual([
@@ -324,12 +299,12 @@ describe("why, in a pool that several machines share", () => {
 		]);
 	});
 
-	it("says who renews shared accounts where this machine does not", () => {
+	it("says who renews shared accounts if this machine does not", () => {
 		const runner = whyAsText(of({ role: "runner" }), 100).split("\n");
-		expect(runner[1]).toBe("This machine is a runner of pi: shared accounts are renewed by keepers.");
+		expect(runner[1]).toMatch(/ runner of pi: .* renewed by keepers\.$/);
 		const connection = { kind: "away", since: NOW, problem: "away", text: "db.example cannot be reached." } as const;
 		expect(whyAsText(of({ connection }), 100).split("\n")[1]).toMatch(
-			/^The shared pool pi is away since 12:00: shared accounts keep serving with their current tokens, but no token is renewed\./,
+			/^The shared pool pi is away since 12:00: .* no token is renewed\./,
 		);
 		expect(whyAsJson(of({ connection })).candidates[0]?.shared?.renewal).toBe("waits");
 	});

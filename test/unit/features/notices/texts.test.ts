@@ -36,58 +36,53 @@ describe("notices", () => {
 	it("notices tell of a rotation in one line", () => {
 		expect(rotated()?.level).toBe("info");
 		expect(rotated()?.text).toMatch(
-			/^Codex: side reached its 5h limit \(resets (?:\w{3} )?\d\d:\d\d\)\. Continued on work, 73% of its week limit left\.$/,
+			/^Codex: side .* 5h limit \(resets (?:\w{3} )?\d\d:\d\d\)\. Continued on work, 73% of .*week limit left\.$/,
 		);
 	});
 
-	it("notices tell of each move between pool and chain, as a warning where it costs money", () => {
+	it("notices tell of each move between pool and chain, as a warning if it costs money", () => {
 		const back = { account: anId("side"), at: NOW + HOUR_MS, isGuess: true };
 		const serves = (isPaid: boolean) =>
 			noticeOf(
 				{ type: "chain-serves", link: "a/b", isPaid, from: undefined, back: isPaid ? back : undefined, asked },
 				NOW,
 			);
-		expect(serves(false)).toEqual({ level: "info", text: "Codex: no account can serve. a/b answers." });
+		expect(serves(false)).toEqual({ level: "info", text: expect.stringMatching(/^Codex: .* serve\. a\/b answers\.$/) });
 		expect(serves(true)).toEqual({
 			level: "warning",
-			text: expect.stringMatching(
-				/^Codex: no account can serve until about .*\d\d:\d\d\. a\/b answers, charged by the token\.$/,
-			),
+			text: expect.stringMatching(/^Codex: .* until about .*\d\d:\d\d\. a\/b answers, charged by the token\.$/),
 		});
-		expect(noticeOf({ type: "chain-left", link: "a/b", asked }, NOW)?.text).toBe(
-			"Codex: an account is back. It serves in place of a/b.",
-		);
-		expect(noticeOf({ type: "link-closed", link: "a/b", reason: "model", until: undefined }, NOW)?.text).toBe(
-			"Codex: a/b is not offered by its provider. It is not asked again in this session.",
-		);
-		expect(noticeOf({ type: "link-closed", link: "a/b", reason: "sign-in", until: undefined }, NOW)?.text).toBe(
-			"Codex: a/b did not accept its sign-in or key. It is not asked again until that changes.",
-		);
-		expect(noticeOf({ type: "link-closed", link: "a/b", reason: "quota", until: NOW + HOUR_MS }, NOW)?.text).toMatch(
-			/^Codex: a\/b has no quota left\. It is not asked again before .*\d\d:\d\d\.$/,
-		);
+		expect(noticeOf({ type: "chain-left", link: "a/b", asked }, NOW)).toEqual({
+			level: "info",
+			text: expect.stringMatching(/^Codex: .* in place of a\/b\.$/),
+		});
+	});
+
+	it.each([
+		["model", undefined, /is not offered by .* not asked again in this session\.$/],
+		["sign-in", undefined, /its sign-in or key.* not asked again until that changes\.$/],
+		["quota", NOW + HOUR_MS, /no quota left\. .* not asked again before .*\d\d:\d\d\.$/],
+	] as const)("notices tell why a model of the chain is not asked, and until when: %s", (reason, until, words) => {
+		const notice = noticeOf({ type: "link-closed", link: "a/b", reason, until }, NOW);
+		expect(notice).toEqual({ level: "warning", text: expect.stringMatching(/^Codex: a\/b /) });
+		expect(notice?.text).toMatch(words);
 	});
 
 	it("notices tell once that a shared pool is away, why, and that nothing has to be done at once", () => {
 		const text = "db.example cannot be reached.";
 		expect(noticeOf({ type: "pool-away", problem: "away", text, since: NOW }, NOW)).toEqual({
 			level: "warning",
-			text: "Codex: the shared pool is away. db.example cannot be reached. Shared accounts keep serving with their current tokens.",
+			text: expect.stringMatching(/^Codex: .* pool is away\. db\.example cannot be reached\. .* keep serving/),
 		});
 		const revoked = { type: "pool-away", problem: "revoked", text: "Join again.", since: NOW } as const;
-		expect(noticeOf(revoked, NOW)?.text).toMatch(/^Codex: the shared pool cannot be used\. Join again\. /);
-		expect(noticeOf({ type: "pool-back", since: NOW }, NOW)).toEqual({
-			level: "info",
-			text: "Codex: the shared pool is back.",
-		});
+		expect(noticeOf(revoked, NOW)?.text).toMatch(/^Codex: .* pool cannot be used\. Join again\. /);
+		const back = noticeOf({ type: "pool-back", since: NOW }, NOW);
+		expect(back).toEqual({ level: "info", text: expect.stringMatching(/^Codex: .* pool is back\.$/) });
 	});
 
 	it("notices leave out what is not known", () => {
-		expect(rotated({ window: undefined, readyAt: undefined, remainingPercent: undefined })?.text).toBe(
-			"Codex: side reached its usage limit. Continued on work.",
-		);
-		expect(rotated({ reason: "unavailable", window: undefined })?.text).toMatch(
-			/^Codex: side cannot be used right now/,
+		expect(rotated({ window: undefined, readyAt: undefined, remainingPercent: undefined })?.text).toMatch(
+			/^Codex: side [\w ]+ usage limit\. Continued on work\.$/,
 		);
 	});
 
@@ -106,8 +101,7 @@ describe("notices", () => {
 		] as const;
 		const texts = reasons.map((reason) => rotated({ reason, window: undefined })?.text ?? "");
 		expect(new Set(texts).size).toBe(reasons.length);
-		for (const text of texts)
-			expect(text).toMatch(/^Codex: side \w.* Continued on work, 73% of its week limit left\.$/);
+		for (const text of texts) expect(text).toMatch(/^Codex: side \w.* Continued on work, 73% .* left\.$/);
 	});
 
 	it.each(["signed_out", "closed"] as const)("notices do not say twice that an account is lost: %s", (reason) => {
@@ -129,18 +123,16 @@ describe("notices", () => {
 	});
 
 	it("notices warn of a lost sign-in, a closed account and a broken file", () => {
-		expect(noticeOf({ type: "signed-out", account: from, reason: "revoked" }, NOW)).toMatchObject({
+		expect(noticeOf({ type: "signed-out", account: from, reason: "revoked" }, NOW)).toEqual({
 			level: "warning",
-			text: expect.stringContaining("side was signed out"),
+			text: expect.stringMatching(/ side was signed out: .* \/multicodex login side$/),
 		});
-		expect(noticeOf({ type: "closed", account: from, reason: "account_deactivated" }, NOW)).toMatchObject({
+		expect(noticeOf({ type: "closed", account: from, reason: "account_deactivated" }, NOW)).toEqual({
 			level: "warning",
-			text: "Codex account side was deactivated by OpenAI and is off.",
+			text: expect.stringMatching(/ side was deactivated by OpenAI/),
 		});
 		const reason = "its workspace is disabled";
-		expect(noticeOf({ type: "closed", account: from, reason }, NOW)?.text).toBe(
-			"Codex account side is off: its workspace is disabled.",
-		);
+		expect(noticeOf({ type: "closed", account: from, reason }, NOW)?.text).toMatch(/ side is off: its workspace /);
 		expect(noticeOf({ type: "warning", text: "x.json is broken." }, NOW)).toEqual({
 			level: "warning",
 			text: "Codex: x.json is broken.",
@@ -150,11 +142,9 @@ describe("notices", () => {
 	it("notices tell of a switch by the policy, and what was left of the account before", () => {
 		expect(switched(nearItsEnd)).toEqual({
 			level: "info",
-			text: "Codex: now on work; side has 8% of its 5h limit left.",
+			text: expect.stringMatching(/^Codex: now on work; side has 8% .* 5h limit left\.$/),
 		});
-		expect(switched({ ...nearItsEnd, isStale: true })?.text).toBe(
-			"Codex: now on work; side has ~8% of its 5h limit left.",
-		);
+		expect(switched({ ...nearItsEnd, isStale: true })?.text).toContain("side has ~8%");
 		expect(switched(undefined)?.text).toBe("Codex: now on work.");
 	});
 
@@ -162,9 +152,9 @@ describe("notices", () => {
 		const lastOne = (left: WindowLeft) => noticeOf({ type: "last-one", account: to, left, threshold: 25 }, NOW);
 		expect(lastOne({ ...nearItsEnd, percent: 9 })).toEqual({
 			level: "warning",
-			text: "work is the last Codex account with quota: 9% of its 5h limit left, resets in 1h07m.",
+			text: expect.stringMatching(/^work is the last .*: 9% .* 5h limit left, resets in 1h07m\.$/),
 		});
-		expect(lastOne({ ...nearItsEnd, resetsAt: undefined })?.text).toMatch(/8% of its 5h limit left\.$/);
+		expect(lastOne({ ...nearItsEnd, resetsAt: undefined })?.text).toMatch(/8% .* left\.$/);
 	});
 
 	it("notices warn before the pool is out, with the interval and the first reset", () => {
@@ -176,26 +166,26 @@ describe("notices", () => {
 		} as const;
 		const text = noticeOf({ ...event, first: { account: to, at: NOW + HOUR_MS } }, NOW)?.text;
 		expect(text).toMatch(
-			/^Codex: the pool will be out in about 3h00m \(.*\d\d:\d\d to .*\d\d:\d\d\); first reset .*\d\d:\d\d on work\.$/,
+			/^Codex: the pool .* about 3h00m \(.*\d\d:\d\d to .*\d\d:\d\d\); first reset .*\d\d:\d\d on work\.$/,
 		);
 		expect(noticeOf({ ...event, first: undefined }, NOW)?.text).toMatch(/to .*\d\d:\d\d\)\.$/);
 	});
 
-	it("notices tell of a session that goes on with Luna Reserve", () => {
+	it("notices tell of a session that continues with Luna Reserve", () => {
 		const event = { type: "on-reserve-model", account: to, model: "gpt-6-luna", asked } as const;
 		expect(noticeOf({ ...event, leftPercent: 40.4 }, NOW)).toEqual({
 			level: "warning",
-			text: "Codex: no account has included quota left. This session continues with Luna Reserve (gpt-6-luna) of work, 40% left.",
+			text: expect.stringMatching(/^Codex: .* Luna Reserve \(gpt-6-luna\) of work, 40% left\.$/),
 		});
 		expect(noticeOf({ ...event, leftPercent: undefined }, NOW)?.text).toMatch(/\(gpt-6-luna\) of work\.$/);
 	});
 
 	it.each([
-		["usage_limit", /^Codex: Luna Reserve of work is used up until (\w+ )?\d\d:\d\d\.$/],
-		["model_not_supported", /^Codex: work may not use Luna Reserve\. It is not asked for there again before .+\.$/],
-		["not_included", /^Codex: work may not use Luna Reserve\./],
+		["usage_limit", /^Codex: Luna Reserve of work .* until (\w+ )?\d\d:\d\d\.$/],
+		["model_not_supported", /^Codex: work may not use Luna Reserve\. .* before .+\.$/],
+		["not_included", /^Codex: work may not use/],
 		["rate_limit", undefined],
-	] as const)("notices tell where Luna Reserve was refused (%s), and nowhere else", (reason, words) => {
+	] as const)("notices tell that Luna Reserve was refused only if it was: %s", (reason, words) => {
 		const scope = "limit:base_model_inference";
 		const event = { type: "cooling", account: to, scope, reason, until: NOW + HOUR_MS, cause: "refusal" } as const;
 		const text = noticeOf({ ...event, isOfReserveModel: true }, NOW)?.text;
@@ -205,7 +195,7 @@ describe("notices", () => {
 		expect(noticeOf(event, NOW)).toBeUndefined();
 	});
 
-	it("notices are silent where the footer is enough", () => {
+	it("notices are silent if the footer is enough", () => {
 		const quiet: PoolEvent[] = [
 			{ type: "chosen", account: to, asked, grounds },
 			{ type: "recovered", account: from, scope: "account", cause: "time" },
@@ -237,7 +227,7 @@ describe("a session that a cap or an account set has moved", () => {
 	};
 
 	it("has one line that says why", () => {
-		expect(change("capped", "7d")).toBe("Codex: work reached its week cap. Continued on home, 73% left.");
-		expect(change("not_in_set")).toBe("Codex: work is not in this folder's account set. Continued on home, 73% left.");
+		expect(change("capped", "7d")).toMatch(/^Codex: work .* week cap\. Continued on home, 73% left\.$/);
+		expect(change("not_in_set")).toMatch(/^Codex: work .* account set\. Continued on home, 73% left\.$/);
 	});
 });

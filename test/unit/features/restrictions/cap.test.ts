@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
+import { allCapsEnded, capsEnded } from "../../../../src/features/restrictions/texts.ts";
 import { capSchema } from "../../../../src/pi/json-schemas.ts";
 import { anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
 import { anId, aSessionId } from "../../../support/ids.ts";
@@ -36,27 +37,25 @@ describe("/multicodex cap", () => {
 	});
 
 	it("says what is kept, and whether the cap is reached", async () => {
-		expect(await run("work week=20")).toBe(
-			"info: Codex: work is used only down to its cap: 20% of the week is kept, 45% left.",
-		);
-		expect(await run("work week=45")).toContain("45% of the week is kept, reached: 45% left");
-		expect(await run("work 5h=10")).toContain("10% of 5h is kept, not reported now");
+		expect(await run("work week=20")).toMatch(/^info: Codex: work .*: 20% of the week .*, 45% left\.$/);
+		expect(await run("work week=45")).toMatch(/: 45% of the week .*, reached: 45% left/);
+		expect(await run("work 5h=10")).toMatch(/: 10% of 5h .*, not reported now/);
 	});
 
-	it("asks for usage where none is known, and says so", async () => {
-		expect(await run("my team week=20")).toContain("20% of the week is kept, usage unknown");
+	it("asks for usage if none is known, and says so", async () => {
+		expect(await run("my team week=20")).toMatch(/my team .*: 20% .*, usage unknown/);
 		expect(cli.askedUsage).toEqual(["my team"]);
 	});
 
 	it("lists every cap, those of one account, or how to make one", async () => {
-		expect(await run("")).toMatch(/No account has a cap\. \/multicodex cap <account> week=20/);
-		expect(await run("work")).toMatch(/work has no cap\. \/multicodex cap work week=20/);
+		expect(await run("")).toMatch(/\/multicodex cap <account> week=20/);
+		expect(await run("work")).toMatch(/\/multicodex cap work week=20/);
 		await run("work week=20");
 		await run("my team 5h=10");
-		expect(await run("")).toBe(
-			["info: work     20% of the week is kept, 45% left", "my team  10% of 5h is kept, usage unknown"].join("\n"),
+		expect(await run("")).toMatch(
+			/^info: work {5}20% of the week .*, 45% left\nmy team {2}10% of 5h .*, usage unknown$/,
 		);
-		expect(await run("work")).toBe("info: work  20% of the week is kept, 45% left");
+		expect(await run("work")).toMatch(/^info: work {2}20% of the week .*, 45% left$/);
 	});
 
 	it("names a cap whose account has left the pool", async () => {
@@ -67,12 +66,12 @@ describe("/multicodex cap", () => {
 
 	it("ends one cap, those of an account, or all", async () => {
 		await run("work 5h=10 week=20");
-		expect(await run("work week=off")).toBe("info: Codex: work no longer has its cap of week.");
+		expect(await run("work week=off")).toMatch(/^info: Codex: work .* its cap of week\.$/);
 		expect(caps()).toEqual({ [WORK.id]: { "5h": 10 } });
 		await run("my team week=20");
-		expect(await run("work none")).toBe("info: Codex: work no longer has its caps.");
+		expect(await run("work none")).toBe(`info: ${capsEnded(WORK, [])}`);
 		expect(Object.keys(caps())).toEqual(["my team"]);
-		expect(await run("off")).toBe("info: Codex: no account has a cap now.");
+		expect(await run("off")).toBe(`info: ${allCapsEnded()}`);
 		expect(caps()).toEqual({});
 	});
 
@@ -90,28 +89,28 @@ describe("/multicodex cap", () => {
 	});
 
 	it.each([
-		["work week=100%", /would keep the account unused: \/multicodex disable work does that/],
-		["work week=0", /week must be a whole percentage from 1 to 99\. .*cap work week=off ends its cap/],
-		["work week=-5", /whole percentage from 1 to 99/],
-		["work week=250", /whole percentage from 1 to 99/],
-		["work week=lots", /whole percentage from 1 to 99/],
-		["work week=12.5", /whole percentage from 1 to 99/],
-		["work week=", /whole percentage from 1 to 99/],
-		["work weak=20", /There is no window "weak"\. Did you mean week\?/],
-		["work fortnight=20", /There is no window "fortnight"\. Known: 5h, week, month\./],
-		["work week=20 soon", /"soon" is not a cap: write it as week=20/],
+		["work week=100%", /100% .*: \/multicodex disable work /],
+		["work week=0", /week must be .* from 1 to 99\. .*cap work week=off /],
+		["work week=-5", /from 1 to 99/],
+		["work week=250", /from 1 to 99/],
+		["work week=lots", /from 1 to 99/],
+		["work week=12.5", /from 1 to 99/],
+		["work week=", /from 1 to 99/],
+		["work weak=20", /no window "weak"\. .* week\?/],
+		["work fortnight=20", /no window "fortnight"\. .* 5h, week, month\./],
+		["work week=20 soon", /"soon" is not a cap: .* week=20/],
 		["week=20", /The account is missing/],
-		["wrok week=20", /No Codex account is called "wrok"\. Did you mean work\?/],
+		["wrok week=20", /"wrok"\. .* work\?/],
 		["work week=20 month=0", /month must be/],
-		["--all", /There is no option --all here/],
+		["--all", /no option --all/],
 	])("refuses %s, and changes nothing", async (typed, problem) => {
 		expect(await run(typed)).toMatch(problem);
 		expect(cli.edited).toEqual([]);
 	});
 
 	it("says why it cannot be stored", async () => {
-		cli.settingsRefusal = Object.assign(new Error("settings.json is not valid JSON"), { code: "EUNREADABLE" });
-		expect(await run("work week=20")).toBe("error: multicodex cap failed: settings.json is not valid JSON");
+		cli.settingsRefusal = Object.assign(new Error("not valid JSON"), { code: "EUNREADABLE" });
+		expect(await run("work week=20")).toMatch(/^error: .*: not valid JSON$/);
 	});
 
 	it("is a document for a program", async () => {
@@ -154,18 +153,18 @@ describe("a pin on an account at its cap", () => {
 	};
 	const next = () => cli.harness.pool.plan({ modelId: "m", affinity: undefined, sessionId: aSessionId("s") }).next?.id;
 
-	it("asks, and keeps the cap where the answer is no", async () => {
+	it("asks, and keeps the cap if the answer is no", async () => {
 		await atCap();
 		cli.screen.consent = false;
 		expect(await cli.run("use work")).toBe("info: Nothing was changed.");
 		expect(cli.screen.questions).toEqual(["Use work below its cap?"]);
-		expect(cli.screen.details[0]).toContain("45% of its week limit is left, 50% of it is kept.");
+		expect(cli.screen.details[0]).toMatch(/45% of its week .*, 50% /);
 		expect([cli.harness.pool.pinned(), next()]).toEqual([undefined, "my team"]);
 	});
 
 	it("is used below the cap after a yes, until the window resets or the pin ends", async () => {
 		await atCap();
-		expect(await cli.run("use work")).toMatch(/using work in all sessions.* Its caps do not apply until /);
+		expect(await cli.run("use work")).toMatch(/using work .* caps do not apply until /);
 		expect(next()).toBe(WORK.id);
 		await cli.run("use auto");
 		expect(next()).toBe("my team");
@@ -179,11 +178,11 @@ describe("a pin on an account at its cap", () => {
 		expect([cli.harness.pool.pinned(), next()]).toEqual([WORK.id, "my team"]);
 	});
 
-	it("is refused where no person can be asked, unless --yes was typed", async () => {
+	it("is refused if no person can be asked, unless --yes was typed", async () => {
 		await atCap({ hasUI: false, mode: "print" });
 		const { said, code } = await cli.runUnseen("use work");
 		expect([code, cli.harness.pool.pinned()]).toEqual([1, undefined]);
-		expect(said).toMatch(/work is at its cap: 45% .* \/multicodex use work --yes uses it without its caps until /);
+		expect(said).toMatch(/work is at its cap: 45% .* \/multicodex use work --yes /);
 		expect(next()).toBe("my team");
 		await atCap();
 		cli.screen.consent = false;

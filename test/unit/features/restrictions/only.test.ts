@@ -1,6 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { beforeEach, describe, expect, it } from "vitest";
-import { setHolds } from "../../../../src/features/restrictions/texts.ts";
+import { noSet, setEnded, setHolds } from "../../../../src/features/restrictions/texts.ts";
 import { onlySchema } from "../../../../src/pi/json-schemas.ts";
 import { createSessionFolders, realFolder } from "../../../../src/platform/stores/session-folders.ts";
 import { anAccount } from "../../../support/fakes.ts";
@@ -42,10 +42,10 @@ beforeEach(() => {
 describe("/multicodex only", () => {
 	it("binds the project of the session to some accounts, also from a folder deep in it", async () => {
 		begin("proj/src/deep");
-		expect(await run("side my team")).toContain('No Codex account is called "team"');
-		expect(await run('side "my team"')).toBe(
-			`info: Codex: sessions in ${root}/proj use side and my team, and no other account. The next request goes to my team.`,
-		);
+		expect(await run("side my team")).toMatch(/^error: .*"team"/);
+		const said = await run('side "my team"');
+		expect(said).toMatch(/^info: Codex: sessions in .*\/proj use side and my team,.*\. .* next .* my team\.$/);
+		expect(said).toContain(`${root}/proj `);
 		expect(sets()).toEqual({ [`${root}/proj`]: ["side", "my team"] });
 		begin("proj");
 		expect(next()).not.toBe("work");
@@ -56,25 +56,23 @@ describe("/multicodex only", () => {
 		expect(sets()).toEqual({ [`${root}/proj`]: ["my team"] });
 	});
 
-	it("binds the folder itself where it is no checkout", async () => {
+	it("binds the folder itself if it is no checkout", async () => {
 		begin("plain/sub");
 		await run("side");
 		expect(sets()).toEqual({ [`${root}/plain/sub`]: ["side"] });
 	});
 
 	it("shows the set that holds, and those of it that have left the pool", async () => {
-		expect(await run("")).toBe(
-			`info: Sessions in ${root}/proj may use every account. /multicodex only <account> limits them to some.`,
-		);
+		expect(await run("")).toBe(`info: ${noSet(`${root}/proj`)}`);
 		await run("side work");
 		await cli.harness.accounts.remove(anId("side"));
-		expect(await run("")).toBe(
-			`info: Sessions in ${root}/proj use side (not in the pool) and work, and no other account. /multicodex only all ends that.`,
-		);
+		expect(await run("")).toBe(`info: ${setHolds(`${root}/proj`, ["side (not in the pool)", "work"])}`);
 	});
 
-	it("says of a set without accounts that none is used", () => {
-		expect(setHolds("/proj", [])).toBe("Sessions in /proj use no account. /multicodex only all ends that.");
+	it("says of a set which accounts are used, or that none is", () => {
+		expect(setHolds("/proj", ["side", "work"])).toMatch(/^Sessions in \/proj use side and work, .* only all /);
+		expect(setHolds("/proj", [])).toMatch(/^Sessions in \/proj use no account\. .* only all /);
+		expect(noSet("/proj")).toMatch(/^Sessions in \/proj may use every account\. .* only <account> /);
 	});
 
 	it("ends with `all`, whatever key leads to the folder, and shows what holds then", async () => {
@@ -83,15 +81,14 @@ describe("/multicodex only", () => {
 			...cli.harness.settings,
 			sets: { ...sets(), [`${root}/proj/`]: [anId("work")], [root]: [anId("work")] },
 		};
-		expect(await run("all")).toBe(
-			`info: Codex: the account set of ${root}/proj has ended: sessions there are bound to the set of ${root}. The next request goes to work.`,
-		);
+		const next = { isEnabled: true, isForeign: false, account: anAccount("work") };
+		expect(await run("all")).toBe(`info: ${setEnded(`${root}/proj`, root, next)}`);
 		expect(sets()).toEqual({ [root]: ["work"] });
 		expect(await run("all")).toContain("may use every account again");
-		expect(await run("all")).toContain("may use every account. /multicodex only");
+		expect(await run("all")).toBe(`info: ${noSet(`${root}/proj`)}`);
 	});
 
-	it("replaces the set of a folder within the project where that is the one that holds", async () => {
+	it("replaces the set of a folder within the project if that is the one that holds", async () => {
 		begin("proj/vendored");
 		cli.harness.settings = { ...cli.harness.settings, sets: { [`${root}/proj/vendored`]: [anId("side")] } };
 		await run("work");
@@ -101,23 +98,23 @@ describe("/multicodex only", () => {
 
 	it("says that a pin on another account does not hold there, and refuses one that would do nothing", async () => {
 		await cli.run("use side");
-		expect(await run("work")).toContain("The pin on side has no effect there.");
+		expect(await run("work")).toContain("The pin on side has no effect");
 		expect(next()).toBe("work");
-		expect(await cli.run("use side")).toMatch(/^error: side is not in the account set of .*only all ends it\.$/);
+		expect(await cli.run("use side")).toMatch(/^error: side is not in .*\/multicodex only all /);
 		expect(await cli.run("use work")).toContain("using work");
 	});
 
-	it("leaves nothing to an account outside where the set is dry", async () => {
+	it("leaves nothing to an account outside if the set is dry", async () => {
 		await run("work");
 		await cli.run("disable work");
 		expect([next(), await cli.run("next")]).toEqual([undefined, expect.stringMatching(/^error: /)]);
 	});
 
 	it.each([
-		["wrok", /No Codex account is called "wrok"\. Did you mean work\?/],
-		["work alll", /Did you mean all\?/],
-		["work all", /all cannot be combined with anything else/],
-		["--force", /There is no option --force here/],
+		["wrok", /"wrok"\. .* work\?/],
+		["work alll", / all\?/],
+		["work all", /all cannot be combined/],
+		["--force", /no option --force/],
 	])("refuses %s, and changes nothing", async (typed, problem) => {
 		expect(await run(typed)).toMatch(problem);
 		expect(cli.edited).toEqual([]);
@@ -132,12 +129,12 @@ describe("/multicodex only", () => {
 
 	it("/multicodex only is what verify tells of, with accounts and folders that are gone", async () => {
 		await run("side work");
-		expect(await cli.run("verify")).toContain(`bound to the account set of ${root}/proj: 2 accounts.`);
+		expect(await cli.run("verify")).toContain(`${root}/proj: 2 accounts.`);
 		await cli.harness.accounts.remove(anId("side"));
 		cli.harness.settings = { ...cli.harness.settings, sets: { ...sets(), "/no/such/folder": [anId("work")] } };
 		const said = await cli.run("verify");
-		expect(said).toContain(`The account set of ${root}/proj names 1 account that is not in the pool.`);
-		expect(said).toContain("An account set is stored for /no/such/folder, but that folder does not exist.");
+		expect(said).toContain(`${root}/proj names 1 account that`);
+		expect(said).toMatch(/account set .* \/no\/such\/folder, .* does not exist/);
 	});
 
 	it("is a document for a program", async () => {
