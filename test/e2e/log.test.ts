@@ -191,7 +191,7 @@ describe("a defect of ours", () => {
 	const script = `
 		const { any } = AbortSignal;
 		AbortSignal.any = (signals) => {
-			if (/attempt\\.ts/.test(new Error().stack)) throw new TypeError("it is not a function");
+			if (/startAttempt/.test(new Error().stack)) throw new TypeError("it is not a function");
 			return any.call(AbortSignal, signals);
 		};`;
 	const broken = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(script)}` };
@@ -203,16 +203,16 @@ describe("a defect of ours", () => {
 			const failed = await bench.print("say hi", [], { env: { ...broken, NODE_DEBUG: "multicodex" } });
 			expect(failed).toMatchObject({ code: 1, stdout: "" });
 			expect(failed.stderr).toContain("could not handle this request");
-			expect(failed.stderr).toMatch(/MULTICODEX \d+: TypeError \(request\)[\s\S]*attempt\.ts:\d+/);
+			expect(failed.stderr).toMatch(/MULTICODEX \d+: TypeError \(request\)[\s\S]*startAttempt .*:\d+/);
 			expect(failed.stderr).not.toMatch(/is not a function/);
 
 			const [decision, ...others] = (await logged(bench)).filter(({ kind }) => kind === "defect");
 			expect(others).toEqual([]);
 			expect(decision).toMatchObject({ reason: "request", error: "TypeError" });
-			expect(decision?.frames?.[0]).toMatch(/^src\/core\/request\/attempt\.ts:\d+:\d+$/);
+			expect(decision?.frames?.[0]).toMatch(/^(src\/core\/request\/attempt\.ts|dist\/start-\S+\.cjs):\d+:\d+$/);
 			expect(bench.dir.read(LOG)).not.toMatch(/not a function|AbortSignal/);
 			const { stdout } = await bench.run(["-p", "/multicodex log", "/multicodex verify"]);
-			expect(stdout).toMatch(/a defect of pi-multicodex: TypeError at\s+src\/core/);
+			expect(stdout).toMatch(/a defect of pi-multicodex: TypeError at\s+(src\/core|dist)\//);
 			expect(stdout).toMatch(/^warning +codex-events\.jsonl lists 1 defect of pi-multicodex itself\./m);
 		},
 	);

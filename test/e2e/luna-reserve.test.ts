@@ -56,6 +56,8 @@ it.each(coreWays)(
 		const rpc = await rpcOf(bench, transport);
 		expect((await rpc.prompt("one")).text).toBe("OK from a #1");
 		expect(codex.requestsOf("usage").some(hasReserveHeader)).toBe(false);
+		// A usage call that is still under way would tell of what follows.
+		await until("its usage to be stored", () => bench.status("a").usage !== undefined);
 
 		codex.account("a").setQuota(quota);
 		expect((await rpc.prompt("two")).text).toBe("OK from a #3");

@@ -1,4 +1,4 @@
-import { mkdtempSync, realpathSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { packRepository, unpack } from "./package.ts";
@@ -7,6 +7,8 @@ import { packRepository, unpack } from "./package.ts";
 export default async function packExtension(): Promise<(() => void) | undefined> {
 	if (process.env.EXTENSION_UNDER_TEST !== undefined) return undefined;
 	const folder = mkdtempSync(join(realpathSync(tmpdir()), "packed-"));
+	// Some tests run pi as another user.
+	chmodSync(folder, 0o755);
 	process.env.EXTENSION_UNDER_TEST = join(await unpack(await packRepository(folder)), "index.ts");
 	return () => rmSync(folder, { recursive: true, force: true });
 }
