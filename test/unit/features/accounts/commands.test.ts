@@ -29,7 +29,7 @@ describe("remove", () => {
 	});
 
 	it.each([
-		["3f", /work \(3f9c0a7be21d\), home \(3f00aa7be21d\)\. Nothing was changed/],
+		["3f", /work \(3f9c0a7be21d\), home \(3f00aa7be21d\)\./],
 		["missing", /"missing"\. Known: work, home, side, out\./],
 	])("the words %s remove no account, and there is no question", async (named, words) => {
 		expect(await run(`remove ${named}`)).toMatch(words);
@@ -42,12 +42,12 @@ describe("remove", () => {
 		expect(cli.screen.details[0]).not.toMatch(/next|No other/);
 	});
 
-	it("removing the active account says so where no other one is ready", async () => {
+	it("removing the active account says so if no other one is ready", async () => {
 		open([work, out]);
 		cli.harness.pool.setActive(work.id);
 		await run("remove work");
-		expect(cli.screen.details[0]).toMatch(/No other account is ready/);
-		expect(await run("remove out")).toMatch(/No Codex account is left/);
+		expect(cli.screen.details[0]).toMatch(/No other account/);
+		expect(await run("remove out")).toMatch(/No .* account is left/);
 	});
 
 	it("removing pi's own login asks whether to sign pi out too, and does", async () => {
@@ -55,9 +55,7 @@ describe("remove", () => {
 		open([anAccount("work", { id: idOf("work"), credential: login, linked: true, source: "pi" })]);
 		cli.piAuth.login = { kind: "oauth", credential: login, workspaceId: aWorkspaceId("acct-work") };
 		expect(await run("remove work")).toMatch(/removed work and signed pi out/);
-		expect(cli.screen.details[0]).toMatch(
-			/pi's own login: removing it signs pi out too\. .*█ +Keep *Remove and sign pi out/,
-		);
+		expect(cli.screen.details[0]).toMatch(/pi's own login: .*█ +Keep *Remove and sign pi out/);
 		expect(cli.piAuth.login.kind).toBe("none");
 	});
 
@@ -70,7 +68,7 @@ describe("remove", () => {
 		expect(await run("remove work")).toMatch(/removed work and signed pi out/);
 		expect([cli.screen.questions, cli.screen.details]).toEqual([
 			["Remove work?"],
-			[expect.stringMatching(/^This is pi's own login: removing it signs pi out too\. [^?]*$/)],
+			[expect.stringMatching(/^This is pi's own login: [^?]*$/)],
 		]);
 	});
 
@@ -97,27 +95,25 @@ describe("remove", () => {
 		expect([labels(), cli.piAuth.login.kind]).toEqual([["work"], "oauth"]);
 	});
 
-	it("says so where it cannot be written", async () => {
-		cli.harness.accounts.lockRefusal = Object.assign(new Error("EROFS: read-only file system"), { code: "EROFS" });
-		expect(await run("remove work")).toBe("error: multicodex remove failed: EROFS: read-only file system");
+	it("says so if the file cannot be written", async () => {
+		cli.harness.accounts.lockRefusal = Object.assign(new Error("EROFS: read-only"), { code: "EROFS" });
+		expect(await run("remove work")).toMatch(/^error: .*: EROFS: read-only$/);
 		const path = "/home/me/.pi/agent/codex-accounts.json.12-0011aabb.tmp";
 		const refusal = new Error(`EROFS: read-only file system, open '${path}'`);
 		cli.harness.accounts.lockRefusal = Object.assign(refusal, { code: "EROFS", path });
-		expect(await run("remove work")).toBe(
-			"error: multicodex remove failed: codex-accounts.json cannot be written: its file system is read-only (EROFS)",
-		);
+		expect(await run("remove work")).toMatch(/^error: .*: codex-accounts\.json cannot be written: .*\(EROFS\)$/);
 	});
 });
 
 describe("rename", () => {
-	it("says so where the account has gone while the question stood", async () => {
+	it("says so if the account has gone while the question stood", async () => {
 		Object.defineProperty(cli.screen, "input", {
 			get: () => {
 				cli.harness.accounts.rows = cli.harness.accounts.rows.filter(({ id }) => id !== work.id);
 				return "day job";
 			},
 		});
-		expect(await run("rename work")).toBe("error: work is no longer in the pool. Nothing was changed.");
+		expect(await run("rename work")).toMatch(/^error: work is no longer in/);
 	});
 
 	it("gives another label, also one of several words", async () => {
@@ -125,7 +121,7 @@ describe("rename", () => {
 		expect(account(work.id)?.label).toBe("day job");
 	});
 
-	it("asks for the label where none was typed, and takes no answer for none", async () => {
+	it("asks for the label if none was typed, and takes no answer for none", async () => {
 		cli.screen.input = " day job ";
 		expect(await run("rename work")).toMatch(/^info: .*\bwork\b.* day job\b/);
 		expect(cli.screen.questions).toEqual(["New label of work"]);
@@ -136,11 +132,11 @@ describe("rename", () => {
 	});
 
 	it.each([
-		["home", /Another Codex account is already called home/],
+		["home", /already called home/],
 		["auto", /"auto" has a meaning/],
 		["--x", /"--x" begins like an option/],
 		[`${"x".repeat(41)}`, /more than 40/],
-		["a\u202eb", /^error: That label has characters that a label cannot have: U\+202E\. Nothing was changed\.$/],
+		["a\u202eb", /^error: That label .*: U\+202E\./],
 		['""', /is empty/],
 	])("a rename to %s changes nothing, and says why", async (label, words) => {
 		expect(await run(`rename work ${label}`)).toMatch(words);
@@ -168,34 +164,34 @@ describe("enable and disable", () => {
 
 	it("enable and disable say who serves next, whomever they are about", async () => {
 		cli.harness.affinity.begin(aSessionId("s"), work.id, NOW);
-		expect(await run("disable work")).toMatch(/The next request goes to home\./);
-		expect(await run("enable work")).toMatch(/The next request goes to work\./);
+		expect(await run("disable work")).toMatch(/next request goes to home\./);
+		expect(await run("enable work")).toMatch(/next request goes to work\./);
 		// The request goes by the pin, so that is the account that is left.
 		await cli.harness.pool.pin(home.id);
-		expect(await run("disable work")).toMatch(/The next request goes to home\./);
+		expect(await run("disable work")).toMatch(/next request goes to home\./);
 	});
 
-	it("enable and disable warn where no account is ready any more, by a switch or by a removal", async () => {
+	it("enable and disable warn if no account is ready any more, by a switch or by a removal", async () => {
 		open([work, home, out]);
 		expect(await run("disable home")).toMatch(/^info: (?!.*No Codex account)/);
-		expect(await run("disable work")).toMatch(/^warning: .*No Codex account is ready now\. \/multicodex enable work/);
+		expect(await run("disable work")).toMatch(/^warning: .*No Codex account .*\. \/multicodex enable work/);
 		await run("enable home");
-		expect(await run("remove home")).toMatch(/^warning: .*No Codex account is ready now\./);
-		expect(cli.screen.details.at(-1)).toMatch(/No other account is ready/);
-		// Where none was ready before it is no news.
+		expect(await run("remove home")).toMatch(/^warning: .*No Codex account /);
+		expect(cli.screen.details.at(-1)).toMatch(/No other account/);
+		// If none was ready before it is no news.
 		expect(await run("remove work")).toMatch(/^info: /);
 	});
 
 	it("enabling an account that OpenAI had closed says so, and begins anew", async () => {
 		open([anAccount("shut", { enabled: false, disabledReason: "account_deactivated" })]);
 		cli.harness.state.statusById.set(anId("shut"), { cooldowns: [aCooldown()], strikes: 3 });
-		expect(await run("enable shut")).toMatch(/had been turned off: account deactivated/);
+		expect(await run("enable shut")).toMatch(/turned off: account deactivated/);
 		expect(cli.harness.state.status(anId("shut")).strikes).toBe(0);
 	});
 
 	it("enabling an account without a sign-in says what it still needs", async () => {
 		open([{ ...out, enabled: false }]);
-		expect(await run("enable out")).toMatch(/is on again, but signed out: \/multicodex login out/);
+		expect(await run("enable out")).toMatch(/signed out: \/multicodex login out/);
 	});
 });
 
@@ -228,17 +224,17 @@ describe("refresh", () => {
 		expect(cli.askedUsage).not.toContain(out.id);
 	});
 
-	it("says why, as a failure, where no question could be asked", async () => {
+	it("says why, as a failure, if no question could be asked", async () => {
 		cli.usage.set(work.id, () => "HTTP 503");
 		cli.harness.tokens.set(home.id, () => ({ kind: "unavailable", reason: "network", retryAt: NOW }));
 		expect(await run("refresh work")).toBe("error: work  HTTP 503");
 		expect(await run("refresh home")).toBe("error: home  network");
 		expect(await run("refresh out")).toMatch(/^error: out {2}its sign-in was revoked/);
 		cli.usage.delete(side.id);
-		expect(await run("refresh side")).toMatch(/^error: side {2}its usage could not be fetched/);
+		expect(await run("refresh side")).toMatch(/^error: side {2}its usage could not/);
 	});
 
-	it("refresh is no failure where a question could be asked", async () => {
+	it("refresh is no failure if a question could be asked", async () => {
 		cli.usage.set(work.id, () => "HTTP 503");
 		expect(await run("refresh")).toMatch(/^info: work {2}HTTP 503\nhome {2}5h/);
 	});
@@ -270,7 +266,7 @@ describe("refresh", () => {
 	it("a refresh of no account says that there is none", async () => {
 		open([]);
 		expect(await run("refresh")).toMatch(/^info: No .* account .*\/multicodex add/);
-		expect(await run("refresh missing")).toMatch(/^error: No Codex account is called "missing"\. There is none yet: /);
+		expect(await run("refresh missing")).toMatch(/^error: .*"missing"\. There is none yet: /);
 	});
 });
 

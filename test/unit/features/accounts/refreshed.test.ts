@@ -35,13 +35,11 @@ describe("what asking for usage came to", () => {
 
 	it("says what to do about an account that cannot be asked", () => {
 		const needsLogin = { reason: "refresh_token_expired", at: NOW };
-		expect(line(of("work", { account: anAccount("work", { needsLogin }), problem: "signed out" }))).toBe(
-			"work  its sign-in has expired. /multicodex login work",
+		expect(line(of("work", { account: anAccount("work", { needsLogin }), problem: "signed out" }))).toMatch(
+			/^work {2}.* expired\. \/multicodex login work$/,
 		);
 		const off = anAccount("day job", { enabled: false });
-		expect(line(of("x", { account: off, problem: "off" }))).toBe(
-			'day job  off (by hand). /multicodex enable "day job"',
-		);
+		expect(line(of("x", { account: off, problem: "off" }))).toMatch(/^day job {2}.*\. \/multicodex enable "day job"$/);
 	});
 
 	const funded = { hasCredits: true, unlimited: false };
@@ -57,8 +55,8 @@ describe("what asking for usage came to", () => {
 		expect(line(of("work", { usage: aSnapshot(told) }))).toBe(`work  ${text}`);
 	});
 
-	it("says so where an account has no limits, and where there is no account", () => {
+	it("says so if an account has no limits, and if there is no account", () => {
 		expect(line(of("work", { usage: aSnapshot() }))).toBe("work  no limit reported");
-		expect(refreshedAsText([], NOW)).toBe("No Codex account is signed in. Run /multicodex add.");
+		expect(refreshedAsText([], NOW)).toMatch(/^No .* \/multicodex add\.$/);
 	});
 });

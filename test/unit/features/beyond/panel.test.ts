@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { DryAnswer, Offer } from "../../../../src/core/beyond/ladder.ts";
 import { type BeyondPanel, createBeyondPanel, SETTLING_MS } from "../../../../src/features/beyond/panel.ts";
+import { consequence, HEADING, periodText } from "../../../../src/features/beyond/texts.ts";
 import { NOW } from "../../../support/fakes.ts";
 import { runs } from "../../../support/tiers.ts";
 import { aPace, type FakePace } from "../../pace.ts";
@@ -67,17 +68,17 @@ const taken = (rung: (typeof RUNGS)[keyof typeof RUNGS], forToday = false): DryA
 describe("the question when everything is out", () => {
 	it("has one line for each possibility, with its fact, and the harmless one under the cursor", () => {
 		expect(lines(opened()).slice(1, -1)).toEqual([
-			" No Codex quota is left. How should this turn continue?",
+			` ${HEADING}`,
 			"",
 			expect.stringMatching(/^█ {2}Wait for home until \d\d:\d\d \(2h07m\)$/),
-			"   Use bought credits of work (balance 12.40)",
-			"   Continue with Luna Reserve of work: about 40% left",
-			"   Redeem a reset of home: week back to 100%, credit expires 3 Dec",
+			expect.stringMatching(/^ {3}Use .*credits of work \(balance 12\.40\)$/),
+			expect.stringMatching(/^ {3}Continue with Luna Reserve of work: .*40% /),
+			expect.stringMatching(/^ {3}Redeem a reset of home: week .*100%, .* 3 Dec$/),
 			"   Continue with anthropic/claude-fable (paid)",
-			"   Stop: this turn ends with an error",
+			expect.stringMatching(/^ {3}Stop: /),
 			"",
-			" Nothing is spent. The turn then continues by itself.",
-			" For this turn only.",
+			` ${consequence({ kind: "take", rung: RUNGS.wait, canBeRemembered: false }, NOW)}`,
+			` ${periodText(false)}.`,
 			"",
 			" ↑↓ choose  ←→ once or today  enter answer  esc stop",
 		]);
@@ -91,11 +92,11 @@ describe("the question when everything is out", () => {
 			return text.split("\n\n")[2]?.split("\n")[0]?.trim();
 		});
 		expect(notes).toEqual([
-			"Nothing is spent. The turn then continues by itself.",
-			"Spends credits that were paid for, until included quota is back.",
-			"Only gpt-6-luna has this second allowance. It ends when included quota is back.",
-			expect.stringMatching(/^Spends one reset credit for good\. By itself the week resets Mon \d\d:\d\d \(3d00h\)\.$/),
-			"Each request is charged. Codex serves again as soon as an account is back.",
+			expect.stringMatching(/^Nothing is spent\. ./),
+			expect.stringMatching(/^Spends credits /),
+			expect.stringMatching(/gpt-6-luna/),
+			expect.stringMatching(/^Spends one reset credit .* week resets Mon \d\d:\d\d \(3d00h\)\.$/),
+			expect.stringMatching(/^Each request is charged\. /),
 			"Nothing is spent.",
 		]);
 	});
@@ -119,11 +120,11 @@ describe("the question when everything is out", () => {
 		expect(answers).toEqual([{ kind: "stop" }, { kind: "stop" }]);
 	});
 
-	it("has a yes hold for the day where that is possible, and shows which", () => {
+	it("has a yes hold for the day if that is possible, and shows which", () => {
 		const panel = seen();
 		press(panel, KEYS.down, KEYS.down, RIGHT);
-		expect(lines(panel)).toContain("█  Continue with Luna Reserve of work: about 40% left (today)");
-		expect(lines(panel)).toContain(" For the rest of today, in every session.");
+		expect(lines(panel)).toContainEqual(expect.stringMatching(/^█ .* Luna Reserve of work: .* \(today\)$/));
+		expect(lines(panel)).toContainEqual(expect.stringMatching(/ today, in every session\.$/));
 		press(panel, RIGHT, RIGHT, KEYS.confirm);
 		expect(answers).toEqual([taken(RUNGS.reserveModel, true)]);
 	});
@@ -148,7 +149,7 @@ describe("the question when everything is out", () => {
 		expect(answers).toEqual([taken(RUNGS.credits)]);
 	});
 
-	it("keeps what was typed meanwhile for the editor, and lets an arrow go on", () => {
+	it("keeps what was typed meanwhile for the editor, and answers after an arrow", () => {
 		const panel = opened();
 		type(panel, "also fix the", 80);
 		pace.pass(SETTLING_MS);
@@ -157,7 +158,7 @@ describe("the question when everything is out", () => {
 		type(panel, "\x1b[200~and\nthis\x1b[201~", 0);
 		press(panel, KEYS.confirm);
 		expect(answers).toEqual([]);
-		expect(lines(panel).join("\n")).toContain("Letters do not answer; they go to the editor.");
+		expect(lines(panel).join("\n")).toContain("Letters do not answer;");
 		expect(panel.draft()).toBe("also fix the tests\nand\nthis");
 		press(panel, KEYS.down, KEYS.confirm);
 		expect(answers).toEqual([taken(RUNGS.credits)]);

@@ -5,6 +5,7 @@ import type { Forecast } from "../../../../src/core/forecast/forecast.ts";
 import type { DryQuestion } from "../../../../src/core/ports.ts";
 import { createForToday } from "../../../../src/features/beyond/for-today.ts";
 import { createDryQuestion } from "../../../../src/features/beyond/question.ts";
+import { choiceText, periodText } from "../../../../src/features/beyond/texts.ts";
 import { openPanel } from "../../../../src/pi/panel.ts";
 import { aClock, aStateStore, DAY_MS, NOW, settled } from "../../../support/fakes.ts";
 import { aContext, aPi, type FakeContext, type FakePi } from "../../fake-pi.ts";
@@ -222,18 +223,15 @@ describe("for an RPC client", () => {
 	it("asks by a dialog, with a choice of its own for the whole day", async () => {
 		const context = await begin({ mode: "rpc", hasPanels: false });
 		context.isAway = false;
-		context.choice = "Continue with Luna Reserve of work: about 40% left. For the rest of today, in every session";
+		const stop = choiceText({ kind: "stop" }, NOW);
+		const once = choiceText({ kind: "take", rung: RUNGS.reserveModel, canBeRemembered: true }, NOW);
+		const today = `${once}. ${periodText(true)}`;
+		context.choice = today;
 		expect(await question.ask([anOffer(RUNGS.reserveModel)], undefined)).toEqual(taken(RUNGS.reserveModel, true));
-		expect(context.details).toEqual([
-			[
-				"Stop: this turn ends with an error",
-				"Continue with Luna Reserve of work: about 40% left",
-				"Continue with Luna Reserve of work: about 40% left. For the rest of today, in every session",
-			].join(", "),
-		]);
+		expect(context.details).toEqual([[stop, once, today].join(", ")]);
 	});
 
-	it("ends the turn where the dialog is cancelled, or gone", async () => {
+	it("ends the turn if the dialog is cancelled, or gone", async () => {
 		const context = await begin({ mode: "rpc", hasPanels: false });
 		context.isAway = false;
 		expect(await question.ask(ALL, undefined)).toEqual({ kind: "stop" });

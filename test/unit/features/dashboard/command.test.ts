@@ -109,7 +109,7 @@ describe("/multicodex without a word", () => {
 
 	it("pins, unpins, switches off and on in place, and tells what came of it", async () => {
 		await press(DOWN, ENTER);
-		expect([pinned(), notices().at(-1)]).toEqual([home.id, expect.stringMatching(/^info: Codex: using home in all/)]);
+		expect([pinned(), notices().at(-1)]).toEqual([home.id, expect.stringMatching(/^info: Codex: using home /)]);
 		expect(text()).toMatch(/pinned to home/);
 		await press("a");
 		expect([pinned(), notices().at(-1)]).toEqual([undefined, expect.stringMatching(/chosen automatically/)]);
@@ -133,7 +133,7 @@ describe("/multicodex without a word", () => {
 
 	it("tells why an account cannot be used, in the words of the command", async () => {
 		await press(DOWN, DOWN, ENTER);
-		expect(notices()).toEqual([expect.stringMatching(/^error: .*out cannot be used: its sign-in was revoked/)]);
+		expect(notices()).toEqual([expect.stringMatching(/^error: .*out cannot be used: .* revoked/)]);
 		expect(pinned()).toBeUndefined();
 	});
 
@@ -183,7 +183,7 @@ describe("/multicodex without a word", () => {
 	it("undoes a removal by u, while nothing else has been done", async () => {
 		await press("x");
 		await back();
-		expect([labels(), text()]).toEqual([["home", "out"], expect.stringMatching(/Removed work\. u puts it back\./)]);
+		expect([labels(), text()]).toEqual([["home", "out"], expect.stringMatching(/Removed work\. u /)]);
 		await press("u");
 		await back();
 		expect([labels().sort(), selected(), text()]).toEqual([
@@ -197,7 +197,7 @@ describe("/multicodex without a word", () => {
 		expect(text()).not.toMatch(/puts it back|u undo/);
 	});
 
-	it("undoes the removal that its line names, also where another pi has removed an account since", async () => {
+	it("undoes the removal that its line names, even if another pi has removed an account since", async () => {
 		await press("x");
 		await back();
 		await cli.harness.accounts.remove(home.id);
@@ -213,7 +213,7 @@ describe("/multicodex without a word", () => {
 		await back();
 		expect([labels().sort(), notices().at(-1)]).toEqual([
 			["out", "work"],
-			"error: Codex: work cannot be put back: it is already here, or its backup is gone.",
+			expect.stringMatching(/^error: Codex: work cannot be put back: /),
 		]);
 	});
 
@@ -237,7 +237,7 @@ describe("/multicodex without a word", () => {
 		await press("v");
 		expect(text()).toMatch(/New label of work[\s\S]*> work/);
 		await press('"', ENTER);
-		expect(text()).toMatch(/has characters that a label cannot have: "\./);
+		expect(text()).toMatch(/a label cannot have: "\./);
 		await press(BACKSPACE, " ", "2", ENTER);
 		await back();
 		expect([labels(), selected()]).toEqual([["work 2", "home", "out"], "work"]);
@@ -293,7 +293,7 @@ describe("/multicodex without a word", () => {
 		cli.found = [];
 		await press("i");
 		await expect.poll(() => cli.searched.length).toBe(1);
-		await expect.poll(text).toMatch(/No Codex account is signed in/);
+		await expect.poll(text).toMatch(/No Codex account/);
 		expect(notices()).toHaveLength(1);
 	});
 
@@ -326,7 +326,7 @@ describe("/multicodex without a word", () => {
 	it("the dashboard of an empty pool offers to sign in", async () => {
 		await press(ESCAPE);
 		await begin([]);
-		expect(text()).toMatch(/No Codex account is signed in/);
+		expect(text()).toMatch(/No Codex account/);
 		cli.inBrowser = async () => aGrant("new");
 		await press("n");
 		await back();
@@ -473,15 +473,15 @@ describe("/multicodex where there are only dialogs", () => {
 		expect(await menu("show: every account: state, windows left, resets")).toEqual([
 			expect.stringMatching(/^info: 2 of 3 ready/),
 		]);
-		expect(cli.screen.questions).toEqual(["MultiCodex: 2 of 3 accounts ready"]);
-		expect(cli.screen.details[0]).toMatch(/add: sign in to one more account.*remove: .*help: /);
+		expect(cli.screen.questions).toEqual([expect.stringMatching(/^MultiCodex: 2 of 3 /)]);
+		expect(cli.screen.details[0]).toMatch(/add: .*remove: .*help: /);
 	});
 
-	it("offers the accounts that a subcommand is for, and says where there is none", async () => {
+	it("offers the accounts that a subcommand is for, and says so if there is none", async () => {
 		await menu("disable: turn an account off: keep it, but do not use it", "home");
 		expect([cli.screen.details[1], cli.harness.pool.account(home.id)?.enabled]).toEqual(["work, home, out", false]);
 		expect(await menu("enable: turn an account on again")).toEqual([
-			"error: multicodex enable: there is no account for that.",
+			expect.stringMatching(/^error: multicodex enable: .* no account /),
 		]);
 	});
 

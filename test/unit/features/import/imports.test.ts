@@ -111,8 +111,8 @@ describe("looking", () => {
 		const { planned, leftOut } = await plan();
 		expect(planned).toEqual([]);
 		expect(leftOut).toMatchObject([
-			{ reason: "its token names no ChatGPT workspace, and pi looks for one nowhere else" },
-			{ path: "/y", reason: "its token names no ChatGPT workspace" },
+			{ reason: expect.stringMatching(/ no ChatGPT workspace, and pi /) },
+			{ path: "/y", reason: expect.stringMatching(/ no ChatGPT workspace$/) },
 		]);
 		await imports.take(await plan());
 		expect(accounts.rows).toEqual([]);

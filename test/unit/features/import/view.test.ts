@@ -44,13 +44,13 @@ const listed = (of: ImportPlan, options: { readonly tool?: ToolName } = {}) =>
 	importList(of, { home: "/home/me", now: NOW, tool: options.tool });
 
 describe("the list of what was found", () => {
-	it("says so where there is nothing", () => {
-		expect(listed(plan())).toMatch(/^Nothing to import: no other tool .* keeps a Codex sign-in\.$/);
+	it("says so if there is nothing", () => {
+		expect(listed(plan())).toMatch(/^Nothing to import: /);
 	});
 
-	it("says of which tool there is nothing, where only that one was looked at", () => {
-		expect(listed(plan(), { tool: "prodex" })).toBe("No Codex sign-in of prodex was found.");
-		expect(listed(plan(), { tool: "codex-pool" })).toBe("No Codex sign-in of opencode codex-pool was found.");
+	it("says of which tool there is nothing, if only that one was looked at", () => {
+		expect(listed(plan(), { tool: "prodex" })).toMatch(/^No Codex sign-in of prodex /);
+		expect(listed(plan(), { tool: "codex-pool" })).toMatch(/^No .* of opencode codex-pool /);
 		expect(listed(plan(leftOut("is torn")), { tool: "prodex" })).toMatch(/^Left out:\n/);
 	});
 
@@ -78,10 +78,10 @@ describe("the list of what was found", () => {
 	});
 
 	it("says what was left out, by name and reason", () => {
-		const text = listed(plan(leftOut("holds an API key, no ChatGPT sign-in"), planned("add", "work")));
+		const text = listed(plan(leftOut("holds an API key"), planned("add", "work")));
 		expect(text.split("\n").slice(-2)).toEqual([
 			"Left out:",
-			"  prodex main (~/.prodex/profiles/main/auth.json) holds an API key, no ChatGPT sign-in",
+			"  prodex main (~/.prodex/profiles/main/auth.json) holds an API key",
 		]);
 		expect(listed(plan(leftOut("is not valid JSON", { tool: "file", name: undefined })))).toBe(
 			"Left out:\n  ~/.prodex/profiles/main/auth.json is not valid JSON",
@@ -90,9 +90,7 @@ describe("the list of what was found", () => {
 
 	it("says that a token which has run out is renewed", () => {
 		const credential = { access: "a", refresh: "r", expiresAt: NOW };
-		expect(listed(plan(planned("add", "work", { found: { credential } })))).toMatch(
-			/has expired.*renewed at first use/,
-		);
+		expect(listed(plan(planned("add", "work", { found: { credential } })))).toMatch(/has expired.* renewed /);
 	});
 
 	it("names a sign-in by its e-mail, else as its tool does", () => {
@@ -129,15 +127,13 @@ describe("why nothing could be taken", () => {
 
 	it("why nothing could be taken is one line, with every reason", () => {
 		const two = plan(leftOut("is torn"), leftOut("is no file", { tool: "file", path: "/x\n/y", name: undefined }));
-		expect(importFailure(two, options)).toBe(
-			"prodex main (~/.prodex/profiles/main/auth.json) is torn; /x?/y is no file. Nothing was imported.",
+		expect(importFailure(two, options)).toMatch(
+			/^prodex main \(~\/\.prodex\/profiles\/main\/auth\.json\) is torn; \/x\?\/y is no file\. Nothing was imported\.$/,
 		);
 	});
 
-	it("why nothing could be taken is that there is nothing, where there is nothing", () => {
-		expect(importFailure(plan(), { ...options, tool: "prodex" })).toBe(
-			"No Codex sign-in of prodex was found. Nothing was imported.",
-		);
+	it("why nothing could be taken is that there is nothing, if there is nothing", () => {
+		expect(importFailure(plan(), { ...options, tool: "prodex" })).toMatch(/ of prodex .*\. Nothing was imported\.$/);
 	});
 });
 
@@ -164,7 +160,7 @@ describe("what came of an import", () => {
 		expect(importOutcome(of, [])).toBe("Nothing was imported.");
 	});
 
-	it("warns of an owner that goes on using the sign-in, or has to sign in again", () => {
+	it("warns of an owner that still uses the sign-in, or has to sign in again", () => {
 		const of = plan(
 			planned("add", "work", { isOwnerActive: false }),
 			planned("renew", "home"),
@@ -172,10 +168,8 @@ describe("what came of an import", () => {
 		);
 		const [, ...warnings] = importOutcome(of, [work, home]).split("\n");
 		expect(warnings).toEqual([
-			expect.stringMatching(
-				/^Codex CLI still uses the sign-in of day job; .*signed out\. \/multicodex login "day job" gives/,
-			),
-			expect.stringMatching(/^Codex CLI has to sign in again after work was used here/),
+			expect.stringMatching(/^Codex CLI still uses .* day job; .*signed out\. \/multicodex login "day job" /),
+			expect.stringMatching(/^Codex CLI has to .* after work /),
 		]);
 	});
 
@@ -188,8 +182,8 @@ describe("what came of an import", () => {
 		);
 		const [, ...warnings] = importOutcome(of, [work, home, side]).split("\n");
 		expect(warnings).toEqual([
-			expect.stringMatching(/^prodex still uses the sign-in of work, day job; .*\/multicodex login <account> gives/),
-			expect.stringMatching(/^opencode still uses the sign-in of side; .*\/multicodex login side gives/),
+			expect.stringMatching(/^prodex still uses .* work, day job; .*\/multicodex login <account> /),
+			expect.stringMatching(/^opencode still uses .* side; .*\/multicodex login side /),
 		]);
 	});
 

@@ -4,6 +4,7 @@ import { DEFAULT_SETTINGS, type NotifySettings } from "../../../../src/core/sett
 import { noticeOf } from "../../../../src/features/notices/texts.ts";
 import type { HookEnd } from "../../../../src/features/notify/hook.ts";
 import { createOutsideNotices, isQuiet, type OutsideNotices } from "../../../../src/features/notify/outside.ts";
+import { hookFailure, poolDry, poolDryAsking } from "../../../../src/features/notify/texts.ts";
 import { noticeSchema } from "../../../../src/pi/json-schemas.ts";
 import { anAccount, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
 import { anId, aSessionId } from "../../../support/ids.ts";
@@ -90,23 +91,21 @@ describe("a pool without an account", () => {
 	it("a pool without an account is one notice, of one of all processes, until it is back", async () => {
 		const theirs = aProcess();
 		for (const process of [ours, theirs, ours]) await process.hear(exhausted());
-		expect(texts()).toEqual([
-			expect.stringMatching(/^Codex: no account can serve\. The first is back .+ \(in 1h00m\)\.$/),
-		]);
+		expect(texts()).toEqual([expect.stringMatching(/^Codex: no account .* first is back .+ \(in 1h00m\)\.$/)]);
 		for (const process of [theirs, ours]) await process.hear(recovered());
-		expect(texts().slice(1)).toEqual(["Codex: work is ready again."]);
+		expect(texts().slice(1)).toEqual([expect.stringMatching(/^Codex: work is ready/)]);
 		await ours.hear(exhausted());
 		expect(texts()).toHaveLength(3);
 	});
 
-	it("is a further notice where it lasts longer than it was to", async () => {
+	it("is a further notice if it lasts longer than it was to", async () => {
 		await ours.hear(exhausted({ readyAt: undefined }));
 		expect(harness.state.told.get("pool-dry")?.until).toBe(NOW + 2 * HOUR_MS);
 		await ours.hear(exhausted());
-		expect(texts()).toEqual(["Codex: no account can serve."]);
+		expect(texts()).toEqual([poolDry(undefined, undefined, NOW)]);
 	});
 
-	it("is back without a word where a person has ended the cooldowns, or where none is ready", async () => {
+	it("is back without a word if a person has ended the cooldowns, or if none is ready", async () => {
 		await ours.hear(exhausted());
 		await ours.hear(recovered(work, "reset"));
 		await ours.hear(recovered());
@@ -117,23 +116,23 @@ describe("a pool without an account", () => {
 		expect(texts()).toHaveLength(2);
 	});
 
-	it("is a notice where a session begins to wait for long, where pi asks, and where the chain answers", async () => {
+	it("is a notice if a session begins to wait for long, if pi asks, and if the chain answers", async () => {
 		await ours.hear(waits(NOW + MINUTE_MS));
 		expect(texts()).toEqual([]);
 		await ours.hear(waits(NOW + 3 * HOUR_MS, undefined, 2));
-		expect(texts()).toEqual([expect.stringMatching(/A session waits until .+ \(in 3h00m\)\.$/)]);
+		expect(texts()).toEqual([expect.stringMatching(/ waits until .+ \(in 3h00m\)\.$/)]);
 		harness.state.told.clear();
 		await ours.hear({ type: "asking", isOpen: true });
 		await ours.hear(exhausted());
-		expect(texts().slice(1)).toEqual(["Codex: no account has included quota left. pi asks how to continue."]);
+		expect(texts().slice(1)).toEqual([poolDryAsking()]);
 		harness.state.told.clear();
 		const chain = { type: "chain-serves", link: "anthropic/x", isPaid: false, back: undefined, asked } as const;
 		await ours.hear({ ...chain, from: undefined });
 		await ours.hear({ ...chain, from: "openai/y" });
-		expect(texts().slice(2)).toEqual(["Codex: no account can serve. anthropic/x answers."]);
+		expect(texts().slice(2)).toEqual([expect.stringMatching(/^Codex: .* anthropic\/x answers\.$/)]);
 	});
 
-	it("a pool without an account is none where others could serve", async () => {
+	it("a pool without an account is none if others could serve", async () => {
 		await ours.hear(exhausted({ untried: 3 }));
 		await ours.hear(exhausted({ isInSet: true }));
 		await ours.hear({ type: "asking", isOpen: false });
@@ -142,7 +141,7 @@ describe("a pool without an account", () => {
 });
 
 describe("a session that waits", () => {
-	it("is one notice when it goes on, in place of the pool, and for all that go on together", async () => {
+	it("is one notice when it continues, in place of the pool, and for all that continue together", async () => {
 		const theirs = aProcess();
 		for (const process of [ours, theirs]) await process.hear(waits(NOW + HOUR_MS));
 		expect(texts()).toHaveLength(1);
@@ -152,10 +151,10 @@ describe("a session that waits", () => {
 			await process.hear(waits(undefined, work));
 			await process.hear(recovered());
 		}
-		expect(texts().slice(1)).toEqual(["Codex: a waiting session continues on work, after 1h00m."]);
+		expect(texts().slice(1)).toEqual([expect.stringMatching(/^Codex: .* on work, after 1h00m\.$/)]);
 	});
 
-	it("a session that waits is no notice where the wait was short, or ended otherwise", async () => {
+	it("a session that waits is no notice if the wait was short, or ended otherwise", async () => {
 		await ours.hear(waits(NOW + MINUTE_MS));
 		harness.clock.at = NOW + 9000;
 		await ours.hear(waits(undefined, work));
@@ -213,7 +212,7 @@ describe("a command", () => {
 		]);
 	});
 
-	it("gets no e-mail where the person hides them, and neither does a terminal", async () => {
+	it("gets no e-mail if the person hides them, and neither does a terminal", async () => {
 		maskEmails = true;
 		await ours.hear(threshold);
 		expect(JSON.stringify(documents)).not.toContain("side@");
@@ -224,19 +223,21 @@ describe("a command", () => {
 	});
 
 	it.each([
-		[{ kind: "exit", code: 3 }, "ended with code 3"],
-		[{ kind: "late" }, "took longer than 5 s and was ended"],
-		[{ kind: "signal", signal: "SIGSEGV" }, "was ended by SIGSEGV"],
-		[{ kind: "unstarted", code: "ENOENT" }, "could not be started (there is no such program)"],
-		[{ kind: "unstarted", code: "EACCES" }, "could not be started (EACCES)"],
-	] as const)("has one warning a day where it fails, in one process, without its arguments: %j", async (end, words) => {
+		[{ kind: "exit", code: 3 }, /, ended with code 3\./],
+		[{ kind: "late" }, /, took longer than 5 s /],
+		[{ kind: "signal", signal: "SIGSEGV" }, /, .* by SIGSEGV\./],
+		[{ kind: "unstarted", code: "ENOENT" }, /, .*\(.* no such program\)\./],
+		[{ kind: "unstarted", code: "EACCES" }, /, .*\(EACCES\)\./],
+	] as const)("has one warning a day if it fails, in one process, without its arguments: %j", async (end, words) => {
 		hookEnd = end;
 		for (const process of [ours, aProcess(), ours]) await process.hear(threshold);
 		const warnings = harness.told.flatMap((event) => (event.type === "warning" ? [event.text] : []));
-		expect(warnings).toEqual([
-			`The command of your notices, notify, ${words}. /multicodex notify test tries it again.`,
-		]);
-		expect(await ours.tryOut()).toEqual({ kind: "failed", failure: `The command of your notices, notify, ${words}.` });
+		const failure = hookFailure(["notify"], end) ?? "";
+		expect(failure).toMatch(/^The command .* notify,/);
+		expect(failure).toMatch(words);
+		expect(warnings).toEqual([expect.stringMatching(/ \/multicodex notify test /)]);
+		expect(warnings[0]?.startsWith(failure)).toBe(true);
+		expect(await ours.tryOut()).toEqual({ kind: "failed", failure });
 		// Another command is another matter.
 		notify = { ...notify, command: ["other"] };
 		await ours.hear(threshold);
@@ -278,7 +279,7 @@ describe("nothing is sent", () => {
 		expect(texts()).toEqual(["Codex: notices arrive here."]);
 		harness.clock.at = NOW + HOUR_MS;
 		await ours.hear(recovered());
-		expect(texts().slice(1)).toEqual(["Codex: work is ready again."]);
+		expect(texts().slice(1)).toEqual([expect.stringMatching(/^Codex: work is ready/)]);
 	});
 
 	it("no notice is sent of anything else", async () => {

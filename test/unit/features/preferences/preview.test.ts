@@ -21,21 +21,19 @@ const said = (candidates: readonly Candidate[], pinned?: AccountId, policy: keyo
 
 describe("which account a new session starts on", () => {
 	it("names what decided, for both accounts", () => {
-		expect(said([work, home])).toBe("A new session starts on work: week resets in 2d00h (home: week resets in 5d00h).");
-		expect(said([work, home], undefined, "most-headroom")).toBe(
-			"A new session starts on home: 90% left (work: 60% left).",
-		);
-		expect(said([home, work], undefined, "in-order")).toMatch(/starts on home: number 1 of the list \(work: number 2/);
-		expect(said([work, home], anId("home"))).toBe("A new session starts on home: pinned (work: not pinned).");
+		expect(said([work, home])).toMatch(/ on work: week .* 2d00h \(home: week .* 5d00h\)\.$/);
+		expect(said([work, home], undefined, "most-headroom")).toMatch(/ on home: 90% left \(work: 60% left\)\.$/);
+		expect(said([home, work], undefined, "in-order")).toMatch(/ on home: number 1 .* \(work: number 2 .*\)\.$/);
+		expect(said([work, home], anId("home"))).toMatch(/ on home: pinned \(work: not pinned\)\.$/);
 	});
 
-	it("needs no reason where there is no choice", () => {
-		expect(said([work, cooling])).toBe("A new session starts on work, the only one that is ready.");
+	it("needs no reason if there is no choice", () => {
+		expect(said([work, cooling])).toMatch(/ on work, the only one /);
 	});
 
-	it("names no account where none is ready or there is none", () => {
-		expect(said([cooling])).toBe("A new session finds no account ready.");
-		expect(said([])).toBe("No Codex account is signed in. Run /multicodex add.");
+	it("names no account if none is ready or there is none", () => {
+		expect(said([cooling])).toMatch(/^A new session .* no account /);
+		expect(said([])).toMatch(/^No .* \/multicodex add\.$/);
 	});
 
 	it("the preview has words for every policy", () => {

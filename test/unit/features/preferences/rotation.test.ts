@@ -26,7 +26,7 @@ const shown = (text: string, key: string) =>
 		.find(([name]) => name === key)?.[1];
 
 describe("rotation", () => {
-	it("shows every value, and what it does, where there is no panel", async () => {
+	it("shows every value, and what it does, if there is no panel", async () => {
 		cli.screen = aContext({ mode: "rpc" });
 		const text = await run("rotation");
 		const lines = text.replace("info: ", "").split("\n");
@@ -97,9 +97,9 @@ describe("rotation", () => {
 	it("names what is bad, leaves it as it is, and takes the rest", async () => {
 		const said = await run("rotation policy=fastest maxWait=15m speed=9 reserve.5h=96");
 		const [first, second, third] = said.replace("info: ", "").split("\n");
-		expect(first).toMatch(/^policy must be one of soonest-reset, .*stays as it is/);
+		expect(first).toMatch(/^policy .* soonest-reset, .*stays as it is/);
 		expect(second).toContain('"speed"');
-		expect(third).toMatch(/^reserve\.5h must be a whole number from 0 to 95/);
+		expect(third).toMatch(/^reserve\.5h .* from 0 to 95/);
 		expect(cli.stored).toEqual([{ "rotation.maxWait": "15m" }]);
 		expect([shown(said, "policy"), shown(said, "maxWait")]).toEqual(["soonest-reset", "15m"]);
 	});
@@ -124,17 +124,15 @@ describe("rotation", () => {
 		"toString=1",
 		"__proto__=1",
 		"speed=9 policy=x",
-	])("is a failure in one line, with how it is typed, where nothing of it is good: %s", async (typed) => {
+	])("is a failure in one line, with how it is typed, if nothing of it is good: %s", async (typed) => {
 		const said = await run(`rotation ${typed}`);
 		expect(said).toMatch(/^error: .*Usage: \/multicodex rotation \[name=value …\|default\]$/);
 		expect([said.split("\n").length, cli.stored, rotation()]).toEqual([1, [], DEFAULT_SETTINGS.rotation]);
 	});
 
-	it("says why where it cannot be stored, and changes nothing", async () => {
-		cli.settingsRefusal = Object.assign(new Error("settings.json is not valid JSON"), { code: "EUNREADABLE" });
-		expect(await run("rotation policy=in-order")).toBe(
-			"error: multicodex rotation failed: settings.json is not valid JSON",
-		);
+	it("says why if it cannot be stored, and changes nothing", async () => {
+		cli.settingsRefusal = Object.assign(new Error("not valid JSON"), { code: "EUNREADABLE" });
+		expect(await run("rotation policy=in-order")).toMatch(/^error: .*: not valid JSON$/);
 		expect(rotation()).toEqual(DEFAULT_SETTINGS.rotation);
 	});
 

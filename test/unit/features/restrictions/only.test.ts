@@ -69,7 +69,9 @@ describe("/multicodex only", () => {
 		expect(await run("")).toBe(`info: ${setHolds(`${root}/proj`, ["side (not in the pool)", "work"])}`);
 	});
 
-	it("says of a set which accounts are used, or that none is", () => {
+	it("says of a set which accounts are used, or that none is, and what its end leaves", () => {
+		const next = { isEnabled: true, isForeign: false, account: undefined };
+		expect(setEnded("/x/proj", "/x", next)).toMatch(/^Codex: .* \/x\/proj .* bound .* \/x\. /);
 		expect(setHolds("/proj", ["side", "work"])).toMatch(/^Sessions in \/proj use side and work, .* only all /);
 		expect(setHolds("/proj", [])).toMatch(/^Sessions in \/proj use no account\. .* only all /);
 		expect(noSet("/proj")).toMatch(/^Sessions in \/proj may use every account\. .* only <account> /);

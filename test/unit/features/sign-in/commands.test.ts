@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { Account, Credential } from "../../../../src/core/account.ts";
 import type { DeviceDialog, LoginDialog } from "../../../../src/features/sign-in/ports.ts";
 import { LOGIN_CANCELLED, SignInError } from "../../../../src/features/sign-in/rules.ts";
+import * as texts from "../../../../src/features/sign-in/texts.ts";
 import { aPoolStatus } from "../../../support/fake-shared-pools.ts";
 import { anAccount, aSnapshot, HOUR_MS, NOW, settled } from "../../../support/fakes.ts";
 import { aGrant, type CommandHarness, createCommandHarness, idOf } from "../../command-harness.ts";
@@ -9,7 +10,7 @@ import { aContext, type FakeContextInit } from "../../fake-pi.ts";
 import { hurryTimersOf } from "../../waits.ts";
 
 const ADDRESS = "https://auth.example.test/oauth/authorize?state=x";
-const NEXT_ONE = "/multicodex add signs in to the next one, /multicodex shows all.";
+const NEXT_ONE = expect.stringMatching(/^\/multicodex add /);
 const CODE = {
 	userCode: "1234-56789A",
 	verificationUri: "https://auth.example.test/codex/device",
@@ -105,7 +106,7 @@ describe("add", () => {
 	});
 
 	it.each([
-		["work", /already called work\. \/multicodex login work signs in/],
+		["work", /already called work\. \/multicodex login work /],
 		["auto", /"auto" has a meaning/],
 		["x".repeat(41), /more than 40/],
 	])("add with %s begins no sign-in", async (label, words) => {
@@ -115,12 +116,12 @@ describe("add", () => {
 	});
 
 	it("says what went wrong in the sentence of the sign-in, and stores nothing", async () => {
-		cli.inBrowser = () => Promise.reject(new SignInError("The sign-in was refused in the browser."));
-		expect(await run("add")).toBe("error: The sign-in was refused in the browser.");
+		cli.inBrowser = () => Promise.reject(new SignInError("Refused in the browser."));
+		expect(await run("add")).toBe("error: Refused in the browser.");
 		cli.inBrowser = () => Promise.reject(new Error("secret-token"));
-		expect(await run("add")).toBe("error: multicodex add failed: an unexpected error");
+		expect(await run("add")).toMatch(/^error: .* an unexpected error$/);
 		cli.inBrowser = async () => ({ access: "opaque", refresh: "r", expiresAt: NOW });
-		expect(await run("add")).toMatch(/^error: .*no account that Codex accepts/);
+		expect(await run("add")).toBe(`error: ${texts.unusableSignIn()}`);
 		expect(labels()).toEqual([]);
 	});
 
@@ -145,7 +146,7 @@ describe("add", () => {
 		signsInAs("work");
 		expect(await run("add")).toMatch(/^info: .*\badded work\b/);
 		expect([cli.pi.models, cli.screen.details]).toEqual([[codexModels[0]], ["gpt-6.1, gpt-5.5"]]);
-		expect(cli.screen.questions).toEqual([expect.stringMatching(/^Signed in: work\. Which Codex model/)]);
+		expect(cli.screen.questions).toEqual([expect.stringMatching(/^Signed in: work\. .*\?/)]);
 	});
 
 	it("gives a pi without a model the one that the person has saved, without a question", async () => {
@@ -156,10 +157,10 @@ describe("add", () => {
 		expect([cli.pi.models, cli.screen.questions]).toEqual([[codexModels[1]], []]);
 	});
 
-	it("says how to choose one where the session has another provider's, and leaves that alone", async () => {
+	it("says how to choose one if the session has another provider's, and leaves that alone", async () => {
 		cli.screen.model = { provider: "other", baseUrl: "http://y" };
 		signsInAs("work");
-		expect(await run("add")).toMatch(/^.* \/model chooses a Codex model\.\n/);
+		expect(await run("add")).toMatch(/^.* \/model .*\n/);
 		expect([cli.pi.models, cli.screen.questions]).toEqual([[], []]);
 	});
 });
@@ -168,31 +169,29 @@ describe("login", () => {
 	it("is refused for a shared account on a runner before the person signs in", async () => {
 		const cli = createCommandHarness([anAccount("work", { shared: true })]);
 		cli.sharedPools.joined = aPoolStatus({ role: "runner" });
-		expect(await cli.run("login work")).toBe(
-			"error: work is shared, and this machine is a runner: sign in to it on a keeper's machine.",
-		);
+		expect(await cli.run("login work")).toMatch(/^error: work is shared, .* runner: .* keeper/);
 		expect(cli.browserDialogs).toEqual([]);
 	});
 
 	it("signs in to the account that was named", async () => {
 		open([rowOf("work", signedOut), rowOf("home", signedOut)]);
 		signsInAs("work");
-		expect(await run("login work")).toMatch(/^info: Codex: work is signed in again\.\n/);
+		expect(await run("login work")).toMatch(/^info: Codex: work is .*again\.\n/);
 		expect([account("work")?.needsLogin, account("home")?.needsLogin]).toEqual([undefined, signedOut.needsLogin]);
 	});
 
 	it("login without a name is for the only account that needs it", async () => {
 		open([rowOf("work"), rowOf("home", signedOut)]);
 		signsInAs("home");
-		expect(await run("login")).toMatch(/^info: Codex: home is signed in again\.\n/);
+		expect(await run("login")).toMatch(/^info: Codex: home is .*again\.\n/);
 		expect(cli.screen.questions).toEqual([]);
 	});
 
-	it("login without a name asks which, where several need it", async () => {
+	it("login without a name asks which if several need it", async () => {
 		open([rowOf("work", signedOut), rowOf("home", signedOut), rowOf("side")]);
 		signsInAs("home");
 		cli.screen.choice = "home";
-		expect(await run("login")).toMatch(/^info: Codex: home is signed in again\.\n/);
+		expect(await run("login")).toMatch(/^info: Codex: home is .*again\.\n/);
 		expect(cli.screen.details).toEqual(["work, home"]);
 		cli.screen.choice = undefined;
 		open([rowOf("work", signedOut), rowOf("home", signedOut)]);
@@ -200,7 +199,7 @@ describe("login", () => {
 		expect(cli.browserDialogs).toEqual([]);
 	});
 
-	it("login without a name adds an account where none needs a sign-in", async () => {
+	it("login without a name adds an account if none needs a sign-in", async () => {
 		open([rowOf("work")]);
 		signsInAs("home");
 		expect(await run("login")).toMatch(/added home/);
@@ -208,7 +207,7 @@ describe("login", () => {
 
 	it("login of no account, or of several, begins no sign-in", async () => {
 		open([rowOf("work", { email: "me@x.example" }), rowOf("home", { email: "me@x.example" })]);
-		expect(await run("login missing")).toMatch(/^error: No Codex account is called "missing"/);
+		expect(await run("login missing")).toMatch(/^error: .*"missing"/);
 		expect(await run("login me@x.example")).toMatch(/^error: "me@x\.example" may mean work \(.*\), home \(/);
 		expect(cli.browserDialogs).toEqual([]);
 	});
@@ -219,9 +218,7 @@ describe("login", () => {
 		cli.screen.consent = false;
 		expect(await run("login work")).toBe("info: Nothing was changed.");
 		expect([labels(), cli.screen.questions]).toEqual([["work"], ["That was not work"]]);
-		expect(cli.screen.details[0]).toMatch(
-			/signed in as home@example\.test, not as work\. Add it as one more account\?/,
-		);
+		expect(cli.screen.details[0]).toMatch(/ as home@example\.test, not as work\. Add it .*\?/);
 		cli.screen.consent = true;
 		expect(await run("login work")).toMatch(/added home/);
 		expect(labels()).toEqual(["work", "home"]);
@@ -231,8 +228,8 @@ describe("login", () => {
 	it("a sign-in as another known account asks whether to renew that one", async () => {
 		open([rowOf("work"), rowOf("home", { label: "job" })]);
 		signsInAs("home");
-		expect(await run("login work")).toMatch(/^info: Codex: job is signed in again\.\n/);
-		expect(cli.screen.details[0]).toMatch(/signed in as job, not as work\. Give job this new sign-in\?/);
+		expect(await run("login work")).toMatch(/^info: Codex: job is .*again\.\n/);
+		expect(cli.screen.details[0]).toMatch(/ as job, not as work\. Give job .*\?/);
 	});
 
 	it("a sign-in as another account shows no hidden e-mail", async () => {
@@ -258,7 +255,7 @@ describe("a sign-in in the terminal", () => {
 	});
 });
 
-describe("a sign-in where there are only dialogs", () => {
+describe("a sign-in with dialogs alone", () => {
 	beforeEach(() => open([], { mode: "rpc" }));
 
 	it("tells the address, and takes it that the browser comes back while it asks", async () => {
@@ -276,7 +273,7 @@ describe("a sign-in where there are only dialogs", () => {
 		expect(cli.opened).toEqual([ADDRESS]);
 	});
 
-	it("says where no browser could be opened", async () => {
+	it("says so if no browser could be opened", async () => {
 		cli.browserOpens = async () => false;
 		cli.inBrowser = async ({ showUrl }) => {
 			showUrl(ADDRESS, { comesBack: true });
@@ -286,7 +283,7 @@ describe("a sign-in where there are only dialogs", () => {
 		await cli.command.handler("add", cli.screen.ctx);
 		expect(cli.screen.notices).toEqual([
 			expect.stringContaining(`\n${ADDRESS}`),
-			expect.stringMatching(/^info: No browser could be opened here\./),
+			`info: ${texts.browserMissing()}`,
 			expect.stringMatching(/added work/),
 		]);
 	});
@@ -324,14 +321,14 @@ describe("a sign-in where there are only dialogs", () => {
 		cli.screen.input = "pasted";
 		cli.inBrowser = async ({ pasted }) => {
 			expect(await pasted(undefined)).toBe("pasted");
-			expect(await pasted("There is no code in it.")).toBe("pasted");
+			expect(await pasted("No code in it.")).toBe("pasted");
 			return aGrant("work");
 		};
 		await cli.command.handler("add", cli.screen.ctx);
-		expect(cli.screen.notices).toEqual(["warning: There is no code in it.", expect.stringMatching(/added work/)]);
+		expect(cli.screen.notices).toEqual(["warning: No code in it.", expect.stringMatching(/added work/)]);
 	});
 
-	it("a sign-in where there are only dialogs is cancelled with the question", async () => {
+	it("a sign-in with dialogs alone is cancelled with the question", async () => {
 		cli.inBrowser = async ({ pasted }) => {
 			await pasted(undefined);
 			return aGrant("work");
@@ -341,7 +338,7 @@ describe("a sign-in where there are only dialogs", () => {
 	});
 });
 
-describe("a sign-in where no question can be asked", () => {
+describe("a sign-in for which no question can be asked", () => {
 	beforeEach(() => open([rowOf("work", signedOut)], { mode: "print", hasUI: false }));
 
 	it.each(["add", "login work", "login"])("%s says how to do it with a code, and fails", async (args) => {
@@ -352,16 +349,14 @@ describe("a sign-in where no question can be asked", () => {
 	it("a sign-in as another account is refused, with the command that takes any", async () => {
 		signsInAs("home");
 		const { said, code } = await cli.runUnseen("login work --device");
-		expect(said).toMatch(
-			/1234-56789A[\s\S]*signed in as home@example\.test, not as work\. Nothing was changed\. \/multicodex add/,
-		);
+		expect(said).toMatch(/1234-56789A[\s\S]* as home@example\.test, not as work\. .*\/multicodex add/);
 		expect([code, labels()]).toEqual([1, ["work"]]);
 	});
 
 	it("login with several candidates names them, and fails", async () => {
 		open([rowOf("work", signedOut), rowOf("home", signedOut)], { mode: "print", hasUI: false });
 		expect(await cli.runUnseen("login --device")).toEqual({
-			said: expect.stringMatching(/need a sign-in: work, home\. Name one/),
+			said: expect.stringMatching(/: work, home\. Name one/),
 			code: 1,
 		});
 	});

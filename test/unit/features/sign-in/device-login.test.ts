@@ -159,7 +159,7 @@ describe("signing in on another device", () => {
 		waiting.onPause = () => {
 			at += 5 * 60_000;
 		};
-		expect(await reasonOf(codex, () => at)).toMatch(/not used within 15 minutes\. Start again/);
+		expect(await reasonOf(codex, () => at)).toMatch(/within 15 minutes\. Start again/);
 		expect(polls(codex)).toHaveLength(3);
 	});
 

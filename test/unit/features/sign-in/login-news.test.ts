@@ -33,11 +33,11 @@ describe("the news of a sign-in by pi's own /login", () => {
 
 	it("the news say of an account that was there before that it is signed in again", async () => {
 		expect(await toldOf(work, work, async () => true)).toEqual([
-			expect.stringMatching(/^Codex: work is signed in again\.\nwork is .*\. Left: 73% of 5h/),
+			expect.stringMatching(/^Codex: work is .*again\.\nwork is .*\. Left: 73% of 5h/),
 		]);
 	});
 
-	it("the news leave out figures that do not come, and are none where the token names no account", async () => {
+	it("the news leave out figures that do not come, and are none if the token names no account", async () => {
 		const withoutFigures = [expect.not.stringContaining("Left")];
 		expect(await toldOf(work, undefined, async () => false)).toEqual(withoutFigures);
 		expect(await toldOf(work, undefined, () => Promise.reject(new Error("no network")))).toEqual(withoutFigures);

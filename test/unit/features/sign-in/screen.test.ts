@@ -249,19 +249,19 @@ describe("pasting on the screen", () => {
 		void screen.pasted(undefined);
 		paste("nonsense");
 		submit();
-		const next = screen.pasted("The pasted text contains no sign-in code.");
-		expect(text()).toMatch(/The pasted text contains no sign-in code/);
+		const next = screen.pasted("No code in it.");
+		expect(text()).toContain("No code in it.");
 		expect(text()).not.toMatch(/Signing in/);
 		paste("the-code");
 		submit();
 		expect(await next).toBe("the-code");
 	});
 
-	it("says that it goes on as soon as the code is here, whatever was wrong before", () => {
-		void screen.pasted("The pasted text contains no sign-in code.");
+	it("says that it continues as soon as the code is here, whatever was wrong before", () => {
+		void screen.pasted("No code in it.");
 		screen.received();
 		expect(text()).toMatch(/Signing in/);
-		expect(text()).not.toMatch(/The pasted text contains no sign-in code/);
+		expect(text()).not.toContain("No code in it.");
 	});
 
 	it("takes an empty field for nothing: Enter alone neither signs in nor cancels", async () => {

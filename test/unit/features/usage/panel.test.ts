@@ -1,8 +1,9 @@
 import { stripVTControlCharacters } from "node:util";
 import { beforeEach, describe, expect, it } from "vitest";
 import { dayOf, daysBefore, type LedgerRow, NOTHING } from "../../../../src/core/ledger/ledger.ts";
-import { reportOf } from "../../../../src/core/ledger/ledger-report.ts";
+import { type Grouping, type Period, reportOf } from "../../../../src/core/ledger/ledger-report.ts";
 import { createUsagePanel } from "../../../../src/features/usage/panel.ts";
+import { titleOf } from "../../../../src/features/usage/texts.ts";
 import { NOW } from "../../../support/fakes.ts";
 import { anId } from "../../../support/ids.ts";
 import { aPace } from "../../pace.ts";
@@ -54,20 +55,22 @@ const press = (panel: ReturnType<typeof aPanel>, ...keys: string[]) => {
 };
 const named = (lines: readonly string[]) => lines.flatMap((line) => /account-\d/.exec(line) ?? []);
 
+const title = (period: Period, by: Grouping) => ` ${titleOf({ period, by })}`;
+
 describe("the panel of usage", () => {
 	it("shows one report, and another period or other rows at a key", () => {
 		const panel = aPanel();
-		expect(press(panel)[1]).toBe(" Usage in the last 7 days, by account");
+		expect(press(panel)[1]).toBe(title("week", "account"));
 		expect(named(press(panel))).toHaveLength(7);
 		expect(named(press(panel, "t"))).toEqual(["account-0"]);
 		expect(named(press(panel, "m"))).toHaveLength(9);
-		expect(press(panel, "b")[1]).toBe(" Usage in the last 30 days, by project");
-		expect(press(panel, "b", "b")[1]).toBe(" Usage in the last 30 days, by day");
-		expect(press(panel, "a")[1]).toBe(" All usage, by month");
-		expect(press(panel, "b", "W")[1]).toBe(" Usage in the last 7 days, by account");
+		expect(press(panel, "b")[1]).toBe(title("month", "project"));
+		expect(press(panel, "b", "b")[1]).toBe(title("month", "day"));
+		expect(press(panel, "a")[1]).toMatch(/^ All .*, by month$/);
+		expect(press(panel, "b", "W")[1]).toBe(title("week", "account"));
 	});
 
-	it("scrolls where it does not fit, no further than to its ends, and keeps the sum in sight", () => {
+	it("scrolls if it does not fit, no further than to its ends, and keeps the sum in sight", () => {
 		room = 14;
 		const panel = aPanel();
 		const first = press(panel, "m");
@@ -80,13 +83,13 @@ describe("the panel of usage", () => {
 		expect(named(press(panel, ...Array(20).fill("k")))[0]).toBe("account-0");
 	});
 
-	it("says so until the ledger was read, and where nothing was used", () => {
+	it("says so until the ledger was read, and if nothing was used", () => {
 		const read = rows;
 		rows = undefined;
 		const panel = aPanel();
 		expect(press(panel).join("\n")).toContain("Reading");
 		rows = [];
-		expect(press(panel).join("\n")).toContain("Nothing was used in the last 7 days.");
+		expect(press(panel).join("\n")).toMatch(/^ Nothing .* 7 days\.$/m);
 		rows = read;
 		expect(named(press(panel))).toHaveLength(7);
 	});
@@ -94,7 +97,7 @@ describe("the panel of usage", () => {
 	it("closes at Esc, and takes no text for its keys", () => {
 		const panel = aPanel();
 		panel.handleInput?.("\x1b[200~tomato\x1b[201~");
-		expect(press(panel)[1]).toBe(" Usage in the last 7 days, by account");
+		expect(press(panel)[1]).toBe(title("week", "account"));
 		press(panel, ESCAPE);
 		expect(closed).toBe(1);
 	});

@@ -24,11 +24,9 @@ describe("/multicodex verify", () => {
 		cli.harness.settings = { ...cli.harness.settings, caps: { [anId("work")]: { "7d": 10 } } };
 		cli.disk = { ...cli.disk };
 		cli.sharedPools.joined = aPoolStatus();
-		cli.sharedPools.problem = new PoolProblem("revoked", "The keys were replaced: join again.");
+		cli.sharedPools.problem = new PoolProblem("revoked", "Join again.");
 		const said = await cli.run("verify");
-		expect(said).toMatch(
-			/problem {2}The shared pool has been unusable since .*\d\d:\d\d: The keys were replaced: join again\./,
-		);
+		expect(said).toMatch(/^problem {2}.*shared pool .* since .*\d\d:\d\d: Join again\.$/m);
 		expect(said).toMatch(/work has a cap/);
 		expect(cli.sharedPools.asked).toEqual([["look", undefined]]);
 		cli.sharedPools.joined = undefined;
@@ -39,7 +37,7 @@ describe("/multicodex verify", () => {
 	it("repairs first with --fix, and says what it did", async () => {
 		const cli = createCommandHarness([anAccount("a")]);
 		cli.repairs = [{ kind: "lock", subject: "auth.json.lock" }];
-		expect(await cli.run("verify --fix")).toContain("Removed auth.json.lock, which no program held.");
+		expect(await cli.run("verify --fix")).toContain("Removed auth.json.lock");
 		expect(cli.looks.slice(0, 2)).toEqual(["repair", "look"]);
 	});
 
@@ -63,18 +61,16 @@ describe("/multicodex verify", () => {
 	it("refuses other words, and offers its options once each", async () => {
 		const cli = createCommandHarness([anAccount("a")]);
 		expect(await cli.run("verify everything")).toBe("error: Usage: /multicodex verify [--json] [--fix]");
-		expect(await cli.run("verify --all")).toBe(
-			"error: There is no option --all here. Usage: /multicodex verify [--json] [--fix]",
-		);
+		expect(await cli.run("verify --all")).toMatch(/^error: .* --all .*Usage: \/multicodex verify /);
 		expect(cli.offered("verify --fix ")).toEqual(["verify --fix --json"]);
 		expect(cli.looks).toEqual([]);
 	});
 
-	it("sees whether requests come to us where the host can tell", async () => {
+	it("sees whether requests come to us if the host can tell", async () => {
 		const cli = createCommandHarness([anAccount("a")]);
 		const registry = cli.screen.ctx.modelRegistry;
-		expect(await cli.run("verify")).toContain("does not show whether another extension has replaced openai-codex");
+		expect(await cli.run("verify")).toMatch(/does not show .* openai-codex/);
 		Object.assign(registry, { getRegisteredProviderConfig: () => ({ streamSimple: () => undefined }) });
-		expect(await cli.run("verify")).toContain("Another extension has replaced openai-codex");
+		expect(await cli.run("verify")).toMatch(/Another extension .* openai-codex/);
 	});
 });

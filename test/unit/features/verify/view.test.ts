@@ -97,10 +97,8 @@ describe("the words of an account set", () => {
 	const set = aFinding("set-account-gone", { figure: 1, detail: "/home/me/client" });
 
 	it("the words of an account set name its folder to a person, and no path in a document", () => {
-		expect(line(set)).toContain("The account set of /home/me/client names 1 account that is not in the pool.");
-		expect(verifiedAsJson(seen([set])).findings[0]?.text).toBe(
-			"The account set of a folder names 1 account that is not in the pool.",
-		);
+		expect(line(set)).toMatch(/ of \/home\/me\/client names 1 account that is not /);
+		expect(verifiedAsJson(seen([set])).findings[0]?.text).toMatch(/ of a folder names 1 account that /);
 	});
 });
 
@@ -114,65 +112,55 @@ describe("the words of what was verified", () => {
 
 	it("the words name an account by its label on the screen, and by its id alone in the document", () => {
 		const finding = aFinding("sign-in-lost", { subject: account.id, detail: "refresh_token_reused" });
-		expect(line(finding)).toBe(
-			'warning  my label is signed out: its sign-in was used by another program. /multicodex login "my label"',
-		);
+		expect(line(finding)).toMatch(/^warning {2}my label is .* another program\. \/multicodex login "my label"$/);
 		const json = JSON.stringify(verifiedAsJson(seen([finding])));
 		expect(json).toContain("/multicodex login 0123456789ab");
 		expect(json).not.toMatch(/label|work\.example/);
 	});
 
 	it("the words say what a shared pool is waiting for, and which way its clock differs", () => {
-		expect(line(aFinding("shared-clock", { figure: 600_000 }))).toContain("is 10m ahead of that of the shared pool's");
-		expect(line(aFinding("shared-clock", { figure: -600_000 }))).toContain("is 10m behind that of");
-		expect(line(aFinding("shared-away", { figure: NOW, detail: "The keys were replaced: join again." }))).toMatch(
-			/The shared pool has been unusable since .*\d\d:\d\d: The keys were replaced: join again\.$/,
+		expect(line(aFinding("shared-clock", { figure: 600_000 }))).toContain("is 10m ahead of");
+		expect(line(aFinding("shared-clock", { figure: -600_000 }))).toContain("is 10m behind");
+		expect(line(aFinding("shared-away", { figure: NOW, detail: "Join again." }))).toMatch(
+			/shared pool .* since .*\d\d:\d\d: Join again\.$/,
 		);
-		expect(line(aFinding("shared-journal", { figure: 1 }))).toContain("1 sign-in that this machine has renewed waits");
+		expect(line(aFinding("shared-journal", { figure: 1 }))).toMatch(/1 sign-in .* renewed waits /);
 		expect(line(aFinding("file-broken", { subject: "codex-pool.json", detail: "us" }))).toContain("/multicodex join");
 	});
 
 	it("the words say which way the clock is wrong, and how wide permissions are", () => {
 		expect(line(aFinding("clock-wrong", { figure: 600_000 }))).toContain("is 10m slow");
 		expect(line(aFinding("clock-wrong", { figure: -600_000 }))).toContain("is 10m fast");
-		expect(line(aFinding("permissions-wide", { subject: ".", figure: 0o755 }))).toContain(
-			"The agent directory is open to other users of this machine (755). /multicodex verify --fix",
+		expect(line(aFinding("permissions-wide", { subject: ".", figure: 0o755 }))).toMatch(
+			/agent directory .*\(755\)\. \/multicodex verify --fix$/,
 		);
 	});
 
 	it("the words name a certificate that is not trusted, and the variable that mends it", () => {
 		const finding = aFinding("endpoint-untrusted", { subject: "issuer", detail: "SELF_SIGNED_CERT_IN_CHAIN" });
-		expect(line(finding)).toMatch(
-			/certificate of the sign-in service is not trusted \(SELF_SIGNED_CERT_IN_CHAIN\).*NODE_EXTRA_CA_CERTS/,
-		);
+		expect(line(finding)).toMatch(/sign-in service .*\(SELF_SIGNED_CERT_IN_CHAIN\).*NODE_EXTRA_CA_CERTS/);
 	});
 
 	it("the words say when a reset credit is lost, and how it is spent", () => {
 		const finding = aFinding("reset-credit-ends", { level: "note", subject: account.id, figure: NOW });
-		expect(line(finding)).toBe(
-			'note  A reset credit of my label expires 20 Nov 12:00. /multicodex redeem "my label" redeems it once a window is used up.',
-		);
+		expect(line(finding)).toMatch(/^note {2}.* my label expires 20 Nov 12:00\. \/multicodex redeem "my label" /);
 	});
 
 	it("the words begin with how much there is, and tell what was repaired", () => {
 		const head = (...levels: Finding["level"][]) =>
 			verifiedAsText(seen(levels.map((level) => aFinding("pool-empty", { level })))).split("\n")[0];
-		expect(head("ok", "note")).toBe("No problems found.");
+		expect(head("ok", "note")).toMatch(/^No problems/);
 		expect(head("problem", "warning", "warning")).toBe("1 problem, 2 warnings.");
 		const ok = aFinding("pool-empty", { level: "ok" });
 		const fixing = { ...seen([ok]), isFixing: true };
-		expect(verifiedAsText(fixing).split("\n")[1]).toBe("There was nothing to repair.");
+		expect(verifiedAsText(fixing).split("\n")[1]).toMatch(/nothing to repair/);
 		const left = aFinding("lock-stale", { level: "warning", subject: "auth.json.lock" });
-		expect(verifiedAsText({ ...fixing, findings: [left] }).split("\n")[1]).toBe("Nothing could be repaired.");
+		expect(verifiedAsText({ ...fixing, findings: [left] }).split("\n")[1]).toMatch(/^Nothing could/);
 		const repairs = [
 			{ kind: "permissions", subject: "." },
 			{ kind: "set-aside", subject: "x.corrupt-1" },
 		] as const;
-		expect(
-			verifiedAsText({ ...fixing, repairs })
-				.split("\n")
-				.slice(1, 3),
-		).toEqual(["The agent directory can now be read only by you.", "Moved a damaged file to x.corrupt-1."]);
+		expect(verifiedAsText({ ...fixing, repairs })).toMatch(/\n.*agent directory .* only by you\.\n.* x\.corrupt-1\.\n/);
 	});
 
 	it("the words make a document as it is promised", () => {
