@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { explain } from "../../../src/cli/explain.ts";
 import { statusOf } from "../../../src/cli/status.ts";
 import { pathsIn } from "../../../src/cli/stored-pool.ts";
+import { noAccountSignedIn } from "../../../src/core/request/turn-texts.ts";
 import { usageSchema, verifySchema, whySchema } from "../../../src/pi/json-schemas.ts";
 import { aCooldown, aTokenOf, DAY_MS, HOUR_MS, NOW } from "../../support/fakes.ts";
 import { aStoredHome, type StoredHome, usageOf } from "./stored-home.ts";
@@ -11,14 +12,14 @@ const ask = (home: StoredHome, kind: "why" | "verify", isJson = false) =>
 	explain({ kind, isJson }, home.open(), pathsIn(home.dir), 80);
 
 describe("why without pi", () => {
-	it("answers for a new session, also where another one was served a moment ago", async () => {
+	it("answers for a new session, even if another one was served a moment ago", async () => {
 		const home = aStoredHome({
 			work: { status: { usage: usageOf(90, 8), lastUsedAt: NOW - 1000 } },
 			side: { status: { usage: usageOf(0, 5) } },
 		});
 		const next = home.open().pool.plan(home.open().nextOfNew()).next?.label ?? "";
 		const { text, code } = await ask(home, "why");
-		expect(text).toMatch(new RegExp(`^A new session in this folder:\n${next} serves next \\(soonest-reset\\): `));
+		expect(text).toMatch(new RegExp(`^A new session .*:\n${next} serves next \\(soonest-reset\\): `));
 		expect(code).toBe(0);
 		const document = whySchema.parse(JSON.parse((await ask(home, "why", true)).text));
 		expect(document).toMatchObject({ next: home.id(next), model: null });
@@ -36,7 +37,7 @@ describe("why without pi", () => {
 		const home = aStoredHome({ work: { status: work } }, { "pi-multicodex": { beyond: { chain } } });
 		const { text } = await ask(home, "why");
 		expect(text).toContain("a reset of work (asks first)");
-		expect(text).toMatch(/\nIf no account can serve, pi tries your chain: anthropic\/claude-opus-5-5\.\n$/);
+		expect(text).toMatch(/\nIf no .* your chain: anthropic\/claude-opus-5-5\.\n$/);
 		const { beyond } = whySchema.parse(JSON.parse((await ask(home, "why", true)).text));
 		expect(beyond).toEqual([{ kind: "reset-credit", account: home.id("work"), consent: "ask" }]);
 	});
@@ -48,15 +49,13 @@ describe("why without pi", () => {
 			expect(await ask(home, "why", isJson)).toEqual({
 				text: "",
 				code: 1,
-				problems: ["codex-accounts.json is damaged and cannot be read."],
+				problems: [expect.stringMatching(/^codex-accounts\.json is damaged /)],
 			});
 		}
 	});
 
-	it("says so where there is no account", async () => {
-		expect(await ask(aStoredHome({}), "why")).toMatchObject({
-			text: "No Codex account is signed in. Run /multicodex add.\n",
-		});
+	it("says so if there is no account", async () => {
+		expect(await ask(aStoredHome({}), "why")).toMatchObject({ text: `${noAccountSignedIn()}\n` });
 	});
 });
 
@@ -65,14 +64,12 @@ describe("verify without pi", () => {
 		const home = aStoredHome({ work: {}, side: { row: { enabled: false } } });
 		const { text, code } = await ask(home, "verify");
 		expect(text).toMatch(/\bside is off\. \/multicodex enable side\n/);
-		expect(text).toMatch(
-			/\nThe network, pi itself and other extensions were not checked: \/multicodex verify in pi checks them\.\n$/,
-		);
+		expect(text).toMatch(/\nThe network, .* not checked: \/multicodex verify in pi .*\n$/);
 		expect(text).not.toMatch(/backend|sign-in service|Node|openai-codex/);
 		expect(code).toBe(0);
 	});
 
-	it("fails where something keeps accounts from being used, and names them by their ids in its document", async () => {
+	it("fails if something keeps accounts from being used, and names them by their ids in its document", async () => {
 		const home = aStoredHome({ work: { row: { needsLogin: { reason: "revoked", at: NOW } } } });
 		const { text, code } = await ask(home, "verify", true);
 		const document = verifySchema.parse(JSON.parse(text));
@@ -121,7 +118,7 @@ describe("usage without pi", () => {
 		home.write("codex-ledger.jsonl", `${lines.join("\n")}\n`);
 		const before = home.names();
 		const { text, code } = await report(home);
-		expect(text).toMatch(/^Usage in the last 7 days, by account: 3 requests.*\n[\s\S]*\nwork .*\nside /);
+		expect(text).toMatch(/^.* 7 days, by account: 3 requests.*\n[\s\S]*\nwork .*\nside /);
 		expect(code).toBe(0);
 		const { rows: found } = usageSchema.parse(JSON.parse((await report(home, true)).text));
 		expect(found.map(({ key, requests }) => [key, requests])).toEqual([
@@ -131,7 +128,10 @@ describe("usage without pi", () => {
 		expect(home.names()).toEqual(before);
 	});
 
-	it("says that nothing was used where nothing is stored", async () => {
-		expect(await report(aStoredHome({}))).toMatchObject({ text: "Nothing was used in the last 7 days.\n", code: 0 });
+	it("says that nothing was used if nothing is stored", async () => {
+		expect(await report(aStoredHome({}))).toMatchObject({
+			text: expect.stringMatching(/^Nothing .* 7 days\.\n$/),
+			code: 0,
+		});
 	});
 });

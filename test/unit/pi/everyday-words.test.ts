@@ -25,29 +25,30 @@ const pinned = () => cli.harness.pool.pinned();
 
 describe("a word that is mistyped", () => {
 	it.each([
-		["stauts", 'multicodex: there is no "stauts". Did you mean status?'],
-		["rmeove anna", 'multicodex: there is no "rmeove". Did you mean remove?'],
-		["rot", 'multicodex: there is no "rot". Did you mean rotation?'],
-		["frobnicate", 'multicodex: there is no "frobnicate". /multicodex help lists every command.'],
-		["constructor", 'multicodex: there is no "constructor". /multicodex help lists every command.'],
-		["use ana", 'No Codex account is called "ana". Did you mean anna?'],
-		["remove brt", 'No Codex account is called "brt". Did you mean bert?'],
-		["enable dayjob", 'No Codex account is called "dayjob". Did you mean "day job"?'],
-		["rename robret@acme.dev x", 'No Codex account is called "robret@acme.dev". Did you mean bert?'],
-		["use atuo", 'No Codex account is called "atuo". Did you mean auto?'],
-		["refresh al", 'No Codex account is called "al". Did you mean all?'],
-		["use nemo", 'No Codex account is called "nemo". Known: anna, bert, day job, 🚀 東京オフィス.'],
-		["reset quoat", 'There is no "quoat" here. Did you mean quota?'],
-		["import codx", 'There is no file, folder or tool "codx". Did you mean codex?'],
-		["rotation polcy=in-order", 'There is no setting "polcy". Did you mean policy?'],
-		["rotation policy=in-ordr", "and stays as it is. Did you mean in-order?"],
-		["rotation policy=defualt", "and stays as it is. Did you mean default?"],
-		["footer metrs=true", 'There is no setting "metrs". Did you mean meters?'],
-		["rotation speed=9", 'There is no setting "speed". Known: policy, maxRotations,'],
-	])("changes nothing, and what may have been meant is named: %s", async (typed, words) => {
+		["stauts", "stauts", " status?"],
+		["rmeove anna", "rmeove", " remove?"],
+		["rot", "rot", " rotation?"],
+		["frobnicate", "frobnicate", " /multicodex help "],
+		["constructor", "constructor", " /multicodex help "],
+		["use ana", "ana", " anna?"],
+		["remove brt", "brt", " bert?"],
+		["enable dayjob", "dayjob", ' "day job"?'],
+		["rename robret@acme.dev x", "robret@acme.dev", " bert?"],
+		["use atuo", "atuo", " auto?"],
+		["refresh al", "al", " all?"],
+		["use nemo", "nemo", " anna, bert, day job, 🚀 東京オフィス."],
+		["reset quoat", "quoat", " quota?"],
+		["import codx", "codx", " codex?"],
+		["rotation polcy=in-order", "polcy", " policy?"],
+		["rotation policy=in-ordr", undefined, " in-order?"],
+		["rotation policy=defualt", undefined, " default?"],
+		["footer metrs=true", "metrs", " meters?"],
+		["rotation speed=9", "speed", " policy, maxRotations,"],
+	])("changes nothing, and what may have been meant is named: %s", async (typed, wrong, meant) => {
 		const said = await run(typed);
 		expect(said).toMatch(/^error: /);
-		expect(said).toContain(words);
+		const [, after = ""] = said.split(wrong === undefined ? "stays as it is." : `"${wrong}"`);
+		expect(after).toContain(meant);
 		expect([pinned(), cli.stored, cli.harness.pool.accounts().length]).toEqual([undefined, [], 4]);
 	});
 
@@ -64,24 +65,20 @@ describe("a word that is mistyped", () => {
 		["import --dryrun", "--dryrun", "--dry-run"],
 		["reset backups --yse", "--yse", "--yes"],
 	])("a mistyped option is named, with the option that may have been meant: %s", async (typed, wrong, right) => {
-		expect(await run(typed)).toMatch(
-			new RegExp(`^error: There is no option ${wrong} here\\. Did you mean ${right}\\? Usage: /multicodex `),
-		);
+		expect(await run(typed)).toMatch(new RegExp(`^error: .* ${wrong} .* ${right}\\? Usage: /multicodex `));
 	});
 
 	it.each(COMMANDS.filter(({ name }) => name !== "rename").map(({ name }) => name))(
-		"a mistyped option of %s is named where no option is near, and nothing is done",
+		"a mistyped option of %s is named even if no option is near, and nothing is done",
 		async (name) => {
-			expect(await run(`${name} --frobnicate`)).toMatch(
-				/^error: There is no option --frobnicate here\. Usage: \/multicodex /,
-			);
+			expect(await run(`${name} --frobnicate`)).toMatch(/^error: .* --frobnicate [^?]*Usage: \/multicodex /);
 			expect([cli.stored, cli.removals, cli.browserDialogs.length]).toEqual([[], 0, 0]);
 		},
 	);
 
-	it("lists no twenty labels where nothing is near", async () => {
+	it("lists no twenty labels if nothing is near", async () => {
 		cli = createCommandHarness(Array.from({ length: 20 }, (_, at) => anAccount(`seat ${at}`, { id: anId(`s${at}`) })));
-		expect(await run("use nemo")).toBe('error: No Codex account is called "nemo". /multicodex show lists them.');
+		expect(await run("use nemo")).toMatch(/^error: .*"nemo"\. \/multicodex show [^,]*$/);
 	});
 });
 
@@ -92,7 +89,7 @@ describe("an everyday word", () => {
 	});
 
 	it.each(["switch", "select", "pin"])("%s pins an account", async (word) => {
-		expect(await run(`${word} bert`)).toMatch(/^info: Codex: using bert in all sessions/);
+		expect(await run(`${word} bert`)).toMatch(/^info: Codex: using bert /);
 		expect(pinned()).toBe("bbbbbbbbbbbb");
 	});
 

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { type Beyond, createBeyond } from "../../../src/core/beyond/beyond.ts";
 import type { PoolEvent } from "../../../src/core/events.ts";
 import type { AccountId } from "../../../src/core/ids.ts";
+import { chainTakesOver, linkFailed } from "../../../src/core/request/turn-texts.ts";
 import { createPoolModel, type PoolModel } from "../../../src/pi/pool-model.ts";
 import type { Route, RouteRequest } from "../../../src/pi/virtual-models.ts";
 import {
@@ -325,16 +326,16 @@ describe("the route of a request", () => {
 
 describe("a link that fails", () => {
 	it.each([
-		["429 rate limited", "has no quota left"],
-		["401 invalid api key", "did not accept its sign-in or key"],
-		["404 model not found", "is not offered by its provider"],
-	])(
+		["429 rate limited", "quota"],
+		["401 invalid api key", "sign-in"],
+		["404 model not found", "model"],
+	] as const)(
 		"a link that fails before output with %j has the host ask again, which the next one answers",
 		async (words, why) => {
 			await spendAll();
 			await route();
 			expect(await failsWith(words)).toMatchObject({
-				message: { errorMessage: `local/free ${why}. anthropic/claude takes over after the retry delay.` },
+				message: { errorMessage: linkFailed("local/free", why, "anthropic/claude") },
 			});
 			expect(told("link-closed")).toMatchObject([{ link: "local/free" }]);
 			expect(await routed({ reason: "retry", failed: physical("local/free") })).toBe("anthropic/claude");
@@ -368,7 +369,7 @@ describe("a link that fails", () => {
 		expect(await routed({ reason: "retry", failed: physical("local/free") })).toBe("anthropic/claude");
 		const ofClaude = { provider: "anthropic", model: "claude" };
 		expect(await failsWith("401", ofClaude)).toMatchObject({
-			message: { errorMessage: expect.stringContaining("The Codex pool takes over") },
+			message: { errorMessage: expect.stringContaining("The Codex pool") },
 		});
 		expect(await routed({ reason: "retry", failed: physical("anthropic/claude") })).toBe("openai-codex/gpt-5.5");
 	});
@@ -378,7 +379,7 @@ describe("a link that fails", () => {
 		await route();
 		await refill();
 		expect(await failsWith("401")).toMatchObject({
-			message: { errorMessage: expect.stringContaining("The Codex pool takes over") },
+			message: { errorMessage: expect.stringContaining("The Codex pool") },
 		});
 		expect(await routed({ reason: "retry", failed: physical("local/free") })).toBe("openai-codex/gpt-5.5");
 	});
@@ -388,7 +389,7 @@ describe("a link that fails", () => {
 		await spendAll();
 		await route();
 		expect(await failsWith("429")).toMatchObject({
-			message: { errorMessage: "local/free has no quota left. The Codex pool takes over after the retry delay." },
+			message: { errorMessage: linkFailed("local/free", "quota", undefined) },
 		});
 		expect(await routed({ reason: "retry", failed: physical("local/free") })).toBe("openai-codex/gpt-5.5");
 	});
@@ -450,7 +451,7 @@ describe("a request for which the pool found no account", () => {
 		screen.model = MODELS[0];
 		expect(poolModel.links(asked)).toMatchObject([{ needsYes: true }, { needsYes: true }]);
 		expect(poolModel.wayOn(asked)).toEqual({ model: "openai-codex/pool", link: "local/free" });
-		expect(await poolModel.handOver(free, asked)).toContain("local/free takes over after the retry delay");
+		expect(await poolModel.handOver(free, asked)).toBe(chainTakesOver("local/free"));
 		expect(pi.models).toMatchObject([{ provider: "openai-codex", id: "pool" }]);
 	});
 

@@ -50,14 +50,14 @@ it("hands every call on once an account has a reset credit", async () => {
 	expect(calls).toEqual(["refreshStale", "ask a", "redeem c"]);
 });
 
-it("never rejects where its files are gone: nothing is asked for, and nothing is spent", async () => {
+it("never rejects if its files are gone: nothing is asked for, and nothing is spent", async () => {
 	const { resets, account } = open(1, gone);
 
 	await resets.list.refreshStale();
 	expect(await resets.list.ask(account.id)).toBe(false);
 	expect(await resets.redeemer.redeem(account, CREDIT, undefined)).toEqual({
 		kind: "failed",
-		reason: "a file of pi-multicodex is missing, as after an update: restart pi",
+		reason: expect.stringMatching(/: restart pi$/),
 		until: NOW + 60_000,
 	});
 });

@@ -2,6 +2,7 @@ import { stripVTControlCharacters } from "node:util";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Account } from "../../../../src/core/account.ts";
 import { LOGIN_CANCELLED, SignInError } from "../../../../src/features/sign-in/rules.ts";
+import { COMMANDS } from "../../../support/commands.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, NOW, settled } from "../../../support/fakes.ts";
 import { anId, aSessionId } from "../../../support/ids.ts";
 import { aGrant, type CommandHarness, createCommandHarness, idOf } from "../../command-harness.ts";
@@ -460,7 +461,8 @@ describe("keys that are typed ahead", () => {
 	});
 });
 
-describe("/multicodex where there are only dialogs", () => {
+describe("/multicodex with dialogs alone", () => {
+	const rowOf = (called: string) => `${called}: ${COMMANDS.find(({ name }) => name === called)?.summary}`;
 	const menu = async (...choices: readonly string[]) => {
 		cli = createCommandHarness([work, home, out], { mode: "rpc" });
 		const left = [...choices];
@@ -470,23 +472,19 @@ describe("/multicodex where there are only dialogs", () => {
 	};
 
 	it("is a menu of the subcommands, each with what it does", async () => {
-		expect(await menu("show: every account: state, windows left, resets")).toEqual([
-			expect.stringMatching(/^info: 2 of 3 ready/),
-		]);
+		expect(await menu(rowOf("show"))).toEqual([expect.stringMatching(/^info: 2 of 3 ready/)]);
 		expect(cli.screen.questions).toEqual([expect.stringMatching(/^MultiCodex: 2 of 3 /)]);
 		expect(cli.screen.details[0]).toMatch(/add: .*remove: .*help: /);
 	});
 
 	it("offers the accounts that a subcommand is for, and says so if there is none", async () => {
-		await menu("disable: turn an account off: keep it, but do not use it", "home");
+		await menu(rowOf("disable"), "home");
 		expect([cli.screen.details[1], cli.harness.pool.account(home.id)?.enabled]).toEqual(["work, home, out", false]);
-		expect(await menu("enable: turn an account on again")).toEqual([
-			expect.stringMatching(/^error: multicodex enable: .* no account /),
-		]);
+		expect(await menu(rowOf("enable"))).toEqual([expect.stringMatching(/^error: multicodex enable: .* no account /)]);
 	});
 
-	it("offers accounts alone where it asks for one, and takes the very one that was chosen", async () => {
-		await menu("remove: remove an account; add --undo puts it back", "home");
+	it("offers accounts alone when it asks for one, and takes the very one that was chosen", async () => {
+		await menu(rowOf("remove"), "home");
 		expect(cli.screen.details[1]).toBe("work, home, out");
 		expect(labels()).toEqual(["work", "out"]);
 		// Two e-mails that look the same once they are hidden.
@@ -497,7 +495,7 @@ describe("/multicodex where there are only dialogs", () => {
 			},
 		);
 		cli.harness.settings = { ...cli.harness.settings, maskEmails: true };
-		const left = ["remove: remove an account; add --undo puts it back", "m…@a.example-2"];
+		const left = [rowOf("remove"), "m…@a.example-2"];
 		Object.defineProperty(cli.screen, "choice", { get: () => left.shift() });
 		await cli.command.handler("", cli.screen.ctx);
 		expect(labels()).toEqual(["me@a.example"]);
@@ -505,9 +503,9 @@ describe("/multicodex where there are only dialogs", () => {
 
 	it("does nothing when it is cancelled, at either question, or answered with what was not offered", async () => {
 		expect(await menu()).toEqual([]);
-		expect(await menu("remove: remove an account; add --undo puts it back")).toEqual([]);
+		expect(await menu(rowOf("remove"))).toEqual([]);
 		expect(await menu("nonsense")).toEqual([]);
-		expect(await menu("remove: remove an account; add --undo puts it back", "missing")).toEqual([]);
+		expect(await menu(rowOf("remove"), "missing")).toEqual([]);
 		expect(labels()).toEqual(["work", "home", "out"]);
 	});
 });

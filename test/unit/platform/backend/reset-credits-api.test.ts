@@ -88,11 +88,9 @@ describe("the list of reset credits", () => {
 			answers.refuse(503, "secret"),
 			resetCreditAnswers.list(() => ({ credits: "secret" })),
 		);
-		expect(await failureOf(list())).toBe("the service of reset credits answered 503");
-		expect(await failureOf(list())).toBe("the service of reset credits gave an unexpected answer");
-		expect(await failureOf(list("http://127.0.0.1:1/backend-api"))).toBe(
-			"the service of reset credits cannot be reached",
-		);
+		expect(await failureOf(list())).toMatch(/ answered 503$/);
+		expect(await failureOf(list())).toMatch(/ unexpected answer$/);
+		expect(await failureOf(list("http://127.0.0.1:1/backend-api"))).toMatch(/ cannot be reached$/);
 		expect(await failureOf(list("http://example.test/backend-api"))).toContain("must use https");
 	});
 

@@ -74,10 +74,10 @@ describe("an accounts file that is a link to where no file can be", () => {
 	onPosix("is not written, and one sentence says why, where it leads back to itself", async () => {
 		link(`home/${FILE}`);
 		const accounts = openAccounts();
-		expect(await accounts.put(anAccount("work")).then(() => "stored", reasonOf)).toBe(
-			`${FILE} cannot be written: it is a link that leads back to itself (ELOOP)`,
+		expect(await accounts.put(anAccount("work")).then(() => "stored", reasonOf)).toMatch(
+			/^codex-accounts\.json cannot be written: .* back to itself \(ELOOP\)$/,
 		);
-		expect(problems).toEqual([`${FILE} cannot be read (it is a link that leads back to itself) and is left as it is.`]);
+		expect(problems).toEqual([expect.stringMatching(/^codex-accounts\.json cannot be read \(.* back to itself\)/)]);
 	});
 
 	onPosix(

@@ -323,8 +323,7 @@ describe("changes that are written behind", () => {
 });
 
 describe("a document that cannot be read", () => {
-	const sentence =
-		/^corrupt: counts\.json could not be read\. It is kept as counts\.json\.corrupt-\d+, and a new one is started\.$/;
+	const sentence = /^corrupt: counts\.json could not be read\. .* counts\.json\.corrupt-\d+, /;
 
 	it.each([
 		["is torn", '{"version":2,"counts":{"secret-token":'],
@@ -475,7 +474,7 @@ describe("a document of a newer version", () => {
 		await write(counts, set("c")).catch(() => undefined);
 		expect(scratch.text(NAME)).toBe(bytes);
 		expect(scratch.names()).toEqual([NAME]);
-		expect(problems).toEqual([expect.stringMatching(/^newer: counts\.json was written by a newer pi-multicodex/)]);
+		expect(problems).toEqual([expect.stringMatching(/^newer: counts\.json .* newer pi-multicodex/)]);
 	});
 
 	it("is never written when it appears between a look and a write", async () => {

@@ -73,7 +73,7 @@ describe("preferences", () => {
 		write({ notify: { to: "command", command: "notify-send $(whoami)" } });
 		expect(open().read().notify).toMatchObject({ to: "command", command: [] });
 		expect(problems).toEqual([
-			"settings.json: pi-multicodex.notify.command must be a list of a program and its arguments; the default is used.",
+			expect.stringMatching(/^settings\.json: pi-multicodex\.notify\.command must be .*; the default /),
 		]);
 	});
 
@@ -89,22 +89,19 @@ describe("preferences", () => {
 			reserveModel: "always",
 			chain: ["anthropic/claude", "openrouter/z-ai/glm"],
 		});
-		const wanted = "must be a model as provider/model; it is left out.";
-		expect(problems).toEqual([
-			`settings.json: pi-multicodex.beyond.chain[1] ${wanted}`,
-			`settings.json: pi-multicodex.beyond.chain[2] ${wanted}`,
-			"settings.json: pi-multicodex.beyond.chain[4] must be listed once, and anthropic/claude is already listed; it is left out.",
-			`settings.json: pi-multicodex.beyond.chain[5] ${wanted}`,
-			`settings.json: pi-multicodex.beyond.chain[6] ${wanted}`,
-			`settings.json: pi-multicodex.beyond.chain[7] ${wanted}`,
-		]);
+		const wanted = [1, 2, 4, 5, 6, 7].map((at) => {
+			const why = at === 4 ? "anthropic/claude is already listed" : "provider/model";
+			const link = `settings\\.json: pi-multicodex\\.beyond\\.chain\\[${at}\\]`;
+			return expect.stringMatching(new RegExp(`^${link} must be .*${why}; it is left out\\.$`));
+		});
+		expect(problems).toEqual(wanted);
 	});
 
-	it("preferences have no chain where something else stands in its place", () => {
+	it("preferences have no chain if something else stands in its place", () => {
 		write({ beyond: { chain: "anthropic/claude" } });
 		expect(open().read().beyond.chain).toEqual([]);
 		expect(problems).toEqual([
-			"settings.json: pi-multicodex.beyond.chain must be a list of models; the default is used.",
+			expect.stringMatching(/^settings\.json: pi-multicodex\.beyond\.chain must be a list .*; the default /),
 		]);
 	});
 
@@ -447,10 +444,9 @@ describe("storing values of rotation", () => {
 				.set({ enabled: false })
 				.catch((error: Error) => error.message);
 		symlinkSync(scratch.path("store/settings.json"), scratch.path(NAME));
-		expect(await failure()).toBe(
-			`settings.json leads to ${scratch.path("store/settings.json")}, which is not there (ENOENT). ` +
-				'Set "pi-multicodex" in what that file is made from',
-		);
+		const told = await failure();
+		expect(told).toMatch(/^settings\.json leads to .*, which is not there \(ENOENT\)\. Set "pi-multicodex" in /);
+		expect(told).toContain(` ${scratch.path("store/settings.json")}, `);
 		unlinkSync(scratch.path(NAME));
 		symlinkSync(NAME, scratch.path(NAME));
 		expect(await failure()).toMatch(/^settings\.json cannot be written \(ELOOP\)\. /);
@@ -631,9 +627,7 @@ describe("a file that another program makes and keeps where nothing can be writt
 				const place = isLink ? `leads to ${scratch.path(`store/${NAME}`)}, which cannot` : "cannot";
 				const failure = await settings.set({ enabled: false }).catch((error: Error) => error.message);
 				expect(failure).toMatch(
-					new RegExp(
-						`^settings\\.json ${place} be written \\(E[A-Z]+\\)\\. Set "pi-multicodex" in what that file is made from$`,
-					),
+					new RegExp(`^settings\\.json ${place} be written \\(E[A-Z]+\\)\\. Set "pi-multicodex" in `),
 				);
 				expect([settings.read().enabled, scratch.names(`${NAME}.`)]).toEqual([true, []]);
 			} finally {
