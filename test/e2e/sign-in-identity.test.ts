@@ -12,7 +12,7 @@ import {
 	storedLabels,
 } from "./credentials-support.ts";
 import { approveOnDevice, benchWithoutAccounts, PATIENCE_MS, rpcOnDesk, signInOnDevice } from "./sign-in-support.ts";
-import { type Bench, type BenchOptions, createBench } from "./support.ts";
+import { type Bench, type BenchOptions, createBench, until } from "./support.ts";
 
 const lost = { needsLogin: { reason: "refresh_token_invalidated", at: Date.now() + EXPIRED_MS } };
 
@@ -201,7 +201,7 @@ describe("a sign-in as the account that pi holds", () => {
 		const [, refresh, ...more] = bench.codex.tokenRequests("a");
 		expect(more).toEqual([]);
 		expect(refresh?.body?.refresh_token).toBe(ours.refresh);
-		expect(bench.stored("a").credential.refresh).not.toBe(ours.refresh);
+		await until("its token to be stored", () => bench.stored("a").credential.refresh !== ours.refresh);
 		expect(loginOfPi(bench)).toMatchObject({ refresh: pis.refresh, access: pis.access });
 	});
 });

@@ -109,8 +109,8 @@ export function createCredentials(deps: RenewalDeps): Credentials & AheadOfTime 
 	};
 
 	/**
-	 * Resolves to the result of the renewal, or earlier to a token that another process has stored. When many processes
-	 * wait for one account's lock, most get it long after that.
+	 * Resolves to the result of the renewal, or earlier to a new token: one that another process has stored, or one that
+	 * this process is storing. When many processes wait for one account's lock, most get it long after that.
 	 */
 	const orStored = (id: AccountId, refused: string | undefined, flight: Promise<TokenResult>): Promise<TokenResult> => {
 		const had = find(id)?.credential.access;
