@@ -130,7 +130,7 @@ describe("an everyday word", () => {
 		}
 	});
 
-	it("is offered only where no subcommand fits, and nothing more once it is whole", () => {
+	it("is offered only if no subcommand fits, and nothing more once it is whole", () => {
 		expect(cli.offered("li")).toEqual(["list"]);
 		expect(cli.offered("st")).toEqual(["status", "list"]);
 		expect(cli.offered("doc")).toEqual(["doctor"]);
@@ -212,7 +212,7 @@ describe("next", () => {
 		expect([serves(), pinned()]).toEqual(["anna", undefined]);
 	});
 
-	it("changes nothing where no other account can serve", async () => {
+	it("changes nothing if no other account can serve", async () => {
 		cli = createCommandHarness([anAccount("anna"), anAccount("off", { enabled: false })]);
 		await run("use anna");
 		expect(await run("next")).toMatch(/^error: .* stays on anna/);
@@ -251,7 +251,7 @@ describe("durations and defaults of a group", () => {
 		expect(await run("rotation")).toMatch(/^maxWait +8h .*\(default 60s\)$/m);
 	});
 
-	it("goes back to every default of the group at once, and offers that only where something is changed", async () => {
+	it("goes back to every default of the group at once, and offers that only if something is changed", async () => {
 		expect(cli.offered("rotation def")).toBeNull();
 		await run("rotation policy=round-robin maxWait=8h reserve.7d=20");
 		expect(cli.offered("rotation def")).toEqual([

@@ -205,7 +205,7 @@ describe("a session", () => {
 		expect(harness.affinity.account()).toBeUndefined();
 	});
 
-	it("chooses anew after a compaction, also where it is resumed after one", async () => {
+	it("chooses anew after a compaction, even if it is resumed after one", async () => {
 		const compaction = { type: "compaction", timestamp: at(MINUTE_MS) };
 		const before = [remembers({ account: "b" }, HOUR_MS / 2), answer(2 * MINUTE_MS)];
 		await start({ branch: [...before, compaction] });
@@ -256,7 +256,7 @@ describe("a session", () => {
 		expect(order.indexOf("sync")).toBeLessThan(order.indexOf("footer start"));
 	});
 
-	it("asks for usage in the background where there is a screen and a Codex model", async () => {
+	it("asks for usage in the background if there is a screen and a Codex model", async () => {
 		const screen = await start();
 		expect([baseUrls, order.includes("usage")]).toEqual([[screen.model?.baseUrl], true]);
 		order.length = 0;
@@ -344,7 +344,7 @@ describe("a person who comes back", () => {
 		expect(asks()).toBe(2);
 	});
 
-	it("is noticed by what is sent where there are no keys", async () => {
+	it("is noticed by what is sent if there are no keys", async () => {
 		const screen = await start({ mode: "rpc" });
 		expect(screen.listeners).toEqual([]);
 		harness.clock.at += 10 * MINUTE_MS;
@@ -372,7 +372,7 @@ describe("a person who comes back", () => {
 		expect(screen.listeners).toEqual([]);
 	});
 
-	it("can type on where the session was replaced without a word", async () => {
+	it("can type on if the session was replaced without a word", async () => {
 		const screen = await start();
 		harness.clock.at += 10 * MINUTE_MS;
 		Object.defineProperty(screen.ctx, "hasUI", {
@@ -485,7 +485,7 @@ describe("a notice", () => {
 		expect(notices).toHaveLength(2);
 	});
 
-	it("shows no e-mail where the person wants none, on standard error neither", async () => {
+	it("shows no e-mail if the person wants none, on standard error neither", async () => {
 		settings = { ...DEFAULT_SETTINGS, maskEmails: true };
 		const written: unknown[] = [];
 		vi.spyOn(process.stderr, "write").mockImplementation((text) => written.push(text) > 0);
@@ -519,7 +519,7 @@ describe("a notice", () => {
 		expect(notices).toEqual([expect.stringMatching(/^warning: .* account a .* signed out/)]);
 	});
 
-	it("names a lost account once: where a warning has, the rotation only says who continues", async () => {
+	it("names a lost account once: if a warning has, the rotation only says who continues", async () => {
 		const lost = { ...continued, first: { ...continued.first, reason: "signed_out" as const } };
 		const screen = await start();
 		harness.pool.emit({ type: "signed-out", account: anAccount("a"), reason: "revoked" });
@@ -542,7 +542,7 @@ describe("a notice", () => {
 		expect((await start()).notices).toEqual([]);
 	});
 
-	it("waits for the next session where the last one has ended", async () => {
+	it("waits for the next session if the last one has ended", async () => {
 		const ended = await start();
 		await pi.fire("session_shutdown", ended.ctx);
 		harness.pool.emit({ type: "warning", text: "late." });
@@ -552,7 +552,7 @@ describe("a notice", () => {
 });
 
 describe("a change of another process's hand", () => {
-	it.each(["input", "turn_start", "model_select"])("is followed at %s, and only where there is one", async (event) => {
+	it.each(["input", "turn_start", "model_select"])("is followed at %s, and only if there is one", async (event) => {
 		const screen = await start();
 		order.length = 0;
 		await pi.fire(event, screen.ctx);
@@ -603,7 +603,7 @@ describe("the first words in a home", () => {
 		firstWords = "Codex CLI login me@acme.example found.";
 	});
 
-	it("first words are shown in a terminal, and hide an e-mail where that is wanted", async () => {
+	it("first words are shown in a terminal, and hide an e-mail if that is wanted", async () => {
 		expect((await start()).notices).toEqual(["info: Codex CLI login me@acme.example found."]);
 		settings = { ...settings, maskEmails: true };
 		expect((await start()).notices).toEqual(["info: Codex CLI login m…@acme.example found."]);

@@ -57,7 +57,7 @@ describe("a document", () => {
 });
 
 describe("a failure", () => {
-	it("is a notice where there is a screen", () => {
+	it("is a notice if there is a screen", () => {
 		const { ctx, notices } = aContext({ mode: "tui" });
 		writeFailure(ctx, "no such account");
 		expect([notices, process.exitCode]).toEqual([["error: no such account"], exitCode]);
@@ -81,7 +81,7 @@ it("no output moves the cursor or colours, whatever it quotes, and lines stay li
 });
 
 describe("a notice", () => {
-	it("is shown where there is a screen", () => {
+	it("is shown if there is a screen", () => {
 		const { ctx, notices } = aContext({ mode: "rpc" });
 		writeNotice(ctx, "info", "rotated");
 		writeNotice(ctx, "warning", "broken");

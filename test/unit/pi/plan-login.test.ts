@@ -26,7 +26,7 @@ describe("a model of pi's provider openai", () => {
 		expect(on("openai", version)).toBe(isServed);
 	});
 
-	it("is served by a key where pi has no such sign-in, or one was given on the command line", () => {
+	it("is served by a key if pi has no such sign-in, or one was given on the command line", () => {
 		expect(on("openai", "1.6.0", false)).toBe(false);
 		process.argv = [...argv, "--api-key", "k"];
 		expect(on("openai", "1.6.0")).toBe(false);

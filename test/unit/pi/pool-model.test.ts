@@ -170,7 +170,7 @@ describe("the virtual model of pool and chain", () => {
 	});
 });
 
-describe("a host that throws where the virtual model is concerned", () => {
+describe("a host that throws if the virtual model is concerned", () => {
 	/** Has pi throw for the first calls of the function. */
 	const breakOnce = (name: "registerVirtualModel" | "unregisterVirtualModel" | "setModel") => {
 		const whole: unknown = Reflect.get(pi.api, name);
@@ -214,7 +214,7 @@ describe("a host that throws where the virtual model is concerned", () => {
 		expect([pi.virtual.size, told("defect").length]).toEqual([0, 1]);
 	});
 
-	it("is left with it where it cannot take it away, and is asked for nothing more in that session", async () => {
+	it("is left with it if it cannot take it away, and is asked for nothing more in that session", async () => {
 		const calls = breakOnce("unregisterVirtualModel");
 		setChain([]);
 		for (let time = 0; time < 3; time += 1) await poolModel.keep(screen.ctx);
@@ -253,7 +253,7 @@ describe("the route of a request", () => {
 		expect(await routed()).toBe("openai-codex/gpt-5.5");
 	});
 
-	it("leads to another Codex model on the chain only where some account may serve that one", async () => {
+	it("leads to another Codex model on the chain only if some account may serve that one", async () => {
 		setChain(["openai-codex/gpt-6-luna", "local/free"]);
 		for (const { id } of harness.pool.accounts()) {
 			await harness.state.update(id, (status) => ({
@@ -294,7 +294,7 @@ describe("the route of a request", () => {
 		expect(await routed()).toBe("openai-codex/gpt-6-luna");
 	});
 
-	it("stays on the model that its route has kept, where a reserve model has answered for it", async () => {
+	it("stays on the model that its route has kept, if a reserve model has answered for it", async () => {
 		branch.push({ type: "model_change", provider: "openai-codex", modelId: "pool" });
 		const data = { provider: "openai-codex", modelId: "pool", state: { codex: "gpt-5.5", link: null } };
 		branch.push({ type: "custom", customType: "pi.virtual-model-state", data });
@@ -408,7 +408,7 @@ describe("a link that fails", () => {
 		expect(await routed()).toBe("local/free");
 	});
 
-	it("is no link's fault where the session is on another model, or the model is on no chain", async () => {
+	it("is no link's fault if the session is on another model, or the model is on no chain", async () => {
 		screen.model = MODELS[0];
 		expect(await failsWith("401")).toBeUndefined();
 		screen.model = POOL;
@@ -475,7 +475,7 @@ describe("what comes before the chain", () => {
 		for (const { id } of harness.pool.accounts()) await spend(id);
 	};
 
-	it("serves first where the person has agreed to it, or could be asked", async () => {
+	it("serves first if the person has agreed to it, or could be asked", async () => {
 		await withReserveModel("always");
 		expect(await routed()).toBe("openai-codex/gpt-5.5");
 		await withReserveModel("ask");
@@ -498,7 +498,7 @@ describe("what comes before the chain", () => {
 		expect(told("chain-left")).toEqual([]);
 	});
 
-	it("is looked up where it is not known yet, once, and not for what is only shown", async () => {
+	it("is looked up if it is not known yet, once, and not for what is only shown", async () => {
 		const asked: string[] = [];
 		onAskUsage = async (id) => {
 			asked.push(id);
@@ -517,7 +517,7 @@ describe("what comes before the chain", () => {
 		expect(new Set(lookedUpAt)).toEqual(new Set([MODELS[0]?.baseUrl]));
 	});
 
-	it("is passed where its yes is missing and no person could give it", async () => {
+	it("is passed if its yes is missing and no person could give it", async () => {
 		const { models } = screen;
 		screen = aContext({ branch, hasUI: false });
 		screen.model = POOL;

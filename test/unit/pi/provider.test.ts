@@ -161,7 +161,7 @@ describe("the key that other extensions get", () => {
 		expect(pi.registrations.slice(1)).toEqual([{ call: "register", config: { apiKey: "token of b" } }]);
 	});
 
-	it("the key that other extensions get is not given where we are not registered", () => {
+	it("the key that other extensions get is not given if we are not registered", () => {
 		keyForOthers = "token of a";
 		const provider = register("a");
 		keyForOthers = "token of b";
@@ -183,7 +183,7 @@ describe("the key that other extensions get", () => {
 		expect(codex.requests).toEqual([]);
 	});
 
-	it("is nothing of pi's own login where that is missing, and never one that has run out in place of it", () => {
+	it("is nothing of pi's own login if that is missing, and never one that has run out in place of it", () => {
 		keyForOthers = "token of a";
 		isKeyValid = false;
 		register("a");
@@ -194,7 +194,7 @@ describe("the key that other extensions get", () => {
 		expect(keysSet()).toEqual(["pi-multicodex"]);
 	});
 
-	it("gives way to pi's own login where a request is pi's own", async () => {
+	it("gives way to pi's own login if a request is pi's own", async () => {
 		const { access } = codex.grant("theirs");
 		keyForOthers = "token of a";
 		register();
@@ -241,7 +241,7 @@ describe("the place in a registry that goes by the api", () => {
 		expect(harness.tries).toEqual(["a", "a", "a"]);
 	});
 
-	it("is left alone where nothing has changed, and where another extension has it", async () => {
+	it("is left alone if nothing has changed, and if another extension has it", async () => {
 		asGlobalHost();
 		register("a");
 		harness.play("a", answered("one"));
@@ -362,7 +362,7 @@ describe("switched off", () => {
 		expect(harness.told).toContainEqual({ type: "changed" });
 	});
 
-	it("says that no account is signed in where pi has no login of its own", async () => {
+	it("says that no account is signed in if pi has no login of its own", async () => {
 		register("a");
 		isEnabled = false;
 		const events = await collect(stream(there(), CONTEXT, { apiKey: "pi-multicodex" }));
@@ -394,7 +394,7 @@ describe("a request for a Codex model", () => {
 		expect([harness.tries, codex.requests]).toEqual([[], []]);
 	});
 
-	it("ends in one event where something of ours breaks", async () => {
+	it("ends in one event if something of ours breaks", async () => {
 		register("a");
 		Object.assign(harness.deps.link, {
 			isForeign: () => {
@@ -499,13 +499,13 @@ describe("a request that is not ours", () => {
 	});
 });
 
-describe("the key, where caps or an account set keep all accounts from others", () => {
+describe("the key, if caps or an account set keep all accounts from others", () => {
 	const hooks = () => hooksSchema.parse(pi.registrations.at(-1)?.config?.oauth);
 	const hooksSchema = z.object({
 		getApiKey: z.custom<(credentials: { access: string }) => string>((value) => typeof value === "function"),
 	});
 
-	it("is none of pi's own login where that is outside the set, or at its cap", () => {
+	it("is none of pi's own login if that is outside the set, or at its cap", () => {
 		registerHouse(createHarness(anAccount("a", { linked: true }), anAccount("b")));
 		expect(hooks().getApiKey({ access: "token of pi" })).toBe("token of pi");
 		harness.setFor = () => ({ folder: "/proj", accounts: [anId("b")] });

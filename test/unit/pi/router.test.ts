@@ -30,7 +30,7 @@ describe("help", () => {
 		process.stdout.columns = columns;
 	});
 
-	it("stands in two columns where they fit, else one below the other", async () => {
+	it("stands in two columns if they fit, else one below the other", async () => {
 		process.stdout.columns = 200;
 		const wide = (await run("help")).split("\n");
 		expect(wide).toHaveLength(LISTED.length + 1);
@@ -133,7 +133,7 @@ describe("show", () => {
 		expect(await run("show --json")).not.toContain("@example.test");
 	});
 
-	it("marks the account that serves the session's next request, and none where none can", async () => {
+	it("marks the account that serves the session's next request, and none if none can", async () => {
 		const active = async () => JSON.parse((await run("show --json")).replace("info: ", "")).active;
 		harness.state.statusById.set(home.id, { cooldowns: [], strikes: 0, lastUsedAt: NOW - HOUR_MS });
 		expect(await active()).toBe(work.id);

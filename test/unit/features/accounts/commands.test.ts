@@ -13,8 +13,14 @@ const home = anAccount("home", { id: anId("3f00aa7be21d") });
 const side = anAccount("side", { id: anId("aaaaaaaaaaaa") });
 const out = anAccount("out", { id: anId("bbbbbbbbbbbb"), needsLogin: { reason: "revoked", at: NOW } });
 
-function open(rows: readonly Account[] = [work, home, side, out], mode: "tui" | "print" = "tui"): void {
-	cli = createCommandHarness(rows, { mode, hasUI: mode === "tui" });
+function open(rows: readonly Account[] = [work, home, side, out], mode: "tui" | "rpc" | "print" = "tui"): void {
+	cli = createCommandHarness(rows, { mode, hasUI: mode !== "print" });
+}
+/** The only account is pi's own login. */
+function openPis(mode?: "tui" | "rpc"): void {
+	const credential = aGrant("work");
+	open([anAccount("work", { id: idOf("work"), credential, linked: true, source: "pi" })], mode);
+	cli.piAuth.login = { kind: "oauth", credential, workspaceId: aWorkspaceId("acct-work") };
 }
 beforeEach(() => open());
 
@@ -51,21 +57,16 @@ describe("remove", () => {
 	});
 
 	it("removing pi's own login asks whether to sign pi out too, and does", async () => {
-		const login = aGrant("work");
-		open([anAccount("work", { id: idOf("work"), credential: login, linked: true, source: "pi" })]);
-		cli.piAuth.login = { kind: "oauth", credential: login, workspaceId: aWorkspaceId("acct-work") };
-		expect(await run("remove work")).toMatch(/removed work and signed pi out/);
+		openPis();
+		expect(await run("remove work")).toMatch(/removed work .*signed pi out/);
 		expect(cli.screen.details[0]).toMatch(/pi's own login: .*█ +Keep *Remove and sign pi out/);
 		expect(cli.piAuth.login.kind).toBe("none");
 	});
 
 	it("removing pi's own login asks in a dialog in the words of the panel", async () => {
-		const login = aGrant("work");
-		const pis = anAccount("work", { id: idOf("work"), credential: login, linked: true, source: "pi" });
-		cli = createCommandHarness([pis], { mode: "rpc" });
-		cli.piAuth.login = { kind: "oauth", credential: login, workspaceId: aWorkspaceId("acct-work") };
+		openPis("rpc");
 		cli.screen.consent = true;
-		expect(await run("remove work")).toMatch(/removed work and signed pi out/);
+		expect(await run("remove work")).toMatch(/removed work .*signed pi out/);
 		expect([cli.screen.questions, cli.screen.details]).toEqual([
 			["Remove work?"],
 			[expect.stringMatching(/^This is pi's own login: [^?]*$/)],
@@ -73,11 +74,9 @@ describe("remove", () => {
 	});
 
 	it("removing with the option asks once, as without it", async () => {
-		const login = aGrant("work");
-		open([anAccount("work", { id: idOf("work"), credential: login, linked: true, source: "pi" })]);
-		cli.piAuth.login = { kind: "oauth", credential: login, workspaceId: aWorkspaceId("acct-work") };
+		openPis();
 		await run("remove work --logout");
-		expect(cli.piAuth.login.kind).toBe("none");
+		expect([cli.piAuth.login.kind, cli.screen.questions]).toEqual(["none", ["Remove work?"]]);
 	});
 
 	it("says so while the token is being renewed, and changes nothing", async () => {
@@ -87,9 +86,7 @@ describe("remove", () => {
 	});
 
 	it("says so while another process holds pi's file, and leaves pi signed in", async () => {
-		const login = aGrant("work");
-		open([anAccount("work", { id: idOf("work"), credential: login, linked: true, source: "pi" })]);
-		cli.piAuth.login = { kind: "oauth", credential: login, workspaceId: aWorkspaceId("acct-work") };
+		openPis();
 		cli.piAuth.lockRefusal = "busy";
 		expect(await run("remove work --logout")).toMatch(/^error: .*work is being renewed.*Try again/);
 		expect([labels(), cli.piAuth.login.kind]).toEqual([["work"], "oauth"]);

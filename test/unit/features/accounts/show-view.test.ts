@@ -286,7 +286,7 @@ describe("show as text", () => {
 		for (const line of lines) expect(visibleWidth(line)).toBeLessThanOrEqual(40);
 	});
 
-	it("cuts a long label rather than the state, where there is no room for both", () => {
+	it("cuts a long label rather than the state, if there is no room for both", () => {
 		const label = "x".repeat(40);
 		const long = (row: ShownAccount) => ({ ...row, account: { ...row.account, label } });
 		const lines = linesOf(viewOf(...[work, personal, side, oldTeam, closed].map(long)), 40);
@@ -398,7 +398,7 @@ describe("show --compact", () => {
 		expect(new Set(lines.map((line) => visibleWidth(line.split(/ready|out of/)[0] ?? ""))).size).toBe(1);
 	});
 
-	it("says how to begin where there is no account", () => {
+	it("says how to begin if there is no account", () => {
 		expect(poolAsLines(viewOf())).toBe(poolAsText(viewOf(), 80));
 	});
 });
@@ -553,7 +553,7 @@ describe("one vocabulary", () => {
 	});
 });
 
-describe("show, where caps and an account set hold", () => {
+describe("show, if caps and an account set hold", () => {
 	const usage = aSnapshot({ windows: [{ ...fiveHours, usedPercent: 85 }] });
 	const kept = shown("kept", { state: "cooling", readyAt: NOW + 67 * MINUTE_MS, floors: { "5h": 20, "7d": 5 }, usage });
 	const view = {

@@ -31,7 +31,7 @@ describe("requests that ask at once", () => {
 		expect(shown).toHaveLength(1);
 	});
 
-	it("requests at once get a question of their own, afterwards, where the answer is no answer to theirs", async () => {
+	it("requests at once get a question of their own, afterwards, if the answer is no answer to theirs", async () => {
 		const first = asking.ask(ALL, undefined);
 		const second = asking.ask([anOffer(RUNGS.wait)], undefined);
 		shown[0]?.answer(take(RUNGS.credits));

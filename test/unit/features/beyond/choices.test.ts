@@ -15,7 +15,7 @@ describe("the rows of the question", () => {
 		expect(kindsOf(ALL)).toEqual(["wait", "credits", "reserve-model", "reset-credit", "chain", "stop"]);
 	});
 
-	it("the rows of the question begin with the end of the turn where nothing can be waited for", () => {
+	it("the rows of the question begin with the end of the turn if nothing can be waited for", () => {
 		expect(kindsOf([anOffer(RUNGS.credits), anOffer(RUNGS.resetCredit)])).toEqual(["stop", "credits", "reset-credit"]);
 	});
 
@@ -39,7 +39,7 @@ describe("an answer that two requests share", () => {
 		expect(sharedAnswer(taken(rung), [anOffer(offered)])).toBeUndefined();
 	});
 
-	it("ends both where it ends one", () => {
+	it("ends both if it ends one", () => {
 		expect(sharedAnswer({ kind: "stop" }, ALL)).toEqual({ kind: "stop" });
 	});
 });

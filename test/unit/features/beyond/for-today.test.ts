@@ -31,7 +31,7 @@ it("holds in every process, and ends in every process", async () => {
 	expect(forToday.holds(RUNGS.credits)).toBe(false);
 });
 
-it("never covers a reset credit, also where a file says so", async () => {
+it("never covers a reset credit, even if a file says so", async () => {
 	await forToday.remember(RUNGS.resetCredit);
 	expect([...state.consentsById]).toEqual([]);
 	state.consentsById.set("reset-credit", NOW + HOUR_MS);
@@ -47,7 +47,7 @@ it("covers the credits of the account that it was given for, and of no other", a
 	expect(forToday.list()).toHaveLength(1);
 });
 
-it("ends where a clock was wrong when it was given", async () => {
+it("ends if a clock was wrong when it was given", async () => {
 	await forToday.remember(RUNGS.credits);
 	for (const key of state.consentsById.keys()) state.consentsById.set(key, NOW + 40 * DAY_MS);
 	expect(forToday.holds(RUNGS.credits)).toBe(false);

@@ -94,7 +94,7 @@ describe("in the terminal", () => {
 		expect([isAsking(), context.panel]).toEqual([[true, false], undefined]);
 	});
 
-	it("tells, where that is known, how long quota will last once the first account is back", async () => {
+	it("tells, if that is known, how long quota will last once the first account is back", async () => {
 		const again = { dryAt: NOW + 3 * DAY_MS, from: NOW + 2 * DAY_MS, to: undefined, comesBack: [] };
 		forecast = { madeAt: NOW, pool: undefined, serving: undefined, accounts: [], again };
 		const context = await begin();
@@ -244,7 +244,7 @@ describe("for an RPC client", () => {
 	});
 });
 
-describe("where there is no person", () => {
+describe("without a person", () => {
 	it.each(["print", "json"] as const)("asks nothing: %s", async (mode) => {
 		const context = await begin({ mode, hasUI: false });
 		expect(await question.ask(ALL, undefined)).toEqual({ kind: "unavailable" });

@@ -565,7 +565,7 @@ describe("/multicodex use without an account", () => {
 		expect([cli.screen.panel, notices(), pinned()]).toEqual([undefined, [], undefined]);
 	});
 
-	it("falls back to a dialog where this pi shows no panels", async () => {
+	it("falls back to a dialog if this pi shows no panels", async () => {
 		await press(ESCAPE);
 		cli.screen = aContext({ mode: "tui", hasPanels: false });
 		cli.screen.choice = "home";

@@ -128,7 +128,7 @@ describe("the dashboard", () => {
 		}
 	});
 
-	it("tells long labels apart on a narrow terminal, where the state of their row leaves the room", () => {
+	it("tells long labels apart on a narrow terminal, if the state of their row leaves the room", () => {
 		open(
 			aView([
 				aShown("seat-number-006"),
@@ -288,7 +288,7 @@ describe("the dashboard", () => {
 		expect(text()).toMatch(detail);
 	});
 
-	it("has no e-mail where there is none to be seen", () => {
+	it("has no e-mail if there is none to be seen", () => {
 		open(
 			aView([aShown("a", { account: anAccount("a", { email: undefined, workspaceId: aWorkspaceId("acct-9c1f") }) })]),
 		);
@@ -324,7 +324,7 @@ describe("the dashboard", () => {
 });
 
 describe("the keys of the dashboard", () => {
-	it("the keys are those of the person where pi knows them, and letters of its own", () => {
+	it("the keys are those of the person if pi knows them, and letters of its own", () => {
 		press(CONFIRM, "a", "n", "s", "x", "e", "v", "r", CANCEL, "\r", "\x1b", "q");
 		expect(actions).toEqual(
 			["use", "auto", "add", "login", "remove", "disable", "rename", "refresh", "close"].map(
@@ -365,7 +365,7 @@ describe("the keys of the dashboard", () => {
 		expect(actions).toEqual(["enable a", "use a"]);
 	});
 
-	it("the keys name the way to sign in on a narrow terminal where that is what is needed", () => {
+	it("the keys name the way to sign in on a narrow terminal if that is what is needed", () => {
 		press(UP);
 		expect(lines(40).at(-2)).toBe(" a auto  s sign in  ? keys  esc close");
 	});
@@ -508,7 +508,7 @@ describe("accounts that are of no use now", () => {
 		expect(names()).toEqual(["a", "b", "c", "g"]);
 	});
 
-	it("accounts of no use are found by the filter, and scrolled where none is of use", () => {
+	it("accounts of no use are found by the filter, and scrolled if none is of use", () => {
 		room = 18;
 		open(aView(mixed()));
 		text();
@@ -537,7 +537,7 @@ describe("text that is typed into the dashboard", () => {
 		}
 	});
 
-	it("does so at the pace of a person where it begins with a slash or with a letter that is no key", () => {
+	it("does so at the pace of a person if it begins with a slash or with a letter that is no key", () => {
 		for (const text of ["/multicodex use bert", "hello, remove everything", "zx"]) {
 			open(DRAWN);
 			press(...text, CONFIRM);
@@ -587,7 +587,7 @@ describe("text that is typed into the dashboard", () => {
 		expect(actions).toEqual(["remove side", "close personal"]);
 	});
 
-	it("says so where nothing fits, and does nothing at Enter, nor at a key", () => {
+	it("says so if nothing fits, and does nothing at Enter, nor at a key", () => {
 		press("/", ..."zzz", CONFIRM, CONFIRM);
 		expect([text(), actions]).toEqual([expect.stringContaining('No account matches "zzz".'), []]);
 	});

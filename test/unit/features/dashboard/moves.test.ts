@@ -88,7 +88,7 @@ describe("the moves between accounts", () => {
 		expect([reads, news]).toEqual([2, 1]);
 	});
 
-	it("moves stay as they were where the log cannot be read, and are let go of with the panel", async () => {
+	it("moves stay as they were if the log cannot be read, and are let go of with the panel", async () => {
 		log = [logged({ from: anId("a"), account: anId("b") })];
 		await open();
 		read = () => Promise.reject(new Error("EIO"));

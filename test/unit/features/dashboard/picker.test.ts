@@ -108,7 +108,7 @@ describe("the picker", () => {
 		expect(rows(40)[4]).toMatch(/let the policy choose$/);
 	});
 
-	it("says in full what its last rows do where no windows need the room", () => {
+	it("says in full what its last rows do if no windows need the room", () => {
 		view = aView(["work", "home office"].map((label) => aShown(label, { usage: undefined })));
 		expect(rows(45).slice(-2)).toEqual([
 			"   auto            let the policy choose",
@@ -123,7 +123,7 @@ describe("the picker", () => {
 		expect(line).toMatch(/90mout of quota 42m/);
 	});
 
-	it("calls a time a guess where nothing told it", () => {
+	it("calls a time a guess if nothing told it", () => {
 		const guess = aCooldown({ until: NOW + HOUR_MS, guessed: true });
 		const shown = { state: "cooling", readyAt: NOW + HOUR_MS } as const;
 		view = aView([
@@ -135,7 +135,7 @@ describe("the picker", () => {
 		expect(rows(40)[0]).toMatch(/side +out of quota about 1h00m$/);
 	});
 
-	it("tells long labels apart on a narrow terminal, where the state of their row leaves the room", () => {
+	it("tells long labels apart on a narrow terminal, if the state of their row leaves the room", () => {
 		open(
 			aView([aShown("seat-number-006"), aShown("seat-number-007"), aShown("seat-number-008", { state: "disabled" })]),
 		);
@@ -182,7 +182,7 @@ describe("the keys of the picker", () => {
 		]);
 	});
 
-	it.each(["zzz", "auu", "adn", "ad z"])("the keys start nothing where no account is called %s, and say so", (typo) => {
+	it.each(["zzz", "auu", "adn", "ad z"])("the keys start nothing if no account is called %s, and say so", (typo) => {
 		type(typo);
 		expect(lines()).toContain(` No account matches "${typo}".`);
 		press(ENTER);

@@ -115,7 +115,7 @@ const situation = fc.record({
 	maxWaitMs: fc.constantFrom(0, HOUR_MS - 1, HOUR_MS),
 } as const);
 
-it("why names the account of the next request, or none where that request finds none or waits", async () => {
+it("why names the account of the next request, or none if that request finds none or waits", async () => {
 	let waitedForRoom = 0;
 	await fc.assert(
 		fc.asyncProperty(situation, async ({ rows, pinned, chosenLast, served, servedMs, isCompacted, ...rotation }) => {

@@ -93,7 +93,7 @@ describe("the footer", () => {
 		expect(shown()).not.toContain(words);
 	});
 
-	it("keeps pi alive, and the next tick, where a look behind it throws", () => {
+	it("keeps pi alive, and the next tick, if a look behind it throws", () => {
 		onlyTimers();
 		footer.stop();
 		const onTick = vi.fn(() => {
@@ -119,7 +119,7 @@ describe("the footer", () => {
 		expect(harness.told).toContainEqual(expect.objectContaining({ type: "defect", where: "footer" }));
 	});
 
-	it("tells how long the pool lasts where the person wants that, and asks for no forecast otherwise", async () => {
+	it("tells how long the pool lasts if the person wants that, and asks for no forecast otherwise", async () => {
 		const dryAt = NOW + 2 * DAY_MS;
 		const pool = { dryAt, from: NOW + DAY_MS, to: undefined, comesBack: [] };
 		forecast = { madeAt: NOW, pool, serving: undefined, accounts: [] };
@@ -147,7 +147,7 @@ describe("the footer", () => {
 		expect(screen.statuses.at(-1)).toMatch(/^<dim>codex <text>b<dim> /);
 	});
 
-	it("is drawn once for many changes of one moment, and not at all where nothing shows", async () => {
+	it("is drawn once for many changes of one moment, and not at all if nothing shows", async () => {
 		footer.start(screen.ctx);
 		for (let time = 0; time < 20; time += 1) harness.pool.emit({ type: "changed" });
 		await settled();
@@ -180,7 +180,7 @@ describe("the footer", () => {
 		expect(screen.statuses).toEqual([]);
 	});
 
-	it("has no colours where a client draws by itself", () => {
+	it("has no colours if a client draws by itself", () => {
 		screen = aContext({ mode: "rpc" });
 		footer.start(screen.ctx);
 		expect(screen.statuses).toEqual([expect.stringMatching(/^codex a [^<]*$/)]);
@@ -270,7 +270,7 @@ describe("the footer", () => {
 			expect(shown()).toMatch(/^codex 0\/2 ready · a back /);
 		});
 
-		it("the next account is named where other sessions need what is left of all of them", () => {
+		it("the next account is named if other sessions need what is left of all of them", () => {
 			harness.state.statusById.set(anId("a"), { usage: used(95), cooldowns: [], strikes: 0 });
 			harness.state.statusById.set(anId("b"), { cooldowns: [aCooldown({ until: NOW + HOUR_MS })], strikes: 0 });
 			harness.state.live.set("other", anId("a"));
@@ -331,7 +331,7 @@ describe("the footer while a request waits", () => {
 		expect(shown()).toMatch(/^codex waiting for room · first account back .* \(42s\) · esc ends the wait$/);
 	});
 
-	it("goes on with the countdown of one request where the wait of another ends, and shows the soonest", async () => {
+	it("continues with the countdown of one request if the wait of another ends, and shows the soonest", async () => {
 		footer.start(screen.ctx);
 		harness.pool.emit({ type: "waiting", request: 1, until: NOW + 42_000, forRoom: false });
 		harness.pool.emit({ type: "waiting", request: 2, until: NOW + 21_000, forRoom: true });
@@ -369,7 +369,7 @@ describe("the footer while a request waits", () => {
 		expect(vi.getTimerCount()).toBe(0);
 	});
 
-	it("begins no timer where no session is", () => {
+	it("begins no timer if no session is", () => {
 		onlyTimers();
 		harness.pool.emit({ type: "waiting", request: 1, until: NOW + 42_000, forRoom: false });
 		expect(vi.getTimerCount()).toBe(0);

@@ -86,7 +86,7 @@ describe("the footer of an account in use", () => {
 		expect(wide).not.toMatch(/5h|week/);
 	});
 
-	it("shows a budget where it is the tightest, or all there is", () => {
+	it("shows a budget if it is the tightest, or all there is", () => {
 		const budget = { usedPercent: 95, windowMinutes: 43_200, resetsAt: NOW + 12 * DAY_MS, isReached: false };
 		const withBudget = (usedPercent: number, windows: readonly UsageWindow[] = [week, fiveHours]) => ({
 			active: { ...work, usage: aSnapshot({ windows, budgets: [{ ...budget, usedPercent }] }) },
@@ -98,14 +98,14 @@ describe("the footer of an account in use", () => {
 		expect(at(80, { ...withBudget(95), ...withFooter({ windows: "7d" }) })).toContain("week 92% left · month 5% left");
 	});
 
-	it("says that a session goes on with bought credits, also where no account is ready", () => {
+	it("says that a session continues with bought credits, even if no account is ready", () => {
 		const usage = aSnapshot({ windows: [{ ...week, usedPercent: 100 }] });
 		const active = { ...work, usage, isReady: false, isOnCredits: true };
 		expect(at(80, { active, ready: 0 })).toBe("codex work · credits · week ────────── 0% left (6d20h) · 0/4 ready");
 		expect(at(20, { active, ready: 0 })).toBe("work · credits");
 	});
 
-	it("says that a session goes on with Luna Reserve, also where no account is ready", () => {
+	it("says that a session continues with Luna Reserve, even if no account is ready", () => {
 		const usage = aSnapshot({ windows: [{ ...week, usedPercent: 100 }] });
 		const active = { ...work, usage, isReady: false, isOnReserveModel: true };
 		expect(at(80, { active, ready: 0 })).toBe("codex work · Luna Reserve · week 0% left (6d20h) · 0/4 ready");
@@ -177,7 +177,7 @@ describe("the footer of an account in use", () => {
 });
 
 describe("the colours of the footer", () => {
-	it("the colours are quiet where all is well: the label is text, all else is dim", () => {
+	it("the colours are quiet if all is well: the label is text, all else is dim", () => {
 		expect(painted({}, 80)).toBe(
 			"[dim:codex ][text:work][dim: · ][dim:5h ][dim:73% left][dim: (1h07m)][dim: · ][dim:week ][dim:92% left][dim: (6d20h)][dim: · ][dim:3/4 ready]",
 		);
@@ -441,7 +441,7 @@ describe("any footer", () => {
 });
 
 describe("the footer of a session within an account set, or of an account with a cap", () => {
-	it("says the set at every width where there is room for the account and a window", () => {
+	it("says the set at every width if there is room for the account and a window", () => {
 		const set = { setFolder: "/home/me/client", ready: 1, total: 2 };
 		expect(lines(set)).toEqual([
 			"codex work · set of client · 5h ━━━━━━━─── 73% left (1h07m) · week ━━━━━━━━━─ 92% left (6d20h) · last ready".replace(
@@ -453,7 +453,7 @@ describe("the footer of a session within an account set, or of an account with a
 		]);
 	});
 
-	it("says what a cap keeps where there is room for it", () => {
+	it("says what a cap keeps if there is room for it", () => {
 		const active = { ...work, floors: { "7d": 20 } };
 		expect(at(120, { active })).toContain("week ━━━━━━━━━─ 92% left, cap 20% (6d20h)");
 		expect(at(40, { active })).not.toContain("cap");

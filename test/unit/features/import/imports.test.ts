@@ -118,7 +118,7 @@ describe("looking", () => {
 		expect(accounts.rows).toEqual([]);
 	});
 
-	it("takes sign-ins for one account where any of them proves it, and the newest of them", async () => {
+	it("takes sign-ins for one account if any of them proves it, and the newest of them", async () => {
 		const login = (name: string, claims: FakeClaims) =>
 			found(name, {
 				path: `/${name}`,

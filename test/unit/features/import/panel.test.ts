@@ -44,7 +44,7 @@ const text = (panel: Component, width = 80) =>
 	stripVTControlCharacters(panel.render(width).join("\n")).replaceAll(/ +$/gm, "");
 
 describe("the panel of an import", () => {
-	it("imports everything where nothing else is chosen, and names that", () => {
+	it("imports everything if nothing else is chosen, and names that", () => {
 		const panel = open();
 		expect(text(panel)).toMatch(/█ {2}Yes, import all 2\n {3}No, import nothing\n\n {3}\[x\] a@x\.example, Codex CLI/);
 		press(panel, KEYS.confirm);
@@ -60,7 +60,7 @@ describe("the panel of an import", () => {
 		expect(answers).toEqual([["b"]]);
 	});
 
-	it("does nothing where nothing is chosen", () => {
+	it("does nothing if nothing is chosen", () => {
 		const panel = open();
 		press(panel, KEYS.down, KEYS.down, " ", KEYS.down, " ", KEYS.up, KEYS.up, KEYS.up);
 		expect(text(panel)).toContain("█  Nothing is chosen");

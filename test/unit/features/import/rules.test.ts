@@ -52,7 +52,7 @@ const verdicts = (findings: readonly Finding[], accounts: readonly Account[] = [
 const signedOut = { needsLogin: { reason: "refresh_token_reused", at: NOW } };
 
 describe("what is done with a sign-in that lies with another tool", () => {
-	it("is nothing where machines share the account by a sign-in that works: the tool would go on spending it", () => {
+	it("is nothing if machines share the account by a sign-in that works: the tool would go on spending it", () => {
 		const shared = { shared: true, source: "import:codex" };
 		expect(verdicts([found("a@9")], [holding("a@1", shared)])).toEqual(["have"]);
 		expect(verdicts([found("a@9")], [holding("a@1", { ...shared, ...signedOut })])).toEqual(["renew"]);

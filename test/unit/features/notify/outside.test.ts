@@ -194,7 +194,7 @@ describe("a command", () => {
 		notify = { ...notify, to: "command", command: ["/usr/bin/notify", "secret-argument"] };
 	});
 
-	it("gets one document, also where there is no screen", async () => {
+	it("gets one document, even if there is no screen", async () => {
 		await aProcess(false).hear(threshold);
 		expect(written).toEqual([]);
 		expect(documents).toEqual([
@@ -244,7 +244,7 @@ describe("a command", () => {
 		expect(harness.told.filter(({ type }) => type === "warning")).toHaveLength(2);
 	});
 
-	it("a command is no failure where the end of pi cut it off", async () => {
+	it("a command is no failure if the end of pi cut it off", async () => {
 		hookEnd = { kind: "cut-off" };
 		await ours.hear(threshold);
 		expect(harness.told.filter(({ type }) => type === "warning")).toEqual([]);

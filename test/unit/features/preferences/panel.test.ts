@@ -118,7 +118,7 @@ describe("a panel of preferences", () => {
 		expect(saves).toEqual(["maxWait=0s"]);
 	});
 
-	it("scrolls its rows where the terminal is low, so that the chosen one is always seen", () => {
+	it("scrolls its rows if the terminal is low, so that the chosen one is always seen", () => {
 		const many = Array.from({ length: 9 }, (_, at) => ({
 			name: `row${at}`,
 			summary: "does it",

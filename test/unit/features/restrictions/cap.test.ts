@@ -102,7 +102,6 @@ describe("/multicodex cap", () => {
 		["week=20", /The account is missing/],
 		["wrok week=20", /"wrok"\. .* work\?/],
 		["work week=20 month=0", /month must be/],
-		["--all", /no option --all/],
 	])("refuses %s, and changes nothing", async (typed, problem) => {
 		expect(await run(typed)).toMatch(problem);
 		expect(cli.edited).toEqual([]);

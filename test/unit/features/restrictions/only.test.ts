@@ -116,7 +116,6 @@ describe("/multicodex only", () => {
 		["wrok", /"wrok"\. .* work\?/],
 		["work alll", / all\?/],
 		["work all", /all cannot be combined/],
-		["--force", /no option --force/],
 	])("refuses %s, and changes nothing", async (typed, problem) => {
 		expect(await run(typed)).toMatch(problem);
 		expect(cli.edited).toEqual([]);

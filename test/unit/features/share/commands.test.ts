@@ -93,7 +93,7 @@ describe("share with a URL", () => {
 		expect(cli.sharedPools.asked).toEqual([]);
 	});
 
-	it("is answered in dialogs where there are no panels", async () => {
+	it("is answered in dialogs if there are no panels", async () => {
 		open("rpc", [anAccount("work"), anAccount("team")]);
 		cli.screen.choices.push("[x] work", "Yes, share 1 of 2");
 		await cli.run(`share ${URL}`);
@@ -488,8 +488,8 @@ describe("what a command tells", () => {
 	});
 
 	it("is the sentence of a problem of the pool, whichever command met it", async () => {
-		cli.harness.accounts.edit = () => Promise.reject(new PoolProblem("no-rights", "A keeper has to do that."));
-		expect(await cli.run("disable work")).toBe("error: A keeper has to do that.");
+		cli.harness.accounts.edit = () => Promise.reject(new PoolProblem("no-rights", "Ask a keeper."));
+		expect(await cli.run("disable work")).toBe("error: Ask a keeper.");
 		expect(cli.harness.told.filter(({ type }) => type === "defect")).toEqual([]);
 	});
 

@@ -254,7 +254,7 @@ describe("a sign-in that the browser brings back", () => {
 		["the person says no", "access_denied", "The user denied the request", /refused in the browser/],
 		["Codex is not switched on", "access_denied", "missing_codex_entitlement", /not switched on.*administrator/],
 		["the issuer refuses it", "server_error", "SECRET", /refused the sign-in/],
-	])("a callback where %s says so on its page", async (_what, error, description, reason) => {
+	])("a callback says so on its page if %s", async (_what, error, description, reason) => {
 		const signIn = await begin();
 		signIn.codex.denySignIn(error, description);
 		const { page } = await visit(signIn.url);
@@ -403,7 +403,7 @@ describe("a sign-in whose code is pasted", () => {
 		await expectPortsFree();
 	});
 
-	it("ends with what was wrong where the person cannot be asked twice", async () => {
+	it("ends with what was wrong if the person cannot be asked twice", async () => {
 		const signIn = await begin();
 		await signIn.paste("https://nothing.example/");
 		await signIn.paste(undefined);
@@ -443,7 +443,7 @@ describe("callback ports that others use", () => {
 		expect(await ownerOf(signIn)).toBe("a");
 	});
 
-	it("callback ports in use leave pasting where none is free, and the screen says so", async () => {
+	it("callback ports in use leave pasting if none is free, and the screen says so", async () => {
 		await Promise.all(CALLBACK_PORTS.map(occupy));
 		const signIn = await begin();
 		expect([signIn.redirectUri, signIn.comesBack]).toEqual(["http://localhost:1455/auth/callback", false]);

@@ -197,14 +197,14 @@ describe("signing in on another device", () => {
 		expect(polls(codex)).toHaveLength(1);
 	});
 
-	it("says so where device codes are switched off, and how to switch them on", async () => {
+	it("says so if device codes are switched off, and how to switch them on", async () => {
 		const codex = await start();
 		codex.device.enabled = false;
 		expect(await reasonOf(codex)).toMatch(/switched off.*Settings/);
 		expect(polls(codex)).toEqual([]);
 	});
 
-	it("says so where there is no answer", async () => {
+	it("says so if there is no answer", async () => {
 		const codex = await start();
 		await codex.close();
 		expect(await reasonOf(codex)).toMatch(/cannot be reached/);

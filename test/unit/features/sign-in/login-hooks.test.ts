@@ -86,7 +86,7 @@ describe("pi's hooks", () => {
 		expect(order).toEqual([]);
 	});
 
-	it("pi's hooks ask for a pasted code where pi can be asked, else by a prompt, and only once", async () => {
+	it("pi's hooks ask for a pasted code if pi can be asked, else by a prompt, and only once", async () => {
 		const { created, dialogs } = hooks();
 		await created.login(callbacks({ onManualCodeInput: async () => "pasted" }));
 		await created.login(callbacks());
@@ -110,7 +110,7 @@ describe("pi's hooks", () => {
 	});
 });
 
-describe("where pi can show a device code", () => {
+describe("a pi that can show a device code", () => {
 	const onDeviceCode = () => undefined;
 
 	it("the person chooses between browser and code", async () => {

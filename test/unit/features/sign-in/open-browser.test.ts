@@ -58,7 +58,7 @@ describe("opening a browser", () => {
 		expect([await opensWith(anOpener(0)), openedUrls]).toEqual([false, []]);
 	});
 
-	it("has not worked where nothing can be started", async () => {
+	it("has not worked if nothing can be started", async () => {
 		const starting = () => Promise.reject(new Error("spawn xdg-open ENOENT"));
 		expect(await openInBrowser("https://x.test/", starting)).toBe(false);
 	});

@@ -186,7 +186,7 @@ describe("the screen of a sign-in", () => {
 		expect(addressAt(80)).toBe(URL_SHOWN);
 	});
 
-	it("says where the browser cannot come back by itself", () => {
+	it("says so if the browser cannot come back by itself", () => {
 		screen.showUrl(URL_SHOWN, { comesBack: false });
 		expect(text()).toMatch(/cannot come back.*1455 and 1457/);
 		// Both may be so at once.
@@ -304,7 +304,7 @@ describe("the keys of the screen", () => {
 		expect(copied).toEqual([URL_SHOWN, DEVICE.verificationUri]);
 	});
 
-	it("the keys of the screen say so where there is no clipboard", async () => {
+	it("the keys of the screen say so if there is no clipboard", async () => {
 		hasClipboard = false;
 		screen.showUrl(URL_SHOWN, { comesBack: true });
 		screen.handleInput?.(CTRL_Y);

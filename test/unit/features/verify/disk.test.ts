@@ -258,7 +258,7 @@ describe("a repair", () => {
 		expect(lstatSync(scratch.path("auth.json")).mode & 0o777).toBe(0o400);
 	});
 
-	onPosix("goes on where one thing cannot be mended, and tells only what was", async () => {
+	onPosix("continues if one thing cannot be mended, and tells only what was", async () => {
 		chmodSync(scratch.write("auth.json", auth), 0o644);
 		lock("codex-state.json.lock", DAY_MS);
 		mkdirSync(scratch.path(`auth.json.${gone}-0011aabb.tmp`));

@@ -41,7 +41,7 @@ const aFile = HEALTHY.files[0] ?? expect.fail();
 const lost = { needsLogin: { reason: "revoked", at: NOW } };
 
 describe("the judgement", () => {
-	it("finds everything in order where it is", () => {
+	it("finds everything in order if it is", () => {
 		expect(told({})).toEqual([]);
 		expect(found({}).map(({ code }) => code)).toEqual([
 			"file-good",
@@ -253,7 +253,7 @@ describe("the judgement", () => {
 		]);
 	});
 
-	it("has a problem only where one is found", () => {
+	it("has a problem only if one is found", () => {
 		expect(hasProblem(found({}))).toBe(false);
 		expect(hasProblem(found({ accounts: [anAccount("a"), anAccount("b", lost)] }))).toBe(false);
 		expect(hasProblem(found({ isWritable: false }))).toBe(true);
@@ -262,7 +262,7 @@ describe("the judgement", () => {
 
 describe("pi's ChatGPT sign-in under openai", () => {
 	const hostVersion = "1.6.0";
-	it("is a note, and a warning where the session is on it", () => {
+	it("is a note, and a warning if the session is on it", () => {
 		expect(told({ hostVersion, hasPlanLogin: true })).toEqual(["note plan-login openai"]);
 		expect(told({ hostVersion, hasPlanLogin: true, isOnPlanLogin: true })).toEqual(["warning plan-login-used openai"]);
 	});

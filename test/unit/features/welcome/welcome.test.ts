@@ -37,7 +37,7 @@ describe("the first words in a home without an account", () => {
 		expect(await told()).toEqual([]);
 	});
 
-	it("the first words say how to sign in where nothing was found", async () => {
+	it("the first words say how to sign in if nothing was found", async () => {
 		expect(await told()).toEqual([expect.stringContaining("/multicodex add")]);
 	});
 
@@ -49,7 +49,7 @@ describe("the first words in a home without an account", () => {
 		expect(await told()).toHaveLength(1);
 	});
 
-	it("the first words are kept for the next start where the session ends before they are known", async () => {
+	it("the first words are kept for the next start if the session ends before they are known", async () => {
 		expect(await told(() => true)).toEqual([]);
 		look = async () => {
 			isHomeEmpty = false;

@@ -36,7 +36,7 @@ describe("Codex CLI", () => {
 		]);
 	});
 
-	it("is read in CODEX_HOME where that is set, and there only", async () => {
+	it("is read in CODEX_HOME if that is set, and there only", async () => {
 		await writeTool("codex", home, [work]);
 		inHome("elsewhere/auth.json", codexFile(side));
 		expect(loginsOf(await found("codex", { CODEX_HOME: join(home, "elsewhere") }))).toEqual(["-: side"]);
@@ -52,7 +52,7 @@ describe("Codex CLI", () => {
 		]);
 	});
 
-	it("has a sign-in also where its token has run out: it can be renewed", async () => {
+	it("has a sign-in even if its token has run out: it can be renewed", async () => {
 		const old = aLogin("old", { claims: { expiresAt: NOW - DAY_MS } });
 		await writeTool("codex", home, [old]);
 		expect(await found("codex")).toMatchObject([{ credential: { expiresAt: NOW - DAY_MS } }]);
@@ -137,7 +137,7 @@ describe("Codex CLI", () => {
 		expect(reasonsOf(await found("codex"))).toEqual([expect.stringMatching(/memory.*leftover/)]);
 	});
 
-	it("is read where its keyring is optional and there is a file, or where the setting is another table's", async () => {
+	it("is read if its keyring is optional and there is a file, or if the setting is another table's", async () => {
 		const config = (text: string) => inHome(".codex/config.toml", text);
 		config('cli_auth_credentials_store = "auto"');
 		expect(reasonsOf(await found("codex"))).toEqual([expect.stringMatching(/keyring/)]);
@@ -162,14 +162,14 @@ describe("Codex CLI", () => {
 });
 
 describe("a file that another program keeps", () => {
-	it("is read once more where it is half written", async () => {
+	it("is read once more if it is half written", async () => {
 		const whole = JSON.stringify(codexFile(work), undefined, 2);
 		const path = inHome(".codex/auth.json", whole.slice(0, 200));
 		setTimeout(() => writeFileSync(path, whole), 30);
 		expect(loginsOf(await found("codex"))).toEqual(["-: work"]);
 	});
 
-	it("is no finding where it is a folder, and is left out where it is much too large", async () => {
+	it("is no finding if it is a folder, and is left out if it is much too large", async () => {
 		mkdirSync(join(home, ".codex/auth.json"), { recursive: true });
 		expect(await found("codex")).toEqual([]);
 		inHome(".other/auth.json", "{}");
@@ -179,26 +179,26 @@ describe("a file that another program keeps", () => {
 		]);
 	});
 
-	it.skipIf(process.platform === "win32")("is left out where it is a pipe that may never be written to", async () => {
+	it.skipIf(process.platform === "win32")("is left out if it is a pipe that may never be written to", async () => {
 		mkdirSync(join(home, ".codex"));
 		for (const name of ["auth.json", "config.toml"]) execFileSync("mkfifo", [join(home, ".codex", name)]);
 		expect(reasonsOf(await found("codex"))).toEqual([expect.stringMatching(/is not a file/)]);
 	});
 
-	onPosix("is left out where its link leads nowhere but to itself", async () => {
+	onPosix("is left out if its link leads nowhere but to itself", async () => {
 		mkdirSync(join(home, ".codex"));
 		symlinkSync("auth.json", join(home, ".codex/auth.json"));
 		expect(reasonsOf(await found("codex"))).toEqual([expect.stringMatching(/cannot be read \(ELOOP\)/)]);
 	});
 
 	// The superuser may read everything.
-	it.skipIf(process.getuid?.() === 0)("is left out where it is not to be read", async () => {
+	it.skipIf(process.getuid?.() === 0)("is left out if it is not to be read", async () => {
 		const [path = ""] = await writeTool("codex", home, [work]);
 		chmodSync(path, 0);
 		expect(reasonsOf(await found("codex"))).toEqual([expect.stringMatching(/cannot be read \(EACCES\)/)]);
 	});
 
-	onPosix("is no finding where its folder is a file, and a link to nothing is none either", async () => {
+	onPosix("is no finding if its folder is a file, and a link to nothing is none either", async () => {
 		inHome(".codex", "a file");
 		symlinkSync(join(home, "gone"), join(home, ".codex-link"));
 		expect(await search({ home })).toEqual([]);
@@ -329,7 +329,7 @@ describe("prodex", () => {
 		]);
 	});
 
-	it("is read by its folders where its state is damaged or gone", async () => {
+	it("is read by its folders if its state is damaged or gone", async () => {
 		await writeTool("prodex", home, [work]);
 		rmSync(join(home, ".prodex/state.json"));
 		const withoutState = await found("prodex");
@@ -347,7 +347,7 @@ describe("prodex", () => {
 		});
 	});
 
-	it("has a home beside its state where the path is not absolute", async () => {
+	it("has a home beside its state if the path is not absolute", async () => {
 		inHome(".prodex/state.json", { profiles: { near: { codex_home: "profiles/near" } } });
 		inHome(".prodex/profiles/near/auth.json", codexFile(work));
 		expect(loginsOf(await found("prodex"))).toEqual(["near: work"]);

@@ -43,7 +43,7 @@ describe("looking in all places", () => {
 		expect(found?.map(({ tool, kind, name }) => `${tool} ${kind} ${name}`)).toEqual(before);
 	});
 
-	it("goes on where one place is damaged", async () => {
+	it("continues if one place is damaged", async () => {
 		inHome(".codex/auth.json", "torn {");
 		inHome(".prodex", "a file where a folder should be");
 		await writeTool("opencode", home, [work]);
