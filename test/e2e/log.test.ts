@@ -191,7 +191,7 @@ describe("a defect of ours", () => {
 	const script = `
 		const { any } = AbortSignal;
 		AbortSignal.any = (signals) => {
-			if (/startAttempt/.test(new Error().stack)) throw new TypeError("it is not a function");
+			if (/at startAttempt /.test(new Error().stack)) throw new TypeError("it is not a function");
 			return any.call(AbortSignal, signals);
 		};`;
 	const broken = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(script)}` };
