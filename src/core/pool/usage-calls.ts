@@ -68,13 +68,12 @@ export function createUsageCalls(deps: UsageCallsDeps): UsageCalls {
 		base: string,
 		signal: AbortSignal,
 	): Promise<boolean> => {
+		const asksReserve = mayUseReserveModel() && isIncludedSpent(state.status(id), clock.now());
 		try {
-			const asksReserve = mayUseReserveModel() && isIncludedSpent(state.status(id), clock.now());
-			if (asksReserve) noteReserveAsked(id);
 			const request = { baseUrl: base, access, workspaceId, ...(asksReserve && { withReserveModel: true }) };
 			const usage = await usageApi.fetch(request, signal);
 			pool.noteUsage(id, usage);
-			// The answer may set the cooldown again. That is no refusal after the call.
+			// Noted after the cooldown that the answer may set, and not before the answer: until it comes, a request waits.
 			if (asksReserve) noteReserveAsked(id);
 			// Clear the last error now that usage works again.
 			if (state.status(id).usageFailures) {
@@ -84,6 +83,7 @@ export function createUsageCalls(deps: UsageCallsDeps): UsageCalls {
 		} catch (error) {
 			if (signal.aborted) return false;
 			tellDefect(error, "usage", pool.emit);
+			if (asksReserve) noteReserveAsked(id);
 			// A failed call changes nothing else. `show` reports the reason.
 			const text = error instanceof Error ? error.message : "usage is not known";
 			const usageError = { text, at: clock.now() };

@@ -111,6 +111,25 @@ describe("usage", () => {
 		expect(asked).toEqual([{ baseUrl: BASE, access: "access-a", workspaceId: "acct-a" }]);
 	});
 
+	it("leaves the reserve model unknown until the call ends, so that a request waits for it, even if it fails", async () => {
+		const account = anAccount("a");
+		const isUnknown = () => isReserveUnknown(account, state.status(anId("a")), clock.at);
+		for (const fails of [false, true]) {
+			open({ a: { cooldowns: [aCooldown()] } }, account);
+			let end = (): void => undefined;
+			answer = () =>
+				new Promise((resolve, reject) => {
+					end = () => (fails ? reject(new Error("503")) : resolve(aSnapshot({ source: "api", capturedAt: NOW })));
+				});
+			const asking = monitor.ask(anId("a"));
+			await vi.waitFor(() => expect(asked).toMatchObject([{ withReserveModel: true }]));
+			expect(isUnknown()).toBe(true);
+			end();
+			expect(await asking).toBe(!fails);
+			expect(isUnknown()).toBe(false);
+		}
+	});
+
 	it("is asked for with the reserve model once where the answer begins the cooldown", async () => {
 		const account = anAccount("a");
 		const windows = [{ usedPercent: 100, windowMinutes: 300, resetsAt: NOW + 3 * HOUR_MS }];
