@@ -19,10 +19,12 @@ const reasoning = { summary: "thinking it over", encryptedContent: "gAAAAAsame="
 
 /** What an SSE event that makes pi write nothing is given to be taken in. */
 const QUIET_MS = 500;
+/** After this long without a byte, what one SSE event makes pi write is complete. */
+const SETTLED_MS = 40;
 const TICK_MS = 5;
 
 /**
- * The answer one event at a time: the next is sent when pi has written something. The host changes one message object
+ * The answer one event at a time: the next is sent when pi has written all that one makes it write. The host changes one message object
  * while it reads, so events that arrive together may show each other's text, with us or without.
  */
 function oneByOne(answer: StreamAnswer, writtenLength: () => number): StreamAnswer {
@@ -30,8 +32,12 @@ function oneByOne(answer: StreamAnswer, writtenLength: () => number): StreamAnsw
 		for (const step of answer.steps(context)) {
 			const before = writtenLength();
 			yield step;
-			for (let ms = 0; step.do === "send" && ms < QUIET_MS && writtenLength() === before; ms += TICK_MS) {
+			let [last, settledMs] = [before, 0];
+			for (let ms = 0; step.do === "send" && ms < QUIET_MS && settledMs < SETTLED_MS; ms += TICK_MS) {
 				yield { do: "wait", ms: TICK_MS };
+				const length = writtenLength();
+				settledMs = length > before && length === last ? settledMs + TICK_MS : 0;
+				last = length;
 			}
 		}
 	}

@@ -52,6 +52,8 @@ describe.each(coreOf(hostNames, isAtAnEnd))("a pool without quota, where a yes i
 		const bench = await dryBench(host, { beyond: { credits: "ask" } });
 		const terminal = bench.terminal([], { cols: 100, rows: 30 });
 		await terminal.ready();
+		// An account of which nothing is known yet is asked like any other.
+		await until("usage to be stored", () => ["poor", "rich"].every((name) => bench.status(name).usage !== undefined));
 		const screen = await asked(terminal, "say hi");
 		expect(screen).toMatch(/^█ {2}Wait for (poor|rich) until .*\n {3}Use bought credits of rich \(balance 12\.40\)\n/m);
 		expect(screen).toContain("waiting for your answer");

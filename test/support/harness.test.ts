@@ -197,7 +197,7 @@ describe.each(coreOf(hostNames, (name) => name === NEWEST_HOST))("pi %s against 
 	test("shows the answer of a prompt in a terminal of 80 columns", async () => {
 		const window = terminal(false, { cols: 80, rows: 30 });
 		await window.ready();
-		expect(window.screen()).toContain(host.model);
+		await window.waitForText(host.model);
 		await window.submit("say hi");
 		const screen = await window.waitForText(answer);
 		expect(Math.max(...screen.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80);
