@@ -20,7 +20,10 @@ interface Deps {
 interface OwnPresence {
 	/** Records that sessions have started or ended their work. Returns true if that must be stored. */
 	sessionsChanged(): boolean;
-	/** Records that the database can be reached. The presence is due if it is not stored there, or has expired. */
+	/**
+	 * Records that the database can be reached. The presence is due if it is not stored there, has expired, or is stored
+	 * under a former name of the machine.
+	 */
 	noteLook(): void;
 	isDue(): boolean;
 	/** Returns what must be stored; undefined for nothing. */
@@ -34,8 +37,8 @@ interface OwnPresence {
 
 /** Creates the presence of this process. Nothing is due before the first session or look. */
 export function createOwnPresence({ machine, sessions, clock, after, onDue }: Deps): OwnPresence {
-	/** What the database knows of this process's sessions, and since when. */
-	let told: { readonly sessions: string; readonly at: number } | undefined;
+	/** What the database knows of this process, and since when. */
+	let told: { readonly machine: string; readonly sessions: string; readonly at: number } | undefined;
 	let isDue = false;
 	let hasEnded = false;
 	let cancel: (() => void) | undefined;
@@ -46,7 +49,8 @@ export function createOwnPresence({ machine, sessions, clock, after, onDue }: De
 			return true;
 		},
 		noteLook: () => {
-			if (!hasEnded && (told === undefined || clock.now() - told.at >= PRESENT_EACH_MS)) isDue = true;
+			const isCurrent = told?.machine === machine() && clock.now() - told.at < PRESENT_EACH_MS;
+			if (!hasEnded && !isCurrent) isDue = true;
 		},
 		isDue: () => isDue,
 		toStore: () => {
@@ -57,7 +61,10 @@ export function createOwnPresence({ machine, sessions, clock, after, onDue }: De
 			isDue = false;
 			cancel?.();
 			cancel = undefined;
-			told = presence === "gone" ? undefined : { sessions: JSON.stringify(presence.sessions), at: clock.now() };
+			told =
+				presence === "gone"
+					? undefined
+					: { machine: presence.machine, sessions: JSON.stringify(presence.sessions), at: clock.now() };
 			if (presence === "gone" || Object.keys(presence.sessions).length === 0) return;
 			cancel = after(PRESENT_EACH_MS, () => {
 				isDue = true;
