@@ -14,10 +14,11 @@ import { verifySchema } from "../../src/pi/json-schemas.ts";
 import { answers } from "../support/fake-codex/index.ts";
 import { hostNames } from "../support/hosts.ts";
 import { coreOf, isAtAnEnd } from "../support/tiers.ts";
-import { type Bench, createBench, resultLines } from "./support.ts";
+import { type Bench, createBench, resultLines, until } from "./support.ts";
 
 vi.setConfig({ testTimeout: 120_000 });
 const usage = answers.serverError(500);
+const RESTING_MS = 1000;
 
 /** Everything below the agent directory: what it is, when it was touched, what is in it. */
 function listing({ dir }: Bench): Record<string, string> {
@@ -33,6 +34,17 @@ function listing({ dir }: Bench): Record<string, string> {
 		}),
 	);
 }
+
+/** Waits until a session that has just started touches no file any more. */
+async function atRest(bench: Bench): Promise<void> {
+	let [last, since] = ["", Date.now()];
+	await until("files to rest", () => {
+		const { mtimeMs } = lstatSync(bench.dir.dir);
+		if (last !== String(mtimeMs)) [last, since] = [String(mtimeMs), Date.now()];
+		return Date.now() - since >= RESTING_MS;
+	});
+}
+
 const lost = { needsLogin: { reason: "refresh_token_reused", at: 1 } };
 const codesOf = (stdout: string) =>
 	verifySchema
@@ -50,6 +62,7 @@ describe.each(coreOf(hostNames, isAtAnEnd))("/multicodex verify, on pi %s", (hos
 		await rpc.close();
 		const again = bench.rpc();
 		await again.send("/multicodex path");
+		await atRest(bench);
 		chmodSync(bench.dir.path("codex-accounts.json"), 0o644);
 		writeFileSync(bench.dir.path("auth.json"), "{");
 		mkdirSync(bench.dir.path("codex-state.json.lock"));
