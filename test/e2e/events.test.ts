@@ -24,8 +24,8 @@ const SETTLED_MS = 40;
 const TICK_MS = 5;
 
 /**
- * The answer one event at a time: the next is sent when pi has written all that one makes it write. The host changes one message object
- * while it reads, so events that arrive together may show each other's text, with us or without.
+ * The answer one event at a time: the next is sent when pi has written all that one makes it write. The host changes
+ * one message object while it reads, so events that arrive together may show each other's text, with us or without.
  */
 function oneByOne(answer: StreamAnswer, writtenLength: () => number): StreamAnswer {
 	function* steps(context: Parameters<StreamAnswer["steps"]>[0]): ReturnType<StreamAnswer["steps"]> {

@@ -5,8 +5,8 @@ const ROUNDS = 12;
 /**
  * True where `work` on a text takes time by its length, and not by its square. A long text is compared with as many
  * short ones as have its length together: once the time is linear both take the same, while a square takes 64 times as
- * long for the long one. Memory alone may make it a few times longer. Other processes and a function that is not compiled yet can only add time, so the least of
- * each counts, and a first round that shows a linear time is enough.
+ * long for the long one. Memory alone may make it a few times longer. Other processes and a function that is not
+ * compiled yet can only add time, so the least of each counts, and a first round that shows a linear time is enough.
  */
 export function isLinear(work: (text: string) => void, piece: string): boolean {
 	const textOf = (length: number) => piece.repeat(Math.ceil(length / piece.length));

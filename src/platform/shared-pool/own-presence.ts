@@ -61,11 +61,10 @@ export function createOwnPresence({ machine, sessions, clock, after, onDue }: De
 			isDue = false;
 			cancel?.();
 			cancel = undefined;
-			told =
-				presence === "gone"
-					? undefined
-					: { machine: presence.machine, sessions: JSON.stringify(presence.sessions), at: clock.now() };
-			if (presence === "gone" || Object.keys(presence.sessions).length === 0) return;
+			told = undefined;
+			if (presence === "gone") return;
+			told = { machine: presence.machine, sessions: JSON.stringify(presence.sessions), at: clock.now() };
+			if (Object.keys(presence.sessions).length === 0) return;
 			cancel = after(PRESENT_EACH_MS, () => {
 				isDue = true;
 				onDue();

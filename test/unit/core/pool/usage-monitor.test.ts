@@ -111,7 +111,7 @@ describe("usage", () => {
 		expect(asked).toEqual([{ baseUrl: BASE, access: "access-a", workspaceId: "acct-a" }]);
 	});
 
-	it("leaves the reserve model unknown until the call ends, so that a request waits for it, even if it fails", async () => {
+	it("leaves the reserve model unknown until the call ends or fails, so that a request waits for it", async () => {
 		const account = anAccount("a");
 		const isUnknown = () => isReserveUnknown(account, state.status(anId("a")), clock.at);
 		for (const fails of [false, true]) {

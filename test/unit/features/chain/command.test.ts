@@ -49,7 +49,7 @@ describe("/multicodex chain add", () => {
 		["model", /"model" .* provider\/model\.$/, []],
 		["anthropic/claude-opus-5.5", /no model anthropic\/claude-opus-5\.5\. .* anthropic\/claude-opus-5-5\?$/, []],
 		["claude-opus-5-5", / provider\/model\. .* anthropic\/claude-opus-5-5\?$/, []],
-		["nobody/nothing", /no model nobody\/nothing\.$/, []],
+		["other/missing", /no model other\/missing\.$/, []],
 		["openai-codex/pool", /openai-codex\/pool is the pool .* cannot be a link/, []],
 		["router/auto", /router\/auto is a virtual model, .* cannot be a link/, []],
 		["groq/fast", /groq\/fast cannot answer: groq .* \/login adds one\.$/, []],

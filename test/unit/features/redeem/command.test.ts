@@ -139,7 +139,7 @@ describe("redeem in a terminal", () => {
 	it.each([
 		["redeem wrok", /"wrok"\. .* work\?/],
 		["redeem work --yse", / --yse .* --yes\?/],
-		["redeem nobody-here", /"nobody-here"/],
+		["redeem nowhere", /"nowhere"/],
 	])("redeem in a terminal is not given for %s", async (typed, words) => {
 		expect(await cli.run(typed)).toMatch(words);
 		expect(cli.askedUsage).toEqual([]);

@@ -184,7 +184,7 @@ describe("share with accounts", () => {
 	it.each([
 		["work", /^error: work is already shared\./],
 		["pis team", /^error: pis is pi's own login/],
-		["nobody-here", /"nobody-here"/],
+		["nowhere", /"nowhere"/],
 	])("refuses %s", async (words, problem) => {
 		inPool();
 		expect(await cli.run(`share ${words}`)).toMatch(problem);
