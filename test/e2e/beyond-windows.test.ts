@@ -4,7 +4,7 @@ import { usageAnswers } from "../support/fake-codex/index.ts";
 import { NEWEST_HOST, OLDEST_HOST } from "../support/hosts.ts";
 import type { Rpc } from "../support/rpc.ts";
 import { wide } from "../support/tiers.ts";
-import { type Bench, createBench, createBenchOnAnyHost, until } from "./support.ts";
+import { type Bench, createBench, until } from "./support.ts";
 
 const DAY_MS = 24 * 3_600_000;
 const SSE = { transport: "sse" };
@@ -25,7 +25,7 @@ async function refreshed(rpc: Rpc): Promise<string> {
 }
 
 it("a monthly budget is shown, ranked by, and waited for until its reset, as usage alone tells", async () => {
-	const bench = await createBenchOnAnyHost({
+	const bench = await createBench({
 		accounts: [{ name: "seat", plan: "business" }, "b"],
 		settings: { ...SSE, "pi-multicodex": { rotation: { policy: "most-headroom" } } },
 	});

@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { NEWEST_HOST, OLDEST_HOST } from "../support/hosts.ts";
 import { coreOf } from "../support/tiers.ts";
 import { signPiInAs } from "./credentials-support.ts";
-import { type Bench, createBench, createBenchOnAnyHost, type JsonRun } from "./support.ts";
+import { type Bench, createBench, type JsonRun } from "./support.ts";
 
 const SPENT = { week: { usedPercent: 100 } };
 const CREDITS = { hasCredits: true, balance: "20" };
@@ -49,7 +49,7 @@ it.each(coreOf([NEWEST_HOST, OLDEST_HOST]))(
 );
 
 it("a session is asked before it goes on with credits, and leaves them when the settings change", async () => {
-	const bench = await createBenchOnAnyHost({
+	const bench = await createBench({
 		accounts: [
 			{ ...RICH, quota: { week: { usedPercent: 50 } } },
 			{ name: "b", quota: SPENT },
@@ -72,7 +72,7 @@ it("a session is asked before it goes on with credits, and leaves them when the 
 });
 
 it("credits of the only account are spent as by plain pi, unless the settings or their limit say no", async () => {
-	const bench = await createBenchOnAnyHost({ accounts: [], strangers: [RICH], settings: settingsWith({}) });
+	const bench = await createBench({ accounts: [], strangers: [RICH], settings: settingsWith({}) });
 	signPiInAs(bench, "rich");
 	await bench.print("/multicodex refresh");
 	const told = ({ result, events }: JsonRun) => [
@@ -103,7 +103,7 @@ it("a person with nothing beyond included quota has the same requests and the sa
 	const withoutTimes = (text: string) => text.replace(/resets in \S+ \([^)]*\)/, "resets in 3d (Mon 12:00)");
 	const runs: unknown[] = [];
 	for (const beyond of [undefined, { credits: "own", reserve: "ask", chain: [] }]) {
-		const bench = await createBenchOnAnyHost({
+		const bench = await createBench({
 			accounts: ["a", "b"].map((name) => ({ name, quota: SPENT })),
 			settings: { transport: "sse", "pi-multicodex": { ...(beyond && { beyond }), rotation: { maxWait: "0s" } } },
 		});

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { showSchema } from "../../src/pi/json-schemas.ts";
 import { answers } from "../support/fake-codex/index.ts";
-import { type Bench, besidesPi, createBenchOnAnyHost, resultLines, until } from "./support.ts";
+import { type Bench, besidesPi, createBench, resultLines, until } from "./support.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -27,7 +27,7 @@ const WORDS = [
 /** Four accounts in four states; the one in use has served a request. */
 async function benchOfStates(): Promise<Bench> {
 	const needsLogin = { reason: "refresh_token_expired", at: Date.now() };
-	const bench = await createBenchOnAnyHost({
+	const bench = await createBench({
 		accounts: [
 			"side",
 			{ name: "work", plan: "pro", quota: { fiveHour: { usedPercent: 27 }, week: { usedPercent: 8 } } },
@@ -108,7 +108,7 @@ describe("/multicodex show", () => {
 	});
 
 	it("/multicodex show is one line of type multicodex in JSON mode, with and without --json", async () => {
-		const bench = await createBenchOnAnyHost({ usage: usageUnknown });
+		const bench = await createBench({ usage: usageUnknown });
 		for (const prompt of ["/multicodex show", "/multicodex show --json", "/multicodex"]) {
 			const result = await bench.run(["--mode", "json", prompt]);
 			expect(result).toMatchObject({ code: 0, stderr: "" });
@@ -128,7 +128,7 @@ describe("/multicodex show", () => {
 	});
 
 	it("says that no account is signed in", async () => {
-		const bench = await createBenchOnAnyHost({ accounts: [] });
+		const bench = await createBench({ accounts: [] });
 		const { code, stdout, stderr } = await bench.print("/multicodex show");
 		expect({ code, stderr: besidesPi(stderr) }).toEqual({ code: 0, stderr: "" });
 		expect(stdout).toMatch(/^No Codex account is signed in\./);
@@ -139,7 +139,7 @@ describe("/multicodex show", () => {
 
 describe("/multicodex use", () => {
 	it("takes a label, an e-mail or the beginning of an id, and auto ends it", async () => {
-		const bench = await createBenchOnAnyHost({ accounts: ["home", "work"], usage: usageUnknown });
+		const bench = await createBench({ accounts: ["home", "work"], usage: usageUnknown });
 		const byLabel = await bench.print("/multicodex use work");
 		expect(byLabel).toMatchObject({
 			code: 0,
@@ -161,7 +161,7 @@ describe("/multicodex use", () => {
 	});
 
 	it("holds for a prompt of the same command line", async () => {
-		const bench = await createBenchOnAnyHost({ usage: usageUnknown });
+		const bench = await createBench({ usage: usageUnknown });
 		const result = await bench.run(["-p", "/multicodex use b", "say hi"]);
 		expect(result).toMatchObject({ code: 0, stderr: "" });
 		expect(result.stdout).toMatch(/^Codex: using b .*\nOK from b #1\n$/);
@@ -169,7 +169,7 @@ describe("/multicodex use", () => {
 	});
 
 	it("says when the account cools, and still pins it", async () => {
-		const bench = await createBenchOnAnyHost({ usage: usageUnknown });
+		const bench = await createBench({ usage: usageUnknown });
 		bench.codex.account("a").always(answers.usageLimit({ resetsInMs: HOUR_MS - 1000 }));
 		await bench.print("say hi");
 		const result = await bench.print("/multicodex use a");
@@ -182,7 +182,7 @@ describe("/multicodex use", () => {
 
 	it("refuses what is unknown, ambiguous or missing, and changes nothing", async () => {
 		const email = "me@example.test";
-		const bench = await createBenchOnAnyHost({
+		const bench = await createBench({
 			accounts: [{ name: "home", email }, { name: "work", email }, "spare"],
 			usage: usageUnknown,
 		});
@@ -207,7 +207,7 @@ describe("/multicodex use", () => {
 
 describe("/multicodex reset", () => {
 	async function pinnedAndCooling(): Promise<Bench> {
-		const bench = await createBenchOnAnyHost({ usage: usageUnknown });
+		const bench = await createBench({ usage: usageUnknown });
 		bench.codex.account("a").always(answers.usageLimit({ resetsInMs: HOUR_MS }));
 		await bench.print("say hi");
 		await bench.print("/multicodex use b");
@@ -261,7 +261,7 @@ describe("/multicodex reset", () => {
 
 describe("/multicodex path and help", () => {
 	it("path and help tell where everything is and what there is to say", async () => {
-		const bench = await createBenchOnAnyHost();
+		const bench = await createBench();
 		const { stdout, ...path } = await bench.print("/multicodex path");
 		expect(path).toMatchObject({ code: 0, stderr: "" });
 		for (const name of ["codex-accounts.json", "codex-state.json", "settings.json", "auth.json"]) {
@@ -279,7 +279,7 @@ describe("/multicodex path and help", () => {
 	});
 
 	it("path and help are one line each in JSON mode", async () => {
-		const bench = await createBenchOnAnyHost();
+		const bench = await createBench();
 		for (const word of ["path", "help"]) {
 			const result = await bench.run(["--mode", "json", `/multicodex ${word}`]);
 			expect(result).toMatchObject({ code: 0, stderr: "" });
@@ -291,7 +291,7 @@ describe("/multicodex path and help", () => {
 });
 
 it("a word that no subcommand has is refused in one line that leads to help, in every mode", async () => {
-	const bench = await createBenchOnAnyHost();
+	const bench = await createBench();
 	for (const args of [["-p"], ["--mode", "json"]]) {
 		const result = await bench.run([...args, "/multicodex nonsense"]);
 		expect(result.code).toBe(1);
@@ -305,7 +305,7 @@ it("a word that no subcommand has is refused in one line that leads to help, in 
 
 describe("in RPC mode", () => {
 	it("every command answers through notify and writes nothing else", async () => {
-		const bench = await createBenchOnAnyHost({ usage: usageUnknown });
+		const bench = await createBench({ usage: usageUnknown });
 		const rpc = bench.rpc();
 		for (const word of [
 			"show",

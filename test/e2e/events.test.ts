@@ -1,10 +1,14 @@
 import { describe, expect, it } from "vitest";
 import type { PiProcess } from "../support/child.ts";
 import { answers, type StreamAnswer, tokenAnswers } from "../support/fake-codex/index.ts";
+import { OLDEST_HOST } from "../support/hosts.ts";
 import { parseJsonEvents } from "../support/pi.ts";
 import type { Rpc, Turn } from "../support/rpc.ts";
 import { coreOf } from "../support/tiers.ts";
-import { type Bench, createBench, until } from "./support.ts";
+import { type Bench, type BenchOptions, createBench, until } from "./support.ts";
+
+/** The same on the host whose requests take no WebSocket, so that each is one that the backend can leave open. */
+const benchOnOldest = (options: BenchOptions) => createBench({ host: OLDEST_HOST, ...options });
 
 const HOUR_MS = 3_600_000;
 
@@ -125,10 +129,10 @@ describe("what pi writes in JSON mode", () => {
 		"what pi writes in JSON mode is the same with us, with and without a rotation before: $what",
 		async ({ sequence }) => {
 			const settings = { ...quickRetry };
-			const plain = await createBench({ accounts: [], strangers: ["a"], settings });
+			const plain = await benchOnOldest({ accounts: [], strangers: ["a"], settings });
 			plain.dir.write("auth.json", { "openai-codex": plain.codex.piAuthEntry("a") });
-			const direct = await createBench({ accounts: ["a"], usage: usageUnknown, settings });
-			const rotated = await createBench({ accounts: ["a", "b"], usage: usageUnknown, settings });
+			const direct = await benchOnOldest({ accounts: ["a"], usage: usageUnknown, settings });
+			const rotated = await benchOnOldest({ accounts: ["a", "b"], usage: usageUnknown, settings });
 			rotated.codex.account("a").always(spent);
 			const [expected, straight, afterwards] = await Promise.all([
 				eventsOf(plain, "a", sequence, false),
@@ -145,7 +149,7 @@ describe("what pi writes in JSON mode", () => {
 	);
 
 	it("begins a message empty, and every update tells exactly the text so far", async () => {
-		const bench = await createBench({ usage: usageUnknown });
+		const bench = await benchOnOldest({ usage: usageUnknown });
 		bench.codex.account("a").always(spent);
 		const { events } = await eventsOf(bench, "b", [answers.text("one two three")], true);
 		const updates = events.filter((event) => isOfType(event, "message_update")) as {
@@ -190,9 +194,9 @@ async function expectUsable(rpc: Rpc, text: string): Promise<void> {
 
 describe("an abort", () => {
 	it("an abort during a request that hangs ends it, in pi's own words", async () => {
-		const plain = await createBench({ accounts: [], strangers: ["a"] });
+		const plain = await benchOnOldest({ accounts: [], strangers: ["a"] });
 		plain.dir.write("auth.json", { "openai-codex": plain.codex.piAuthEntry("a") });
-		const bench = await createBench({ usage: usageUnknown });
+		const bench = await benchOnOldest({ usage: usageUnknown });
 		const ends = await Promise.all(
 			[plain, bench].map(async (each) => {
 				each.codex.account("a").next(answers.hang());
@@ -210,9 +214,9 @@ describe("an abort", () => {
 	});
 
 	it("an abort in mid-answer keeps what was said, as pi alone does", async () => {
-		const plain = await createBench({ accounts: [], strangers: ["a"] });
+		const plain = await benchOnOldest({ accounts: [], strangers: ["a"] });
 		plain.dir.write("auth.json", { "openai-codex": plain.codex.piAuthEntry("a") });
-		const bench = await createBench({ usage: usageUnknown });
+		const bench = await benchOnOldest({ usage: usageUnknown });
 		const ends = await Promise.all(
 			[plain, bench].map(async (each) => {
 				each.codex.account("a").next(answers.hangAfterStart("said so far"));
@@ -232,7 +236,7 @@ describe("an abort", () => {
 	});
 
 	it("an abort between the start of an answer and its first word ends it", async () => {
-		const bench = await createBench({ usage: usageUnknown });
+		const bench = await benchOnOldest({ usage: usageUnknown });
 		bench.codex.account("a").next(answers.hangAfterStart());
 		const rpc = bench.rpc();
 		await rpc.send("say hi");
@@ -242,7 +246,7 @@ describe("an abort", () => {
 	});
 
 	it("an abort after a rotation ends the request on the next account", async () => {
-		const bench = await createBench({ usage: usageUnknown });
+		const bench = await benchOnOldest({ usage: usageUnknown });
 		bench.codex.account("a").always(spent);
 		bench.codex.account("b").next(answers.hang());
 		const rpc = bench.rpc();
@@ -255,7 +259,7 @@ describe("an abort", () => {
 	});
 
 	it("an abort during a pause that the backend asked for ends it", async () => {
-		const bench = await createBench({ usage: usageUnknown });
+		const bench = await benchOnOldest({ usage: usageUnknown });
 		bench.codex.account("a").next(answers.rateLimit({ retryAfterSeconds: 10 }));
 		const rpc = bench.rpc();
 		await rpc.send("say hi");
@@ -268,7 +272,7 @@ describe("an abort", () => {
 	});
 
 	it("an abort while the token is renewed ends the wait, and the new token is kept", async () => {
-		const bench = await createBench({ accounts: ["a"], usage: usageUnknown });
+		const bench = await benchOnOldest({ accounts: ["a"], usage: usageUnknown });
 		const { codex, dir } = bench;
 		const credential = codex.grant("a", { expiresInMs: -1000 });
 		dir.write("codex-accounts.json", { version: 2, accounts: [bench.row("a", { credential })] });

@@ -6,7 +6,7 @@ import { answers } from "../support/fake-codex/index.ts";
 import { NEWEST_HOST } from "../support/hosts.ts";
 import type { Rpc } from "../support/rpc.ts";
 import { wide } from "../support/tiers.ts";
-import { type Bench, type BenchOptions, createBench, createBenchOnAnyHost, until } from "./support.ts";
+import { type Bench, type BenchOptions, createBench, until } from "./support.ts";
 
 const SECOND_MS = 1000;
 const MINUTE_MS = 60 * SECOND_MS;
@@ -18,7 +18,7 @@ const rotation = (values: Readonly<Record<string, unknown>>) => ({ "pi-multicode
 
 /** When a limit resets is read from HTTP responses here; newer hosts keep to themselves what a socket told of it. */
 const createSseBench = (options: BenchOptions = {}) =>
-	createBenchOnAnyHost({ ...options, settings: { transport: "sse", ...options.settings } });
+	createBench({ ...options, settings: { transport: "sse", ...options.settings } });
 
 /** The countdown that the footer shows while a request waits. */
 const WAITING = /^codex waiting · \w+ back (?:\w{3} )?\d\d:\d\d \(\d+s\)$/;

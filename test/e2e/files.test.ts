@@ -17,7 +17,7 @@ import { describe, expect, it } from "vitest";
 import { answers, type Grant } from "../support/fake-codex/index.ts";
 import { coreOf } from "../support/tiers.ts";
 import { filesNamed, loginOfPi, modeOf, signPiInAs, storedAccounts } from "./credentials-support.ts";
-import { type Bench, createBenchOnAnyHost, until } from "./support.ts";
+import { type Bench, createBench, until } from "./support.ts";
 
 /** Refused usage calls leave the accounts in the order of the list. */
 const usage = answers.serverError(500);
@@ -44,7 +44,7 @@ describe.each(
 	),
 )("a codex-accounts.json that is $what", ({ bytes }) => {
 	it("is kept byte for byte and reported once, and pi answers with its own login", async () => {
-		const bench = await createBenchOnAnyHost({ usage, accounts: [], strangers: ["a"] });
+		const bench = await createBench({ usage, accounts: [], strangers: ["a"] });
 		signPiInAs(bench, "a");
 		writeFileSync(bench.dir.path("codex-accounts.json"), bytes, { mode: 0o600 });
 
@@ -65,7 +65,7 @@ describe.each(
 });
 
 it("tells of a broken codex-accounts.json also where no other login is left", async () => {
-	const bench = await createBenchOnAnyHost({ accounts: [] });
+	const bench = await createBench({ accounts: [] });
 	bench.dir.write("codex-accounts.json", "{");
 
 	const result = await bench.print("say hi");
@@ -84,7 +84,7 @@ it.each(
 		{ what: "of another shape", text: '["version", 1]' },
 	]),
 )("keeps a codex-state.json that is $what byte for byte, tells of it once and loses no login", async ({ text }) => {
-	const bench = await createBenchOnAnyHost({ usage });
+	const bench = await createBench({ usage });
 	bench.dir.write("codex-state.json", text);
 	bench.codex.account("a").always(answers.usageLimit({ resetsInMs: inMoreThanAnHour }));
 
@@ -100,7 +100,7 @@ it.each(
 });
 
 it("says where a codex-accounts.json leads whose folder is not there, and pi answers with its own login", async () => {
-	const bench = await createBenchOnAnyHost({ usage, accounts: [], strangers: ["a"] });
+	const bench = await createBench({ usage, accounts: [], strangers: ["a"] });
 	signPiInAs(bench, "a");
 	const away = join(bench.dir.home, "away");
 	rmSync(bench.dir.path("codex-accounts.json"), { force: true });
@@ -116,7 +116,7 @@ it("says where a codex-accounts.json leads whose folder is not there, and pi ans
 });
 
 it("a codex-accounts.json of a newer version stays, and pi answers with its own login", async () => {
-	const bench = await createBenchOnAnyHost({ usage, accounts: [], strangers: ["a", "b"] });
+	const bench = await createBench({ usage, accounts: [], strangers: ["a", "b"] });
 	const text = `{"accounts":{"of":"another shape"},"version":3,"key":"${"x".repeat(40)}"}`;
 	bench.dir.write("codex-accounts.json", text);
 	signPiInAs(bench, "a", { expiresInMs: -60_000 });
@@ -135,7 +135,7 @@ it("a codex-accounts.json of a newer version stays, and pi answers with its own 
 });
 
 it("a codex-state.json of a newer version stays byte for byte as it is", async () => {
-	const bench = await createBenchOnAnyHost({ usage });
+	const bench = await createBench({ usage });
 	const text = '{"version":2,"accounts":["of another shape"]}';
 	bench.dir.write("codex-state.json", text);
 	bench.codex.account("a").always(answers.usageLimit({ resetsInMs: inMoreThanAnHour }));
@@ -153,7 +153,7 @@ it("a codex-state.json of a newer version stays byte for byte as it is", async (
 it.each(["codex-accounts.json", "codex-state.json"])(
 	"answers and says so once where %s is a folder, which stays",
 	async (name) => {
-		const bench = await createBenchOnAnyHost({ usage, accounts: [], strangers: ["a"] });
+		const bench = await createBench({ usage, accounts: [], strangers: ["a"] });
 		signPiInAs(bench, "a");
 		// A folder of that name stops even a privileged user.
 		mkdirSync(bench.dir.path(name));
@@ -169,7 +169,7 @@ it.each(["codex-accounts.json", "codex-state.json"])(
 );
 
 it("writes files that only their owner may read, whatever they were before", async () => {
-	const bench = await createBenchOnAnyHost({ usage });
+	const bench = await createBench({ usage });
 	bench.dir.write("codex-state.json", { version: 1, pin: null, accounts: {} });
 	for (const name of ["codex-accounts.json", "codex-state.json"]) chmodSync(bench.dir.path(name), 0o644);
 	bench.codex.account("a").expireAccessTokens();
@@ -181,7 +181,7 @@ it("writes files that only their owner may read, whatever they were before", asy
 });
 
 it("makes new files that only their owner may read, even under the widest mask", async () => {
-	const bench = await createBenchOnAnyHost({ usage, accounts: [], strangers: ["a", "b"] });
+	const bench = await createBench({ usage, accounts: [], strangers: ["a", "b"] });
 	signPiInAs(bench, "a");
 	const mask = process.umask(0);
 	try {
@@ -210,7 +210,7 @@ describe("PI_MULTICODEX_DISABLE=1", () => {
 	const env = { PI_MULTICODEX_DISABLE: "1" };
 
 	it("leaves pi as it is without the extension: no account, no command, no file, no request", async () => {
-		const bench = await createBenchOnAnyHost({ host: "0.87.1" });
+		const bench = await createBench({ host: "0.87.1" });
 		const rowsBefore = bench.dir.read("codex-accounts.json");
 		const without = (result: { code: number | null; stdout: string; stderr: string }) => {
 			const { code, stdout, stderr } = result;
@@ -228,7 +228,7 @@ describe("PI_MULTICODEX_DISABLE=1", () => {
 	});
 
 	it("lets pi's own login serve by itself, without rotation", async () => {
-		const bench = await createBenchOnAnyHost({ host: "0.87.1", accounts: ["a"], strangers: ["b"] });
+		const bench = await createBench({ host: "0.87.1", accounts: ["a"], strangers: ["b"] });
 		signPiInAs(bench, "b");
 		bench.codex.account("b").always(answers.usageLimit({ resetsInMs: inMoreThanAnHour }));
 
@@ -254,7 +254,7 @@ describe("a codex-accounts.json that pi-multicodex 2.x wrote", () => {
 	}
 
 	it("is migrated at the first start, with the original kept", async () => {
-		const bench = await createBenchOnAnyHost({ usage, accounts: [], strangers: ["a", "b"] });
+		const bench = await createBench({ usage, accounts: [], strangers: ["a", "b"] });
 		const { file, grants } = versionOneOf(bench);
 		const original = `${JSON.stringify(file)}\n\n`;
 		bench.dir.write("codex-accounts.json", original);
@@ -278,7 +278,7 @@ describe("a codex-accounts.json that pi-multicodex 2.x wrote", () => {
 	});
 
 	it("is migrated once by processes that start together", async () => {
-		const bench = await createBenchOnAnyHost({ usage, accounts: [], strangers: ["a", "b"] });
+		const bench = await createBench({ usage, accounts: [], strangers: ["a", "b"] });
 		const original = JSON.stringify(versionOneOf(bench).file);
 		bench.dir.write("codex-accounts.json", original);
 
@@ -293,7 +293,7 @@ describe("a codex-accounts.json that pi-multicodex 2.x wrote", () => {
 });
 
 it("writes only what it changes: what others put into the files meanwhile survives", async () => {
-	const bench = await createBenchOnAnyHost({ usage, strangers: ["c"] });
+	const bench = await createBench({ usage, strangers: ["c"] });
 	const rpc = bench.rpc();
 	expect(await rpc.prompt("say hi")).toMatchObject({ text: "OK from a #1" });
 	// Others that write hold the lock; this test does not, so it lets the turn be written first.
@@ -332,7 +332,7 @@ it("writes only what it changes: what others put into the files meanwhile surviv
 });
 
 it("loses no login when codex-state.json is deleted", async () => {
-	const bench = await createBenchOnAnyHost({ usage });
+	const bench = await createBench({ usage });
 	const rowsBefore = bench.dir.read("codex-accounts.json");
 	expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from a #1\n" });
 	rmSync(bench.dir.path("codex-state.json"));
@@ -357,7 +357,7 @@ const untrue = [
 ];
 
 it.each(coreOf(untrue))("answers and ends where locks are held by no process: $what", async ({ make, aheadMs }) => {
-	const bench = await createBenchOnAnyHost({ accounts: ["a"] });
+	const bench = await createBench({ accounts: ["a"] });
 	bench.dir.write("codex-accounts.json", {
 		version: 2,
 		accounts: [{ ...bench.stored("a"), credential: bench.codex.grant("a", { expiresInMs: -60_000 }) }],
@@ -378,7 +378,7 @@ it.each(coreOf(untrue))("answers and ends where locks are held by no process: $w
 });
 
 it.each(coreOf(["codex-accounts.json", "codex-state.json"]))("starts where %s is a pipe, and says so", async (name) => {
-	const bench = await createBenchOnAnyHost({ accounts: ["a"] });
+	const bench = await createBench({ accounts: ["a"] });
 	rmSync(bench.dir.path(name), { force: true });
 	execFileSync("mkfifo", [bench.dir.path(name)]);
 

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { formatClock } from "../../src/ui-kit/format.ts";
 import { answers } from "../support/fake-codex/index.ts";
-import { type HostName, hostNames, NEWEST_HOST } from "../support/hosts.ts";
+import { type HostName, hostNames, NEWEST_HOST, OLDEST_HOST } from "../support/hosts.ts";
 import { coreOf } from "../support/tiers.ts";
 import { type Bench, createBench, until } from "./support.ts";
 import { jumpingClock } from "./under-fire-support.ts";
@@ -152,7 +152,7 @@ it("the footer command sets and prints values where there is no panel", async ()
 });
 
 it("the footer counts down while a request waits, and names the next account after Esc", async () => {
-	const bench = await createBench({ accounts: ["work"], usage: answers.serverError(503) });
+	const bench = await createBench({ host: OLDEST_HOST, accounts: ["work"], usage: answers.serverError(503) });
 	bench.codex.account("work").always(answers.usageLimit({ resetsInMs: 40_000 }));
 	const terminal = bench.terminal([], { rows: ROWS });
 	await terminal.ready();

@@ -4,7 +4,7 @@ import { expect } from "vitest";
 import type { PiResult } from "../support/child.ts";
 import { answers, CLIENT_ID, type FakeAccountInit } from "../support/fake-codex/index.ts";
 import { type Fixture, type ToolLogin, writeTool } from "../support/import-fixtures.ts";
-import { type Bench, type BenchOptions, besidesPi, createBenchOnAnyHost } from "./support.ts";
+import { type Bench, type BenchOptions, besidesPi, createBench } from "./support.ts";
 
 /** Where pi, and so we, may write. Everything else in the home is other people's. */
 const OURS = /^(\.pi|work|tmp)(\/|$)/;
@@ -42,7 +42,7 @@ export async function createTools(
 	options: BenchOptions = {},
 ): Promise<Tools> {
 	const usage = answers.serverError(503);
-	const bench = await createBenchOnAnyHost({ usage, accounts: [], ...options, strangers: accounts });
+	const bench = await createBench({ usage, accounts: [], ...options, strangers: accounts });
 	const login: Tools["login"] = (account, { name = account, ...lifetime } = {}) => {
 		return { name, ...bench.codex.grant(account, lifetime) };
 	};

@@ -7,7 +7,7 @@ import { answers } from "../support/fake-codex/index.ts";
 import { until } from "../support/fakes.ts";
 import type { Rpc } from "../support/rpc.ts";
 import { wide } from "../support/tiers.ts";
-import { type Bench, createBenchOnAnyHost } from "./support.ts";
+import { type Bench, createBench } from "./support.ts";
 import { watchedDisk } from "./under-fire-support.ts";
 
 vi.setConfig({ testTimeout: 300_000 });
@@ -105,7 +105,7 @@ function filesWith(bench: Bench, text: string): string[] {
 }
 
 it("the ledger counts what the backend counts, also for a killed pi and a summary, and keeps no word of an answer", async () => {
-	const bench = await createBenchOnAnyHost({
+	const bench = await createBench({
 		accounts: ["a", "b", "c"],
 		settings: { compaction: { enabled: false, reserveTokens: 16_384, keepRecentTokens: 1 } },
 	});
@@ -146,7 +146,7 @@ it("the ledger counts what the backend counts, also for a killed pi and a summar
 });
 
 it("the ledger counts nothing, and makes no file, where the person wants that", async () => {
-	const bench = await createBenchOnAnyHost({ settings: { "pi-multicodex": { ledger: false } } });
+	const bench = await createBench({ settings: { "pi-multicodex": { ledger: false } } });
 	expect((await bench.print("say hi")).code).toBe(0);
 	const { stdout } = await bench.print("/multicodex usage");
 	expect(stdout).toContain("Nothing is counted");
@@ -154,7 +154,7 @@ it("the ledger counts nothing, and makes no file, where the person wants that", 
 });
 
 wide("the ledger has the figures of eight pis at once, four of which are killed once these are written", async () => {
-	const bench = await createBenchOnAnyHost({ accounts: ["a", "b", "c"] });
+	const bench = await createBench({ accounts: ["a", "b", "c"] });
 	bench.codex.account("a").always(answers.usageLimit({ resetsInMs: HOUR_MS }));
 	const told = tellFigures(bench, ["b", "c"]);
 	const pis = Array.from({ length: 8 }, () => bench.rpc());
@@ -175,7 +175,7 @@ wide("the ledger has the figures of eight pis at once, four of which are killed 
 wide(
 	"the ledger loses no more than the last moment of a pi that is killed at any time, and no line of the others",
 	async () => {
-		const bench = await createBenchOnAnyHost({ accounts: ["b"] });
+		const bench = await createBench({ accounts: ["b"] });
 		const told = tellFigures(bench, ["b"]);
 		const pis = Array.from({ length: 8 }, () => bench.rpc());
 		const doomed = pis.slice(0, 4);
@@ -200,7 +200,7 @@ wide(
 wide(
 	"the ledger has what was answered while the disk was full, once there is room again, and has it once",
 	async () => {
-		const bench = await createBenchOnAnyHost({ accounts: ["b"] });
+		const bench = await createBench({ accounts: ["b"] });
 		const told = tellFigures(bench, ["b"]);
 		const trouble = join(bench.dir.home, "disk");
 		const rpc = bench.rpc([], { env: watchedDisk(bench, { trouble }) });

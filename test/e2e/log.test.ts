@@ -5,7 +5,7 @@ import { logSchema, whySchema } from "../../src/pi/json-schemas.ts";
 import { answers, type FakeAccountInit } from "../support/fake-codex/index.ts";
 import { hostNames } from "../support/hosts.ts";
 import { coreOf } from "../support/tiers.ts";
-import { type Bench, createBench, createBenchOnAnyHost, until } from "./support.ts";
+import { type Bench, createBench, until } from "./support.ts";
 
 const HOUR_MS = 3_600_000;
 const LOG = "codex-events.jsonl";
@@ -25,7 +25,7 @@ async function logged(bench: Bench) {
 
 describe("after a rotation", () => {
 	it("log and why tell who served, who was left, and why, by ids alone", async () => {
-		const bench = await createBenchOnAnyHost({ accounts: people, usage });
+		const bench = await createBench({ accounts: people, usage });
 		const [ann, ben, cat] = ["ann", "ben", "cat"].map(bench.id);
 		bench.codex.account("ann").always(answers.usageLimit({ resetsInMs: HOUR_MS }));
 		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from ben #1\n" });
@@ -66,7 +66,7 @@ describe("after a rotation", () => {
 	});
 
 	it("log tells of every change that a person makes, with its day", async () => {
-		const bench = await createBenchOnAnyHost({ accounts: people, usage });
+		const bench = await createBench({ accounts: people, usage });
 		const rpc = bench.rpc();
 		rpc.answerDialogs(() => true);
 		for (const words of [
@@ -100,7 +100,7 @@ describe("after a rotation", () => {
 	});
 
 	it("a rotation is one line in the session, which tells the first cause and the last account", async () => {
-		const bench = await createBenchOnAnyHost({ accounts: people, usage });
+		const bench = await createBench({ accounts: people, usage });
 		for (const name of ["ann", "ben"]) bench.codex.account(name).always(answers.usageLimit({ resetsInMs: HOUR_MS }));
 		const rpc = bench.rpc();
 		expect((await rpc.prompt("say hi")).text).toBe("OK from cat #1");
@@ -112,7 +112,7 @@ describe("after a rotation", () => {
 });
 
 it("loses no line of processes that log at once, and passes over what is none", async () => {
-	const bench = await createBenchOnAnyHost({ accounts: people, usage });
+	const bench = await createBench({ accounts: people, usage });
 	bench.dir.write(LOG, '{"at":"2026-01-01T00:00:00.000Z","kind":"from-the-future"}\n{"torn');
 	bench.codex.account("ann").always(answers.usageLimit({ resetsInMs: HOUR_MS }));
 	const clients = [bench.rpc(), bench.rpc()];
@@ -126,7 +126,7 @@ it("loses no line of processes that log at once, and passes over what is none", 
 });
 
 it("costs no turn where it cannot be written", async () => {
-	const bench = await createBenchOnAnyHost({ accounts: people, usage });
+	const bench = await createBench({ accounts: people, usage });
 	// A folder in its place is refused like a read-only disk, also to root.
 	mkdirSync(bench.dir.path(LOG));
 	bench.codex.account("ann").next(answers.usageLimit({ resetsInMs: HOUR_MS }));

@@ -5,7 +5,7 @@ import { findModernNode, type HostName, NEWEST_HOST, OLDEST_HOST, prepareHost } 
 import { startRpc } from "../support/pi.ts";
 import type { Rpc } from "../support/rpc.ts";
 import { coreOf, wide } from "../support/tiers.ts";
-import { type Bench, createBench, createBenchOnAnyHost, until } from "./support.ts";
+import { type Bench, createBench, until } from "./support.ts";
 
 const SPENT = { week: { usedPercent: 100 } };
 
@@ -129,7 +129,7 @@ wide("a yes in a dialog lets Luna Reserve serve the turn, and the next turn asks
 });
 
 wide("a session on another model goes on as the model that Luna Reserve stands for", async () => {
-	const bench = await createBenchOnAnyHost({
+	const bench = await createBench({
 		accounts: [{ name: "a", quota: SPENT, reserve: { normalModel: "gpt-5.4-mini" } }],
 		host: OLDEST_HOST,
 		settings: { transport: "sse", ...beyond("always") },

@@ -18,7 +18,7 @@ import {
 	storedLabels,
 	writeAsPi,
 } from "./credentials-support.ts";
-import { type Bench, type BenchOptions, createBenchOnAnyHost, resultLines, until } from "./support.ts";
+import { type Bench, type BenchOptions, createBench, resultLines, until } from "./support.ts";
 
 /** With usage unknown the order of accounts is that of the list. */
 const usage = answers.serverError(503);
@@ -26,7 +26,7 @@ const STATUS = "multicodex";
 
 /** `a` is pi's own login, and the file holds more than that; the others are ours. */
 async function benchWithPisLogin(options: BenchOptions = {}): Promise<Bench> {
-	const bench = await createBenchOnAnyHost({ usage, accounts: ["b"], strangers: ["a"], ...options });
+	const bench = await createBench({ usage, accounts: ["b"], strangers: ["a"], ...options });
 	writeAsPi(bench.dir.path("auth.json"), { zeta: { type: "api_key", key: "k1" } });
 	signPiInAs(bench, "a");
 	const entries = JSON.parse(bench.dir.read("auth.json") ?? "");
@@ -41,7 +41,7 @@ function backups(bench: Bench): string[] {
 
 describe("/multicodex remove", () => {
 	it("takes out the account that is named by label, e-mail or id, at once in print mode", async () => {
-		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b", "c", "d"] });
+		const bench = await createBench({ usage, accounts: ["a", "b", "c", "d"] });
 		bench.codex.account("a").always(answers.usageLimit({ resetsInMs: 3_600_000 }));
 		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from b #1\n" });
 		expect(bench.status("a").cooldowns).toHaveLength(1);
@@ -69,7 +69,7 @@ describe("/multicodex remove", () => {
 
 	wide("refuses what is unknown, ambiguous or missing, and changes nothing", async () => {
 		const email = "me@example.test";
-		const bench = await createBenchOnAnyHost({
+		const bench = await createBench({
 			usage,
 			accounts: [{ name: "home", email }, { name: "work", email }, "spare"],
 		});
@@ -97,7 +97,7 @@ describe("/multicodex remove", () => {
 	});
 
 	it("asks first in RPC mode, and no changes nothing", async () => {
-		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
+		const bench = await createBench({ usage, accounts: ["a", "b"] });
 		const before = bench.dir.read("codex-accounts.json");
 		const rpc = bench.rpc();
 		for (const refusal of [false, undefined]) {
@@ -119,7 +119,7 @@ describe("/multicodex remove", () => {
 	});
 
 	it.each(coreOf(hostNames))("moves on from the active account at once, on %s", async (host) => {
-		const bench = await createBenchOnAnyHost({ usage, host, accounts: ["a", "b", "c"] });
+		const bench = await createBench({ usage, host, accounts: ["a", "b", "c"] });
 		const rpc = bench.rpc();
 		expect((await rpc.prompt("say hi")).text).toBe("OK from a #1");
 		await until("the footer to show a", () => rpc.status(STATUS)?.includes("codex a ") === true);
@@ -140,7 +140,7 @@ describe("/multicodex remove", () => {
 	});
 
 	wide("lets a turn end that the account is answering just now", async () => {
-		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
+		const bench = await createBench({ usage, accounts: ["a", "b"] });
 		bench.codex.account("a").always(answers.slow({ beforeHeadersMs: 3_000 }));
 		const rpc = bench.rpc();
 		rpc.answerDialogs(() => true);
@@ -155,7 +155,7 @@ describe("/multicodex remove", () => {
 	});
 
 	wide("takes the last one too: pi is then as without us, and undo makes the same session work again", async () => {
-		const bench = await createBenchOnAnyHost({ usage, accounts: ["a"] });
+		const bench = await createBench({ usage, accounts: ["a"] });
 		const rpc = bench.rpc();
 		expect((await rpc.prompt("say hi")).text).toBe("OK from a #1");
 		rpc.answerDialogs(({ message }) => message?.includes("No other account is ready.") === true);
@@ -207,7 +207,7 @@ describe("/multicodex remove of pi's own login", () => {
 	});
 
 	wide("asks the same of an account that pi is signed in to as well", async () => {
-		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
+		const bench = await createBench({ usage, accounts: ["a", "b"] });
 		signPiInAs(bench, "a");
 		expect(await bench.print("/multicodex remove a")).toMatchObject({ code: 1, stdout: "" });
 		expect(storedLabels(bench)).toEqual(["a", "b"]);
@@ -223,7 +223,7 @@ describe("/multicodex remove of pi's own login", () => {
 
 describe("/multicodex add --undo", () => {
 	it("puts back exactly that row, and leaves the newer credentials of others alone", async () => {
-		const bench = await createBenchOnAnyHost({
+		const bench = await createBench({
 			usage,
 			accounts: ["a", "b", "c"],
 			rows: { a: { note: "kept for another version", label: "first" } },
@@ -285,7 +285,7 @@ describe("/multicodex add --undo", () => {
 
 describe("the backups of removed accounts", () => {
 	it("backups are for their owner only, the last three, and deleted by `reset backups --yes` alone", async () => {
-		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b", "c", "d", "e"] });
+		const bench = await createBench({ usage, accounts: ["a", "b", "c", "d", "e"] });
 		const rpc = bench.rpc();
 		rpc.answerDialogs(() => true);
 		for (const name of ["a", "b", "c", "d"]) await rpc.send(`/multicodex remove ${name}`);
@@ -376,7 +376,7 @@ describe("/multicodex remove beside another process", () => {
 	);
 
 	wide("is seen there with the next request", async () => {
-		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
+		const bench = await createBench({ usage, accounts: ["a", "b"] });
 		const rpc = bench.rpc();
 		expect((await rpc.prompt("say hi")).text).toBe("OK from a #1");
 		await bench.print("/multicodex remove a");

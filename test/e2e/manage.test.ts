@@ -13,7 +13,7 @@ import {
 	storedAccounts,
 	storedLabels,
 } from "./credentials-support.ts";
-import { type Bench, createBenchOnAnyHost, resultLines, until } from "./support.ts";
+import { type Bench, createBench, resultLines, until } from "./support.ts";
 
 /** With usage unknown the order of accounts is that of the list. */
 const usage = answers.serverError(503);
@@ -51,7 +51,7 @@ describe("/multicodex rename", () => {
 			{ typed: "Ünïcode-429", label: "Ünïcode-429" },
 		]),
 	)("gives an account the label $typed, and the account answers to it", async ({ typed, label }) => {
-		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
+		const bench = await createBench({ usage, accounts: ["a", "b"] });
 		const result = await bench.print(`/multicodex rename b ${typed}`);
 		expect(result).toMatchObject({ code: 0, stdout: `Codex: b is called ${label} now.\n`, stderr: "" });
 		expect(storedLabels(bench)).toEqual(["a", label]);
@@ -64,7 +64,7 @@ describe("/multicodex rename", () => {
 	wide(
 		"takes an account by e-mail or id, keeps its own label when that is asked for, and is one line in JSON mode",
 		async () => {
-			const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
+			const bench = await createBench({ usage, accounts: ["a", "b"] });
 			const [first] = storedAccounts(bench);
 			const result = await bench.run(["--mode", "json", "/multicodex rename a@example.test first"]);
 			expect(result).toMatchObject({ code: 0, stderr: "" });
@@ -83,7 +83,7 @@ describe("/multicodex rename", () => {
 
 	it("lists the accounts that an ambiguous name may mean", async () => {
 		const email = "me@example.test";
-		const bench = await createBenchOnAnyHost({
+		const bench = await createBench({
 			usage,
 			accounts: [
 				{ name: "home", email },
@@ -117,7 +117,7 @@ wide("what is changed while another process exchanges the token stays changed, a
 
 describe("/multicodex disable and enable", () => {
 	it("disable and enable keep an account out of use, and offer it again", async () => {
-		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
+		const bench = await createBench({ usage, accounts: ["a", "b"] });
 		const off = await bench.print("/multicodex disable a");
 		expect(off).toMatchObject({ code: 0, stderr: "" });
 		expect(off.stdout).toMatch(/^Codex: a is off\..*\/multicodex enable a/);
@@ -138,7 +138,7 @@ describe("/multicodex disable and enable", () => {
 	});
 
 	it("moves on at once from the active account", async () => {
-		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
+		const bench = await createBench({ usage, accounts: ["a", "b"] });
 		const rpc = bench.rpc();
 		expect((await rpc.prompt("say hi")).text).toBe("OK from a #1");
 		await rpc.send("/multicodex disable a");
@@ -162,14 +162,14 @@ describe("/multicodex disable and enable", () => {
 	});
 
 	wide("does not use a pinned account that is switched off, and says so", async () => {
-		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
+		const bench = await createBench({ usage, accounts: ["a", "b"] });
 		await bench.print("/multicodex use b");
 		expect((await bench.print("/multicodex disable b")).code).toBe(0);
 		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from a #1\n" });
 	});
 
 	wide("is seen by another process with its next request", async () => {
-		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
+		const bench = await createBench({ usage, accounts: ["a", "b"] });
 		const rpc = bench.rpc();
 		expect((await rpc.prompt("say hi")).text).toBe("OK from a #1");
 		await bench.print("/multicodex disable a");
@@ -183,7 +183,7 @@ describe("/multicodex disable and enable", () => {
 
 describe("/multicodex refresh", () => {
 	it("asks for the usage of one account, or of all", async () => {
-		const bench = await createBenchOnAnyHost({
+		const bench = await createBench({
 			accounts: [
 				{ name: "a", quota },
 				{ name: "b", quota },
@@ -216,7 +216,7 @@ describe("/multicodex refresh", () => {
 	});
 
 	wide("says why an account cannot be asked, and fails where that is so for all that were named", async () => {
-		const bench = await createBenchOnAnyHost({
+		const bench = await createBench({
 			accounts: [{ name: "good", quota }, "old", "off", "mute"],
 			rows: { old: { needsLogin: { reason: "refresh_token_expired", at: 1 } }, off: { enabled: false } },
 		});
@@ -250,7 +250,7 @@ describe("/multicodex refresh", () => {
 	wide(
 		"exchanges a token that is due once, also when two processes are asked, and stores it before pi ends",
 		async () => {
-			const bench = await createBenchOnAnyHost({ accounts: [{ name: "a", quota }] });
+			const bench = await createBench({ accounts: [{ name: "a", quota }] });
 			const due = bench.codex.grant("a", { expiresInMs: NEARLY_EXPIRED_MS });
 			bench.dir.write("codex-accounts.json", { version: 2, accounts: [bench.row("a", { credential: due })] });
 			// Longer than a request would wait for a newer token.
@@ -269,7 +269,7 @@ describe("/multicodex refresh", () => {
 	);
 
 	it("renews pi's own login where pi keeps it", async () => {
-		const bench = await createBenchOnAnyHost({ accounts: [], strangers: [{ name: "a", quota }] });
+		const bench = await createBench({ accounts: [], strangers: [{ name: "a", quota }] });
 		signPiInAs(bench, "a", { expiresInMs: NEARLY_EXPIRED_MS });
 		await nextSecond();
 		expect((await bench.print("/multicodex refresh")).code).toBe(0);
@@ -280,7 +280,7 @@ describe("/multicodex refresh", () => {
 	});
 
 	it("finds out that a sign-in is over, and says what to type", async () => {
-		const bench = await createBenchOnAnyHost({
+		const bench = await createBench({
 			accounts: [
 				{ name: "a", quota },
 				{ name: "b", quota },
@@ -300,7 +300,7 @@ describe("/multicodex refresh", () => {
 
 	wide("says so where the backend cannot be reached", async () => {
 		const baseUrl = `${await closedAddress()}/backend-api`;
-		const bench = await createBenchOnAnyHost({ baseUrl });
+		const bench = await createBench({ baseUrl });
 		for (const command of ["refresh a", "refresh"]) {
 			const result = await bench.print(`/multicodex ${command}`);
 			expect(result).toMatchObject({ code: 1, stdout: "" });
@@ -330,7 +330,7 @@ describe("an account whose sign-in is over", () => {
 			({ source }) => source === "import:codex",
 		),
 	)("says why and what to type, wherever it is asked for ($source, $reason)", async ({ source, reason, why }) => {
-		const bench = await createBenchOnAnyHost({
+		const bench = await createBench({
 			usage,
 			accounts: ["my work", "b"],
 			rows: { "my work": dead(source, reason) },
@@ -353,7 +353,7 @@ describe("an account whose sign-in is over", () => {
 	it.each(coreOf([120, 80, 40], (cols) => cols === 40))(
 		"shows the whole remedy on a screen of %i columns",
 		async (cols) => {
-			const bench = await createBenchOnAnyHost({
+			const bench = await createBench({
 				usage,
 				accounts: ["work", "shared", "closed"],
 				rows: {
@@ -376,7 +376,7 @@ describe("an account whose sign-in is over", () => {
 });
 
 it("asks, does nothing on Esc, and moves the footer on at once where that is the answer", async () => {
-	const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
+	const bench = await createBench({ usage, accounts: ["a", "b"] });
 	const terminal = bench.terminal([], { cols: 80, rows: 40 });
 	await terminal.ready(60_000);
 	await terminal.submit("say hi");

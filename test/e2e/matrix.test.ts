@@ -1,7 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { type Answer, answers, reasoningBlob, type ScriptedAnswer } from "../support/fake-codex/index.ts";
+import { OLDEST_HOST } from "../support/hosts.ts";
 import { coreOf, wide } from "../support/tiers.ts";
-import { type Bench, createBench, type StoredStatus, until } from "./support.ts";
+import { type Bench, type BenchOptions, createBench, type StoredStatus, until } from "./support.ts";
+
+/** Each row counts the requests of the host that repeats refused ones by itself. */
+const benchOnOldest: typeof createBench = (options: BenchOptions = {}, whenFinished) =>
+	createBench({ host: OLDEST_HOST, ...options }, whenFinished);
 
 const SECOND_MS = 1000;
 const MINUTE_MS = 60 * SECOND_MS;
@@ -170,7 +175,7 @@ const CASES: readonly Case[] = [
 describe("what one account's refusal leads to", () => {
 	it.concurrent.for(coreOf(CASES, ({ isVariant }) => !isVariant))("$what", async (row, { onTestFinished, expect }) => {
 		const options = { usage: usageUnknown, ...(row.settings && { settings: row.settings }) };
-		const bench = await createBench(options, onTestFinished);
+		const bench = await benchOnOldest(options, onTestFinished);
 		bench.codex.account("a").next(...row.first);
 		const result = await bench.print("say hi");
 		const last = row.asked.at(-1);
@@ -186,7 +191,7 @@ describe("what one account's refusal leads to", () => {
 	});
 
 	wide.concurrent("a pause that is asked for is kept", async ({ onTestFinished, expect }) => {
-		const bench = await createBench({ usage: usageUnknown }, onTestFinished);
+		const bench = await benchOnOldest({ usage: usageUnknown }, onTestFinished);
 		bench.codex.account("a").next(answers.rateLimit({ retryAfterSeconds: 2 }));
 		await bench.print("say hi");
 		const [refused, answered] = bench.codex.responsesRequests("a");
@@ -232,9 +237,9 @@ describe("a failure that no account causes is left to pi", () => {
 	it.concurrent.for(coreOf(SURFACED, ({ isVariant }) => !isVariant))(
 		"$what",
 		async ({ always }, { onTestFinished, expect }) => {
-			const plain = await createBench({ accounts: [], strangers: ["a"], settings: quickRetry }, onTestFinished);
+			const plain = await benchOnOldest({ accounts: [], strangers: ["a"], settings: quickRetry }, onTestFinished);
 			plain.dir.write("auth.json", { "openai-codex": plain.codex.piAuthEntry("a") });
-			const bench = await createBench({ usage: usageUnknown, settings: quickRetry }, onTestFinished);
+			const bench = await benchOnOldest({ usage: usageUnknown, settings: quickRetry }, onTestFinished);
 			plain.codex.account("a").always(always);
 			bench.codex.account("a").always(always);
 			const [without, withUs] = await Promise.all([
@@ -255,7 +260,7 @@ describe("a failure that no account causes is left to pi", () => {
 	wide.concurrent(
 		"encrypted reasoning that is refused even when it is left out",
 		async ({ onTestFinished, expect }) => {
-			const bench = await createBench({ usage: usageUnknown }, onTestFinished);
+			const bench = await benchOnOldest({ usage: usageUnknown }, onTestFinished);
 			bench.codex.account("a").always(answers.failedBeforeOutput("invalid_encrypted_content", UNVERIFIED));
 			expect(await bench.print("say hi")).toMatchObject({ code: 1, stdout: "", stderr: `${UNVERIFIED}\n` });
 			expect(bench.asked()).toEqual(["a", "a"]);
@@ -269,7 +274,7 @@ describe("encrypted reasoning that the next account refuses", () => {
 		onTestFinished,
 		expect,
 	}) => {
-		const bench = await createBench({ usage: usageUnknown }, onTestFinished);
+		const bench = await benchOnOldest({ usage: usageUnknown }, onTestFinished);
 		const { codex } = bench;
 		codex.account("a").next(answers.text("thought through", { reasoning: true }));
 		codex.account("a").always(answers.usageLimit({ resetsInMs: HOUR_MS }));
@@ -298,7 +303,7 @@ describe("encrypted reasoning that the next account refuses", () => {
 
 describe("a limit that only some models draw on", () => {
 	it.concurrent("leaves the account to the other models", async ({ onTestFinished, expect }) => {
-		const bench = await createBench({ usage: usageUnknown }, onTestFinished);
+		const bench = await benchOnOldest({ usage: usageUnknown }, onTestFinished);
 		const spark = ["--model", "openai-codex/gpt-5.3-codex-spark"];
 		const isSpark = (body: Readonly<Record<string, unknown>> | undefined) => body?.model === "gpt-5.3-codex-spark";
 		bench.codex.account("a").always((request) => {
@@ -319,7 +324,7 @@ describe("a limit that only some models draw on", () => {
 
 describe("a model that is refused for an account", () => {
 	it.concurrent("leaves the account to the other models", async ({ onTestFinished, expect }) => {
-		const bench = await createBench({ usage: usageUnknown }, onTestFinished);
+		const bench = await benchOnOldest({ usage: usageUnknown }, onTestFinished);
 		bench.codex.account("a").next(answers.failedBeforeOutput("invalid_request_error", NOT_SUPPORTED));
 		expect((await bench.print("first")).stdout).toBe("OK from b #1\n");
 		expect((await bench.print("second")).stdout).toBe("OK from b #2\n");
@@ -329,7 +334,7 @@ describe("a model that is refused for an account", () => {
 	wide.concurrent(
 		"a model that is refused for every account ends in pi's own words",
 		async ({ onTestFinished, expect }) => {
-			const bench = await createBench({ accounts: ["a", "b", "c"], usage: usageUnknown }, onTestFinished);
+			const bench = await benchOnOldest({ accounts: ["a", "b", "c"], usage: usageUnknown }, onTestFinished);
 			const refusal = answers.failedBeforeOutput("invalid_request_error", NOT_SUPPORTED);
 			for (const account of bench.codex.accounts) account.always(refusal);
 			const result = await bench.print("say hi");
@@ -347,9 +352,9 @@ describe("a model that is refused for an account", () => {
 		onTestFinished,
 		expect,
 	}) => {
-		const plain = await createBench({ accounts: [], strangers: ["a"] }, onTestFinished);
+		const plain = await benchOnOldest({ accounts: [], strangers: ["a"] }, onTestFinished);
 		plain.dir.write("auth.json", { "openai-codex": plain.codex.piAuthEntry("a") });
-		const bench = await createBench({ accounts: ["a"], usage: usageUnknown }, onTestFinished);
+		const bench = await benchOnOldest({ accounts: ["a"], usage: usageUnknown }, onTestFinished);
 		for (const { codex } of [plain, bench]) codex.account("a").always(answers.modelNotSupported("gpt-5.5"));
 		const [without, withUs] = await Promise.all([
 			plain.print("say hi", [], { extension: false }),
@@ -363,7 +368,7 @@ describe("a model that is refused for an account", () => {
 describe("a limit of the whole workspace", () => {
 	it.concurrent("takes its other seats out as well, and goes on elsewhere", async ({ onTestFinished, expect }) => {
 		const seat = (name: string) => ({ name, accountId: "acct-shared" });
-		const bench = await createBench({ accounts: [seat("a"), seat("b"), "c"], usage: usageUnknown }, onTestFinished);
+		const bench = await benchOnOldest({ accounts: [seat("a"), seat("b"), "c"], usage: usageUnknown }, onTestFinished);
 		expect(new Set(["a", "b", "c"].map(bench.id)).size).toBe(3);
 		bench.codex.account("a").next(answers.workspaceLimit("workspace_owner_usage_limit_reached"));
 		expect((await bench.print("say hi")).stdout).toBe("OK from c #1\n");
@@ -377,7 +382,7 @@ describe("a limit of the whole workspace", () => {
 
 describe("a 429 that does not say why", () => {
 	it.concurrent("lasts until the reset once the usage endpoint has told", async ({ onTestFinished, expect }) => {
-		const bench = await createBench({}, onTestFinished);
+		const bench = await benchOnOldest({}, onTestFinished);
 		const rpc = bench.rpc();
 		await until("usage to be known", () => ["a", "b"].every((name) => bench.status(name).usage !== undefined));
 		bench.codex.account("a").always(answers.usageLimit({ headers: false, resetsInMs: 4 * HOUR_MS }));
@@ -387,7 +392,7 @@ describe("a 429 that does not say why", () => {
 	});
 
 	wide.concurrent("stays short while the usage endpoint sees room", async ({ onTestFinished, expect }) => {
-		const bench = await createBench({}, onTestFinished);
+		const bench = await benchOnOldest({}, onTestFinished);
 		const rpc = bench.rpc();
 		await until("usage to be known", () => ["a", "b"].every((name) => bench.status(name).usage !== undefined));
 		bench.codex.account("a").always(answers.bare429());
@@ -415,7 +420,7 @@ describe("an account whose workspace is refused", () => {
 		onTestFinished,
 		expect,
 	}) => {
-		const bench = await createBench({ usage: usageUnknown }, onTestFinished);
+		const bench = await benchOnOldest({ usage: usageUnknown }, onTestFinished);
 		bench.codex.account("a").always(answers.deactivatedWorkspace());
 		for (const strikes of [1, 2]) {
 			expect(await bench.print("say hi")).toMatchObject({ code: 0, stderr: "" });
@@ -433,7 +438,7 @@ describe("an account whose workspace is refused", () => {
 	});
 
 	wide.concurrent("is kept when it answers in between", async ({ onTestFinished, expect }) => {
-		const bench = await createBench({ usage: usageUnknown }, onTestFinished);
+		const bench = await benchOnOldest({ usage: usageUnknown }, onTestFinished);
 		const refusal = answers.deactivatedWorkspace();
 		bench.codex.account("a").next(refusal, refusal, answers.echoAccount(), refusal);
 		for (const strikes of [1, 2, 0, 1]) {

@@ -7,7 +7,7 @@ import { answers } from "../support/fake-codex/index.ts";
 import { aToken, DAY_MS, HOUR_MS } from "../support/fakes.ts";
 import { wide } from "../support/tiers.ts";
 import { filesNamed, loginOfPi, signPiInAs, storedAccounts } from "./credentials-support.ts";
-import { type Bench, createBenchOnAnyHost } from "./support.ts";
+import { type Bench, createBench } from "./support.ts";
 
 const SEAT = "user-a__acct-a";
 const idOf = (user: string) => createHash("sha256").update(`${user}\nacct-a`).digest("hex").slice(0, 12);
@@ -28,7 +28,7 @@ const stateSchema = z.looseObject({
  * tells everything.
  */
 async function benchWithDouble(fields: Readonly<Record<string, unknown>> = {}): Promise<Bench> {
-	const bench = await createBenchOnAnyHost({ usage: answers.serverError(503), accounts: ["b"], strangers: ["a"] });
+	const bench = await createBench({ usage: answers.serverError(503), accounts: ["b"], strangers: ["a"] });
 	const rowOf = (id: string, label: string, tells: { sub?: string; auth?: object }, over: object) => {
 		const { claims: _, ...row } = bench.row("a", {
 			id,

@@ -8,7 +8,7 @@ import { answers } from "../support/fake-codex/index.ts";
 import { hostNames, NEWEST_HOST } from "../support/hosts.ts";
 import { launchCommand } from "../support/launch.ts";
 import { coreOf, wide } from "../support/tiers.ts";
-import { type Bench, besidesPi, createBench, createBenchOnAnyHost, resultLines } from "./support.ts";
+import { type Bench, besidesPi, createBench, resultLines } from "./support.ts";
 
 vi.setConfig({ testTimeout: 600_000 });
 
@@ -201,7 +201,7 @@ describe("every command", () => {
 it("prints documents in which nothing acts on a terminal, as text of pi -p and as a line of JSON mode", async () => {
 	// The one format character that a label may have: it joins emoji.
 	const label = "family 👩\u200d👧";
-	const bench = await createBenchOnAnyHost({ accounts: ["a"], usage, rows: { a: { label } } });
+	const bench = await createBench({ accounts: ["a"], usage, rows: { a: { label } } });
 	const printed = (await bench.print("/multicodex show --json")).stdout;
 	const lines = (await bench.json("/multicodex show")).result.stdout;
 	const [line] = resultLines(lines);

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
 import { foundPool, sharedAccountOf } from "../support/pool.ts";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
 import { startPostgresProxy } from "../support/postgres-proxy.ts";
-import { type Bench, createBenchOnAnyHost, until } from "./support.ts";
+import { type Bench, createBench, until } from "./support.ts";
 import { NO_SESSION } from "./under-fire-support.ts";
 
 let server: TestPostgres;
@@ -17,7 +17,7 @@ const SLOW_MS = 8000;
 
 /** A pi on a machine that has joined a pool, whose way to the database is in our hands. */
 async function aMachine() {
-	const bench = await createBenchOnAnyHost({ accounts: [], strangers: ["a", "b"], settings: { transport: "sse" } });
+	const bench = await createBench({ accounts: [], strangers: ["a", "b"], settings: { transport: "sse" } });
 	const url = await server.database();
 	const pool = await foundPool(
 		url,

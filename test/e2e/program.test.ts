@@ -12,7 +12,7 @@ import { findModernNode, repositoryRoot } from "../support/hosts.ts";
 import { bundleProgram, type Program } from "../support/program.ts";
 import { startTerminal } from "../support/terminal.ts";
 import { coreOf } from "../support/tiers.ts";
-import { createBenchOnAnyHost, until } from "./support.ts";
+import { createBench, until } from "./support.ts";
 
 /** The size of what `status --line` reads of the package, and a little more: see `start.test.ts`. */
 const MOST_KIB = 304;
@@ -240,7 +240,7 @@ describe("the watch", () => {
 	);
 
 	it("follows a real pi beside it: the account that runs out is left, and why and verify agree with pi's", async () => {
-		const bench = await createBenchOnAnyHost({ accounts: ["work", "side"] });
+		const bench = await createBench({ accounts: ["work", "side"] });
 		const beside = (...words: string[]) => program.start(bench.dir, words, { env: program.env(bench.dir) });
 		await bench.print("hi", ["--no-tools", "--no-session"]);
 		const watching = beside("status", "--watch", "--line");

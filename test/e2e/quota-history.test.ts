@@ -8,7 +8,7 @@ import { HISTORY_BYTES, openQuotaHistory } from "../../src/platform/stores/quota
 import { aScratch, DAY_MS, HOUR_MS, NOW } from "../support/fakes.ts";
 import { repositoryRoot } from "../support/hosts.ts";
 import { expectMode } from "../support/posix.ts";
-import { createBenchOnAnyHost } from "./support.ts";
+import { createBench } from "./support.ts";
 
 const NAME = "codex-history.jsonl";
 const HOURS = 30;
@@ -64,7 +64,7 @@ it("keeps the backend's figures, and says in show --json how long quota lasts af
 		fiveHour: { usedPercent: 60, resetsInMs: 4 * HOUR_MS },
 		week: { usedPercent: 97, resetsInMs: 5 * DAY_MS },
 	};
-	const bench = await createBenchOnAnyHost({ accounts: ["a", "b"].map((name) => ({ name, quota })) });
+	const bench = await createBench({ accounts: ["a", "b"].map((name) => ({ name, quota })) });
 	const forecast = async () => {
 		const { stdout } = await bench.print("/multicodex show --json");
 		return showSchema.parse(JSON.parse(stdout)).forecast;

@@ -3,7 +3,7 @@ import { logSchema } from "../../src/pi/json-schemas.ts";
 import { answers, resetCreditAnswers } from "../support/fake-codex/index.ts";
 import { NEWEST_HOST, OLDEST_HOST } from "../support/hosts.ts";
 import { openTerminal, PATIENCE_MS } from "./sign-in-support.ts";
-import { type Bench, type BenchOptions, createBench, createBenchOnAnyHost } from "./support.ts";
+import { type Bench, type BenchOptions, createBench } from "./support.ts";
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -63,14 +63,14 @@ async function killAtRedemption(
 }
 
 it("a redemption that never reached the backend, since its pi was killed, is made again under the same key", async () => {
-	const bench = await createBenchOnAnyHost({ accounts: ACCOUNTS });
+	const bench = await createBench({ accounts: ACCOUNTS });
 	await killAtRedemption(bench, answers.hang(), () => true);
 	expect(await bench.print("/multicodex redeem work --yes")).toMatchObject({ code: 0, stderr: "" });
 	expect([keys(bench).length, new Set(keys(bench)).size, redeemed(bench)]).toEqual([2, 1, ["credit-soon"]]);
 });
 
 it("a redemption whose answer was lost, since its pi was killed, is not made again", async () => {
-	const bench = await createBenchOnAnyHost({ accounts: ACCOUNTS });
+	const bench = await createBench({ accounts: ACCOUNTS });
 	await killAtRedemption(bench, resetCreditAnswers.late({ afterMs: 60_000 }), ({ answer }) => answer === "reset");
 	const next = await bench.print("/multicodex redeem work --yes");
 	expect([next.code, keys(bench).length, redeemed(bench)]).toEqual([1, 1, ["credit-soon"]]);
@@ -79,7 +79,7 @@ it("a redemption whose answer was lost, since its pi was killed, is not made aga
 });
 
 it("several pis that redeem at once make one call, and both get its outcome", async () => {
-	const bench = await createBenchOnAnyHost({ accounts: ACCOUNTS });
+	const bench = await createBench({ accounts: ACCOUNTS });
 	bench.codex.account("work").resetCredits.consumeScript.always(resetCreditAnswers.late({ beforeMs: 1500 }));
 	const both = await Promise.all([1, 2].map(() => bench.print("/multicodex redeem --yes --json")));
 	expect(both.map(({ code }) => code)).toEqual([0, 0]);

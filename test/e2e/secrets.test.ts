@@ -11,7 +11,7 @@ import {
 import { type HostName, hostNames, NEWEST_HOST } from "../support/hosts.ts";
 import { coreOf, isAtAnEnd } from "../support/tiers.ts";
 import { benchWithExpiredLogin, signPiInAs, signPiOut } from "./credentials-support.ts";
-import { type Bench, createBench, createBenchOnAnyHost } from "./support.ts";
+import { type Bench, createBench } from "./support.ts";
 
 const usage = answers.serverError(500);
 const hosts = hostNames.map((host) => ({ host }));
@@ -290,7 +290,7 @@ describe("a token", () => {
 
 	it("goes to another sign-in service with a word at the beginning of a session, and only there", async () => {
 		const env = { PI_MULTICODEX_AUTH_URL: "https://issuer.example" };
-		const bench = await createBenchOnAnyHost({ accounts: ["a"], usage, env });
+		const bench = await createBench({ accounts: ["a"], usage, env });
 		const rpc = bench.rpc();
 		await rpc.prompt("say hi");
 		await rpc.prompt("say hi");

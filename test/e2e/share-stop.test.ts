@@ -8,7 +8,7 @@ import { anIssuer, aPoolProcess, type FakeIssuer, type PoolProcess } from "../su
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
 import { type PostgresProxy, startPostgresProxy } from "../support/postgres-proxy.ts";
 import { wide } from "../support/tiers.ts";
-import { createBenchOnAnyHost } from "./support.ts";
+import { createBench } from "./support.ts";
 
 const PATIENCE_MS = 30_000;
 /** A database that does not answer is given up after 8 s at the earliest. */
@@ -251,7 +251,7 @@ describe("an account that a machine had half moved when it stopped", () => {
 
 describe("Esc in a terminal", () => {
 	it("ends what waits for a database that does not answer, and says what was done", async () => {
-		const bench = await createBenchOnAnyHost({ accounts: ["work"] });
+		const bench = await createBench({ accounts: ["work"] });
 		const pool = await foundPool(url, []);
 		onTestFinished(() => pool.database.end());
 		const terminal = bench.terminal([], { cols: 100 });

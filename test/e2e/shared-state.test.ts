@@ -6,7 +6,7 @@ import { OLDEST_HOST, prepareHost } from "../support/hosts.ts";
 import { startRpc } from "../support/pi.ts";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
 import type { Rpc } from "../support/rpc.ts";
-import { type Bench, createBenchOnAnyHost, until } from "./support.ts";
+import { type Bench, createBench, until } from "./support.ts";
 
 let server: TestPostgres;
 beforeAll(async () => {
@@ -42,7 +42,7 @@ async function share(one: Rpc, two: Rpc): Promise<void> {
 }
 
 it("has a refusal on one machine respected on the other before its next request, and a pin move both", async () => {
-	const bench = await createBenchOnAnyHost({ usage: answers.serverError(503) });
+	const bench = await createBench({ usage: answers.serverError(503) });
 	const { codex } = bench;
 	const one = bench.rpc();
 	const { rpc: two, state } = await anotherMachine(bench);

@@ -17,7 +17,7 @@ import { z } from "zod";
 import { bundle, PACKAGE_INDEX } from "../../scripts/bundle.ts";
 import { repositoryRoot } from "../support/hosts.ts";
 import { signPiInAs } from "./credentials-support.ts";
-import { createBenchOnAnyHost } from "./support.ts";
+import { createBench } from "./support.ts";
 
 /**
  * What a start of the package reads, as counts, which no busy machine changes. Each bound is the figure of today and a
@@ -54,7 +54,7 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const print = async (env: Readonly<Record<string, string>> = {}) => {
-	const bench = await createBenchOnAnyHost({ accounts: ["a", "b", "c"] });
+	const bench = await createBench({ accounts: ["a", "b", "c"] });
 	const { code, stderr } = await bench.print("hi", ["--no-tools", "--no-session"], {
 		extension: join(folder, "index.ts"),
 		env,
@@ -82,7 +82,7 @@ it.each([
 	const index = indexWith(name, change);
 	if (name === "no-import") cpSync(dist, join(folder, name, "dist"), { recursive: true });
 
-	const bench = await createBenchOnAnyHost({ accounts: [], strangers: ["a"] });
+	const bench = await createBench({ accounts: [], strangers: ["a"] });
 	signPiInAs(bench, "a");
 	const { code, stderr } = await bench.print("hi", ["--no-tools", "--no-session"], { extension: index });
 

@@ -16,7 +16,7 @@ import {
 	startFakeCodex,
 	type UsageAnswer,
 } from "../support/fake-codex/index.ts";
-import { type Host, type HostName, OLDEST_HOST, prepareHost } from "../support/hosts.ts";
+import { type Host, type HostName, prepareHost } from "../support/hosts.ts";
 import { anId } from "../support/ids.ts";
 import type { LaunchOptions } from "../support/launch.ts";
 import { parseJsonEvents, type RunOptions, type SpawnOptions, spawnPi, startRpc } from "../support/pi.ts";
@@ -37,7 +37,7 @@ export interface BenchOptions extends Omit<AgentDirOptions, "accounts" | "baseUr
 	 * list.
 	 */
 	readonly usage?: UsageAnswer;
-	/** Default: the oldest. */
+	/** Default: the one of {@link ANY_HOST}. */
 	readonly host?: HostName;
 	/** Base URL in models.json; default: the fake's. */
 	readonly baseUrl?: string;
@@ -129,7 +129,7 @@ export function accountIdOf(account: FakeAccount): AccountId {
  */
 export async function createBench(options: BenchOptions = {}, whenFinished = onTestFinished): Promise<Bench> {
 	const { accounts = ["a", "b"], strangers = [], rows = {}, usage, env = {}, ...dirOptions } = options;
-	const host = await prepareHost(options.host ?? OLDEST_HOST);
+	const host = await prepareHost(options.host ?? ANY_HOST);
 	const codex = await startFakeCodex({ accounts: [...accounts, ...strangers] });
 	if (usage) for (const account of codex.accounts) account.usage(usage);
 	const names = accounts.map((account) => (typeof account === "string" ? account : account.name));
@@ -237,10 +237,6 @@ export async function createBench(options: BenchOptions = {}, whenFinished = onT
 export function besidesPi(stderr: string): string {
 	return stderr.replace(/^Warning: No models available\..*\n(?: .*\n)*/, "");
 }
-
-/** As {@link createBench}, for what no host has a part in: see {@link ANY_HOST}. */
-export const createBenchOnAnyHost: typeof createBench = (options = {}, whenFinished) =>
-	createBench({ host: ANY_HOST, ...options }, whenFinished);
 
 /** Milliseconds from the end of one answer to the arrival of the next request, both as the fake saw them. */
 export function gapBetween(answered: RecordedRequest | undefined, next: RecordedRequest | undefined): number {

@@ -5,7 +5,7 @@ import { codexFile, writeAt } from "../support/import-fixtures.ts";
 import { coreOf, wide } from "../support/tiers.ts";
 import { startUntrusted } from "../support/untrusted.ts";
 import { benchWithExpiredLogin, keepers, loginOfPi, storedAccounts } from "./credentials-support.ts";
-import { createBenchOnAnyHost } from "./support.ts";
+import { createBench } from "./support.ts";
 
 /** A token that pi cannot use, since it names no workspace. */
 const withoutWorkspace = () =>
@@ -19,7 +19,7 @@ const withoutWorkspace = () =>
 
 describe("a sign-in whose token names no workspace", () => {
 	it("is not taken in by an import, and one that an older version stored is not chosen", async () => {
-		const bench = await createBenchOnAnyHost({ usage: answers.serverError(500), accounts: ["b"], strangers: ["z"] });
+		const bench = await createBench({ usage: answers.serverError(500), accounts: ["b"], strangers: ["z"] });
 		const access = withoutWorkspace();
 		const credential = { access, refresh: "refresh-of-z", expires: Date.now() + 10 * DAY_MS };
 		const good = bench.stored("b");

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { OLDEST_HOST } from "../support/hosts.ts";
 import { coreOf, wide } from "../support/tiers.ts";
 import { benchWithExpiredLogin, type Keeper, keptCredential } from "./credentials-support.ts";
 import {
@@ -30,10 +31,13 @@ const needed: Readonly<Record<Keeper, readonly string[]>> = {
 	],
 };
 
+/** Whose requests the watch of the disk sees. */
+const OLDEST = { host: OLDEST_HOST };
+
 it.each([{ keeper: "pi" }, { keeper: "us" }] as const)(
 	"does nothing between the answer of the token endpoint and the durable token kept by $keeper but write it",
 	async ({ keeper }) => {
-		const bench = await benchWithExpiredLogin(keeper);
+		const bench = await benchWithExpiredLogin(keeper, [], OLDEST);
 		const log = join(bench.dir.home, "steps.log");
 
 		const result = await bench.print("say hi", NO_SESSION, { env: watchedDisk(bench, { log }) });
@@ -61,7 +65,7 @@ async function afterDeath(
 	signal: Omit<NonNullable<DiskOptions["signal"]>, "name" | "nth">,
 	others: readonly string[] = [],
 ) {
-	const bench = await benchWithExpiredLogin(keeper, others);
+	const bench = await benchWithExpiredLogin(keeper, others, OLDEST);
 	const env = watchedDisk(bench, { signal: { name: "SIGKILL", nth: 1, ...signal } });
 	const dead = await bench.print("say hi", NO_SESSION, { env });
 	expect(dead.signal, "how the first one ended").toBe("SIGKILL");

@@ -3,13 +3,13 @@ import { z } from "zod";
 import { answers } from "../support/fake-codex/index.ts";
 import { hostNames } from "../support/hosts.ts";
 import { coreOf } from "../support/tiers.ts";
-import { type Bench, createBench, createBenchOnAnyHost, until } from "./support.ts";
+import { type Bench, createBench, until } from "./support.ts";
 
 const HOUR_MS = 3_600_000;
 const SIX = ["a", "b", "c", "d", "e", "f"];
 
 it("keeps a session on its account while usage drifts between two, also in a process that resumes it", async () => {
-	const bench = await createBenchOnAnyHost({
+	const bench = await createBench({
 		settings: { transport: "sse" },
 		accounts: [
 			{ name: "a", quota: { fiveHour: { usedPercent: 10 }, week: { usedPercent: 10 } } },
@@ -73,7 +73,7 @@ it.each(coreOf(hostNames))(
 );
 
 it("asks for the usage of six accounts six times when eight processes start together", async () => {
-	const bench = await createBenchOnAnyHost({ accounts: SIX });
+	const bench = await createBench({ accounts: SIX });
 	const clients = Array.from({ length: 8 }, () => bench.rpc());
 	await Promise.all(clients.map((client) => client.send("/multicodex path")));
 	await until("usage to be known", () => SIX.every((name) => bench.status(name).usage !== undefined));
@@ -87,7 +87,7 @@ it("asks for the usage of six accounts six times when eight processes start toge
 });
 
 it("asks for no usage at all while every response brings it along", async () => {
-	const bench = await createBenchOnAnyHost({ accounts: ["a"], settings: { transport: "sse" } });
+	const bench = await createBench({ accounts: ["a"], settings: { transport: "sse" } });
 	const rpc = bench.rpc();
 	await until("usage to be known", () => bench.status("a").usage !== undefined);
 	bench.codex.clearRequests();
@@ -96,7 +96,7 @@ it("asks for no usage at all while every response brings it along", async () => 
 });
 
 it("spreads sessions that start one after the other over accounts that are alike", async () => {
-	const bench = await createBenchOnAnyHost({ accounts: ["a", "b", "c"], usage: answers.serverError(503) });
+	const bench = await createBench({ accounts: ["a", "b", "c"], usage: answers.serverError(503) });
 	const clients = [bench.rpc(), bench.rpc(), bench.rpc()];
 	for (const [index, client] of clients.entries()) {
 		expect((await client.prompt("say hi")).stopReason).toBe("stop");
@@ -107,7 +107,7 @@ it("spreads sessions that start one after the other over accounts that are alike
 });
 
 it("follows a change of the policy at once, in processes that run already", async () => {
-	const bench = await createBenchOnAnyHost({ accounts: ["a", "b"], usage: answers.serverError(503) });
+	const bench = await createBench({ accounts: ["a", "b"], usage: answers.serverError(503) });
 	const running = bench.rpc();
 	await running.send("/multicodex path");
 	const set = await bench.print("/multicodex rotation policy=round-robin maxWait=8h nonsense=1");
@@ -125,7 +125,7 @@ it("follows a change of the policy at once, in processes that run already", asyn
 });
 
 it("has an account back in all running processes as soon as an early reset is seen", async () => {
-	const bench = await createBenchOnAnyHost({ accounts: ["a", "b"], settings: { transport: "sse" } });
+	const bench = await createBench({ accounts: ["a", "b"], settings: { transport: "sse" } });
 	const rpc = bench.rpc();
 	const other = bench.rpc();
 	await other.send("/multicodex path");

@@ -108,6 +108,7 @@ function createPlay({ seed, broken, onProgress, codex, pool }: Stage) {
 	const counts = { turns: 0, falls: 0, deaths: 0, crashes: 0, cuts: 0, lostAnswers: 0 };
 	const signIns: { readonly account: string; readonly at: number }[] = [];
 	let isOver = false;
+	let started = 0;
 	const exchanges = () => codex.tokenRequests().filter(({ issuedRefresh }) => issuedRefresh !== undefined);
 	const living = (machine: Machine) =>
 		seats.filter((seat) => seat.machine === machine.name && seat.killedAt === undefined);
@@ -128,7 +129,9 @@ function createPlay({ seed, broken, onProgress, codex, pool }: Stage) {
 	};
 
 	const start = async (machine: Machine): Promise<Seat> => {
-		const name = `${machine.name}-${seats.length + 1}`;
+		// Two may start at once. The verdict knows a process by its name.
+		started += 1;
+		const name = `${machine.name}-${started}`;
 		const seat = await startSeat({
 			name,
 			machine,
