@@ -242,7 +242,7 @@ describe("/multicodex reset", () => {
 		expect(held(bench)).toEqual({ pin: true, cooldowns: 1 });
 	});
 
-	it("asks before it deletes backups where it can", async () => {
+	it("asks before it deletes backups if it can", async () => {
 		const bench = await pinnedAndCooling();
 		bench.dir.write("codex-accounts.json.v1.bak", "{}");
 		const rpc = bench.rpc();

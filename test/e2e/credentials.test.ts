@@ -121,7 +121,7 @@ describe("pi's own login", () => {
 		expect(modeOf(bench.dir.path("auth.json"))).toBe(0o640);
 	});
 
-	it("stays a link where auth.json is one, and the file behind it gets the new token", async () => {
+	it("stays a link if auth.json is one, and the file behind it gets the new token", async () => {
 		const bench = await createBench({ accounts: [], strangers: ["a"] });
 		const { accountId } = bench.codex.account("a");
 		const former = bench.codex.grant("a", { expiresInMs: NEARLY_EXPIRED_MS });
@@ -144,7 +144,7 @@ describe("pi's own login", () => {
 		expect(loginOfPi(bench)?.access).not.toBe(former.access);
 	});
 
-	it("is not spent where auth.json cannot be written: another account serves, and none is flagged", async () => {
+	it("is not spent if auth.json cannot be written: another account serves, and none is flagged", async () => {
 		const bench = await benchWithExpiredLogin("pi", ["b"]);
 		// A temporary file beside it would have a name that no file system takes; this stops even a privileged user.
 		const target = bench.dir.path(`auth.json.${"x".repeat(240)}`);

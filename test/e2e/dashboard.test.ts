@@ -41,7 +41,7 @@ const many = (count: number) => Array.from({ length: count }, (_, at) => `acc-${
 describe("what is typed after /multicodex", () => {
 	it.each(
 		coreOf([{ host: NEWEST_HOST }, ...hostNames.filter((host) => host !== NEWEST_HOST).map((host) => ({ host }))]),
-	)("is run by Enter where it is whole, and completed by it where it is not: pi $host", async ({ host }) => {
+	)("is run by Enter if it is whole, and completed by it if it is not: pi $host", async ({ host }) => {
 		const bench = await createBench({ host, accounts: ["a", "b"], rows: { a: { label: "home work" } } });
 		const terminal = bench.terminal([], { cols: 80, rows: 30 });
 		await terminal.ready(PATIENCE_MS);
@@ -175,26 +175,23 @@ describe("the dashboard in a terminal", () => {
 			hostNames.map((host) => ({ host })),
 			({ host }) => host === NEWEST_HOST,
 		),
-	)(
-		"drops what is typed ahead of a question, where the editor would send it to the model: pi $host",
-		async ({ host }) => {
-			const bench = await createBench({ host, accounts: THREE });
-			const terminal = await openTerminal(bench, { cols: 80, rows: 30 });
-			await open(terminal);
-			await terminal.type("x");
-			await terminal.waitForText("Remove work?", PATIENCE_MS);
-			// As a slow connection brings it: all at once.
-			await terminal.type("yes, remove it\r\r");
-			await terminal.waitForText("Letters do not answer.", PATIENCE_MS);
-			await terminal.press("escape");
-			await terminal.waitForText("Nothing was removed.", PATIENCE_MS);
-			expect(storedLabels(bench)).toEqual(["work", "personal", "side"]);
-			await terminal.submit("say hi");
-			await terminal.waitForText(/OK from \w+ #1/, PATIENCE_MS);
-			await until("the request", () => bench.asked().length === 1);
-			expect(JSON.stringify(bench.codex.responsesRequests()[0]?.body)).toMatch(/"say hi"/);
-		},
-	);
+	)("drops what is typed ahead of a question, which the editor would send to the model: pi $host", async ({ host }) => {
+		const bench = await createBench({ host, accounts: THREE });
+		const terminal = await openTerminal(bench, { cols: 80, rows: 30 });
+		await open(terminal);
+		await terminal.type("x");
+		await terminal.waitForText("Remove work?", PATIENCE_MS);
+		// As a slow connection brings it: all at once.
+		await terminal.type("yes, remove it\r\r");
+		await terminal.waitForText("Letters do not answer.", PATIENCE_MS);
+		await terminal.press("escape");
+		await terminal.waitForText("Nothing was removed.", PATIENCE_MS);
+		expect(storedLabels(bench)).toEqual(["work", "personal", "side"]);
+		await terminal.submit("say hi");
+		await terminal.waitForText(/OK from \w+ #1/, PATIENCE_MS);
+		await until("the request", () => bench.asked().length === 1);
+		expect(JSON.stringify(bench.codex.responsesRequests()[0]?.body)).toMatch(/"say hi"/);
+	});
 
 	wide("shows labels in any writing on any width", async () => {
 		const labels = ["café", "職場のアカウント", "👩‍👩‍👧 home", "Ünïcödé"];

@@ -200,7 +200,7 @@ describe("an account that is back soon", () => {
 });
 
 describe("an account whose return is only a guess", () => {
-	it("is asked once with no other left, over all processes, and serves on where it answers", async () => {
+	it("is asked once with no other left, over all processes, and serves on if it answers", async () => {
 		const bench = await createSseBench({ accounts: ["a"], usage: usageUnknown });
 		const now = Date.now();
 		const guess = { scope: "account", reason: "usage_limit", models: [], guessed: true };

@@ -138,7 +138,7 @@ describe("a usage endpoint that does not answer", () => {
 		expect(result.ms).toBeLessThan(12_000);
 	});
 
-	wide("delays the end of pi no more where the answer came over a WebSocket, and is followed", async () => {
+	wide("delays the end of pi no more if the answer came over a WebSocket, and is followed", async () => {
 		const bench = await createBench({ usage: answers.hang(), host: NEWEST_HOST });
 		bench.codex.account("a").always(answers.slow({ beforeHeadersMs: 2000 }));
 		const result = await bench.print("say hi");

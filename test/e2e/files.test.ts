@@ -64,7 +64,7 @@ describe.each(
 	});
 });
 
-it("tells of a broken codex-accounts.json also where no other login is left", async () => {
+it("tells of a broken codex-accounts.json even if no other login is left", async () => {
 	const bench = await createBench({ accounts: [] });
 	bench.dir.write("codex-accounts.json", "{");
 
@@ -151,7 +151,7 @@ it("a codex-state.json of a newer version stays byte for byte as it is", async (
 });
 
 it.each(["codex-accounts.json", "codex-state.json"])(
-	"answers and says so once where %s is a folder, which stays",
+	"answers and says so once if %s is a folder, which stays",
 	async (name) => {
 		const bench = await createBench({ usage, accounts: [], strangers: ["a"] });
 		signPiInAs(bench, "a");
@@ -356,7 +356,7 @@ const untrue = [
 	},
 ];
 
-it.each(coreOf(untrue))("answers and ends where locks are held by no process: $what", async ({ make, aheadMs }) => {
+it.each(coreOf(untrue))("answers and ends if locks are held by no process: $what", async ({ make, aheadMs }) => {
 	const bench = await createBench({ accounts: ["a"] });
 	bench.dir.write("codex-accounts.json", {
 		version: 2,
@@ -377,7 +377,7 @@ it.each(coreOf(untrue))("answers and ends where locks are held by no process: $w
 	expect(readdirSync(bench.dir.dir).filter((name) => name.endsWith(".lock"))).toEqual([]);
 });
 
-it.each(coreOf(["codex-accounts.json", "codex-state.json"]))("starts where %s is a pipe, and says so", async (name) => {
+it.each(coreOf(["codex-accounts.json", "codex-state.json"]))("starts if %s is a pipe, and says so", async (name) => {
 	const bench = await createBench({ accounts: ["a"] });
 	rmSync(bench.dir.path(name), { force: true });
 	execFileSync("mkfifo", [bench.dir.path(name)]);

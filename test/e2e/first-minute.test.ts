@@ -66,7 +66,7 @@ describe("the first minute in a home without an account", () => {
 	});
 
 	it.each(coreOf(ENDS, ({ host }) => host === NEWEST_HOST))(
-		"says how to sign in where nothing was found, and then who that is: pi $host",
+		"says how to sign in if nothing was found, and then who that is: pi $host",
 		async ({ host }) => {
 			await holdCallbackPorts();
 			const bench = await freshHome(host);

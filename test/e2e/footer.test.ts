@@ -138,7 +138,7 @@ it("the footer changes with each key of the panel, and in other processes with t
 	await terminal.waitForScreen((each) => footerOf(each).startsWith("codex 5h 27% used · week 8% used · work"));
 });
 
-it("the footer command sets and prints values where there is no panel", async () => {
+it("the footer command sets and prints values if there is no panel", async () => {
 	const bench = await aBench();
 	const set = await bench.print("/multicodex footer windows=7d maskEmails=true");
 	expect(set).toMatchObject({ code: 0, stderr: "" });

@@ -71,7 +71,7 @@ it("an install outside git succeeds", () => {
 	expect(prepared(clone)).toMatchObject({ status: 0, stderr: "" });
 });
 
-it("an install succeeds where the git hooks cannot be written, and says how to learn why", () => {
+it("an install succeeds if the git hooks cannot be written, and says how to learn why", () => {
 	const clone = cloneAt("work/clone");
 	rmSync(join(clone, ".git/hooks"), { recursive: true });
 	writeFileSync(join(clone, ".git/hooks"), "no folder");

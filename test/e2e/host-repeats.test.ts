@@ -15,13 +15,13 @@ const WORDINGS = [
 	...["timed out", "timeout", "terminated", "read ECONNRESET", "write EPIPE", "connect ETIMEDOUT"],
 ];
 
-it("each wording is repeated exactly where the oldest host's own file says so", async () => {
+it("each wording is repeated exactly if the oldest host's own file says so", async () => {
 	const [oldest] = await hostRetries();
 	if (!oldest) throw new Error("no host is known");
 	for (const words of WORDINGS) expect([words, isRepeatedByHost(words)]).toEqual([words, retries(oldest, words)]);
 });
 
-it("each wording is repeated exactly where a newer host's own function says so", async () => {
+it("each wording is repeated exactly if a newer host's own function says so", async () => {
 	const [, ...newer] = await hostRetries();
 	expect(newer.map(({ host }) => host)).toEqual(["0.87.1", "1.5.2", "1.6.0"]);
 	for (const retry of newer) {

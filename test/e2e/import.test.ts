@@ -143,7 +143,7 @@ describe("a home with nothing but another tool's sign-in", () => {
 		untouched();
 	});
 
-	wide.each(DATABASES)("says that a newer Node is needed for %s where this one is too old", async (fixture) => {
+	wide.each(DATABASES)("says that a newer Node is needed for %s if this one is too old", async (fixture) => {
 		const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
 		// pi 0.73.1 runs on the Node of this test.
 		const isOld = major < 22 || (major === 22 && minor < 15);
@@ -483,7 +483,7 @@ describe("a sign-in that two programs share", () => {
 		expect(await tools.print("say hi")).toMatchObject({ code: 0, stdout: expect.stringMatching(/^OK from a/) });
 	});
 
-	wide("is warned of where a path was typed instead of the tool's name", async () => {
+	wide("is warned of if a path was typed instead of the tool's name", async () => {
 		const tools = await createTools(["a"]);
 		await tools.install("codex", ["a"]);
 		tools.furnished();
@@ -556,7 +556,7 @@ describe("what cannot be taken", () => {
 				reason: /JSON/,
 			},
 		]),
-	)("fails in one line where a tool was named and has only $what", async ({ content, reason }) => {
+	)("fails in one line if a tool was named and has only $what", async ({ content, reason }) => {
 		const tools = await createTools([]);
 		writeAt(join(tools.dir.home, ".codex/auth.json"), content);
 		for (const typed of ["codex", "~/.codex/auth.json", "~/.codex"]) {
@@ -613,7 +613,7 @@ describe("the names of imported accounts", () => {
 		expect(tools.stored("a").label).toBe("main-2");
 	});
 
-	wide("the names of imported accounts tell no e-mail where e-mails are masked", async () => {
+	wide("the names of imported accounts tell no e-mail if e-mails are masked", async () => {
 		const tools = await createTools(["a", "b"], { settings: { "pi-multicodex": { maskEmails: true } } });
 		await writeTool("codex-auth-npm", tools.dir.home, [tools.login("a", { name: "a@example.test" })]);
 		await writeTool("codex", tools.dir.home, [tools.login("b")]);

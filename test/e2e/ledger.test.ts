@@ -145,7 +145,7 @@ it("the ledger counts what the backend counts, also for a killed pi and a summar
 	expect([deleted.stdout, existsSync(bench.dir.path(LEDGER))]).toEqual(["Deleted what was counted.\n", false]);
 });
 
-it("the ledger counts nothing, and makes no file, where the person wants that", async () => {
+it("the ledger counts nothing, and makes no file, if the person wants that", async () => {
 	const bench = await createBench({ settings: { "pi-multicodex": { ledger: false } } });
 	expect((await bench.print("say hi")).code).toBe(0);
 	const { stdout } = await bench.print("/multicodex usage");

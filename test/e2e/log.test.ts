@@ -125,7 +125,7 @@ it("loses no line of processes that log at once, and passes over what is none", 
 	expect((bench.dir.read(LOG) ?? "").split("\n").at(-1)).toBe("");
 });
 
-it("costs no turn where it cannot be written", async () => {
+it("costs no turn if it cannot be written", async () => {
 	const bench = await createBench({ accounts: people, usage });
 	// A folder in its place is refused like a read-only disk, also to root.
 	mkdirSync(bench.dir.path(LOG));

@@ -172,7 +172,7 @@ describe("/multicodex remove", () => {
 });
 
 describe("/multicodex remove of pi's own login", () => {
-	it("needs --logout where no question can be asked, and changes nothing without it", async () => {
+	it("needs --logout if no question can be asked, and changes nothing without it", async () => {
 		const bench = await benchWithPisLogin();
 		expect((await bench.print("/multicodex show")).code).toBe(0);
 		const auth = bench.dir.read("auth.json");
@@ -248,7 +248,7 @@ describe("/multicodex add --undo", () => {
 		expect(bench.codex.tokenRequests().map(({ account }) => account)).toEqual(["b"]);
 	});
 
-	wide("gives an account of its own where pi had been signed out of it", async () => {
+	wide("gives an account of its own if pi had been signed out of it", async () => {
 		const bench = await benchWithPisLogin();
 		const grant = loginOfPi(bench);
 		await bench.print("/multicodex remove a --logout");
@@ -352,7 +352,7 @@ describe("/multicodex remove beside another process", () => {
 	);
 
 	it.each(coreOf(keepers, ({ keeper }) => keeper === "pi"))(
-		"says so where that takes longer, and loses nothing ($keeper)",
+		"says so if that takes longer, and loses nothing ($keeper)",
 		async ({ keeper }) => {
 			let answer: () => void = () => undefined;
 			const answered = new Promise<void>((resolve) => {

@@ -215,7 +215,7 @@ describe("/multicodex refresh", () => {
 		expect(bench.asked()).toEqual([]);
 	});
 
-	wide("says why an account cannot be asked, and fails where that is so for all that were named", async () => {
+	wide("says why an account cannot be asked, and fails if that is so for all that were named", async () => {
 		const bench = await createBench({
 			accounts: [{ name: "good", quota }, "old", "off", "mute"],
 			rows: { old: { needsLogin: { reason: "refresh_token_expired", at: 1 } }, off: { enabled: false } },
@@ -298,7 +298,7 @@ describe("/multicodex refresh", () => {
 		expect(bench.codex.tokenRequests()).toHaveLength(1);
 	});
 
-	wide("says so where the backend cannot be reached", async () => {
+	wide("says so if the backend cannot be reached", async () => {
 		const baseUrl = `${await closedAddress()}/backend-api`;
 		const bench = await createBench({ baseUrl });
 		for (const command of ["refresh a", "refresh"]) {
@@ -375,7 +375,7 @@ describe("an account whose sign-in is over", () => {
 	);
 });
 
-it("asks, does nothing on Esc, and moves the footer on at once where that is the answer", async () => {
+it("asks, does nothing on Esc, and moves the footer on at once if that is the answer", async () => {
 	const bench = await createBench({ usage, accounts: ["a", "b"] });
 	const terminal = bench.terminal([], { cols: 80, rows: 40 });
 	await terminal.ready(60_000);

@@ -97,12 +97,12 @@ describe("every document", () => {
 		expect(await documentsOf(bench)).toEqual(["show 0", "why 0", "log 0", "usage 0", "verify 1"]);
 	});
 
-	wide("is complete where no account is signed in", async () => {
+	wide("is complete if no account is signed in", async () => {
 		const bench = await createBench({ accounts: [], usage });
 		expect(await documentsOf(bench)).toEqual(["show 0", "why 0", "log 0", "usage 0", "verify 0"]);
 	});
 
-	wide("is complete where every account is used up", async () => {
+	wide("is complete if every account is used up", async () => {
 		const bench = await createBench({ usage });
 		for (const { name } of bench.codex.accounts) bench.codex.account(name).always(answers.usageLimit({}));
 		expect((await bench.print("say hi")).code).toBe(1);

@@ -148,7 +148,7 @@ describe("notices of a pi without a terminal", () => {
 		},
 	);
 
-	it("outside notices are none where they would go to a terminal", async () => {
+	it("outside notices are none if they would go to a terminal", async () => {
 		const bench = await aBench({ to: "terminal", terminal: "osc9" });
 		spendBoth(bench);
 		const rpc = bench.rpc();

@@ -119,7 +119,7 @@ it("lets a request finish where it has begun, and shows the outcome in JSON mode
 	expect((await rpc.prompt("say hi")).text).toBe("OK from p #1");
 });
 
-wide("sends pi's own login on no socket of ours, where the host keeps sockets by session", async () => {
+wide("sends pi's own login on no socket of ours, if the host keeps sockets by session", async () => {
 	const bench = await createBench({ accounts: ["a"], strangers: ["p"], usage });
 	signPiInAs(bench, "p");
 	const { node } = await prepareHost("0.87.1");

@@ -101,7 +101,7 @@ describe("the program without pi", () => {
 		expect(existsSync(join(dir.home, "gone"))).toBe(false);
 	});
 
-	it("changes nothing, neither where it could nor where nothing can be written", async () => {
+	it("changes nothing, neither if it could nor if nothing can be written", async () => {
 		const dir = aHome({ auth: {} });
 		mkdirSync(join(dir.dir, "codex-state.json.lock"));
 		const broken = aHome({ accounts: "{", state: "{" });
@@ -170,7 +170,7 @@ describe("the program without pi", () => {
 		expect(keptFiles()).toEqual([kept]);
 	});
 
-	it("ends in silence where its reader has what it wants", async () => {
+	it("ends in silence if its reader has what it wants", async () => {
 		const dir = aHome();
 		const script = "pi-multicodex status --json | head -c 1; pi-multicodex status --watch | head -n 1";
 		// The second one hears of it with its next line.
@@ -186,7 +186,7 @@ describe("the program without pi", () => {
 		expect(stdout).toMatch(/^\{2 of 2 ready · [^\n]*\n$/);
 	});
 
-	it("runs the sources of a checkout where Node can, and else says in one line what to do", async () => {
+	it("runs the sources of a checkout if Node can, and else says in one line what to do", async () => {
 		const dir = aHome();
 		const node = await findModernNode();
 		const source = join(repositoryRoot, "bin/pi-multicodex.cjs");

@@ -57,7 +57,7 @@ describe.each(coreOf(hostNames, (host) => host === "0.87.1"))("a proxy for plain
 		expect(refreshed.code).toBe(1);
 	});
 
-	it("is passed by where NO_PROXY covers the address", async () => {
+	it("is passed by if NO_PROXY covers the address", async () => {
 		const proxy = await startProxy();
 		const bench = await benchWithExpiredLogin("us", [], { host });
 		const env = { HTTP_PROXY: proxy.url, NO_PROXY: "127.0.0.1" };

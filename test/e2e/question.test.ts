@@ -47,7 +47,7 @@ const isGone = (terminal: Terminal) => terminal.waitForScreen((screen) => !scree
 const footer = (rpc: Rpc) => stripVTControlCharacters(rpc.status("multicodex") ?? "");
 const questions = ({ events }: Rpc) => events.filter(({ method }) => method === "select").length;
 
-describe.each(coreOf(hostNames, isAtAnEnd))("a pool without quota, where a yes is missing, on pi %s", (host) => {
+describe.each(coreOf(hostNames, isAtAnEnd))("a pool without quota and without a yes, on pi %s", (host) => {
 	it("asks in the middle of the turn, takes no text for an answer, and does what is chosen", async () => {
 		const bench = await dryBench(host, { beyond: { credits: "ask" } });
 		const terminal = bench.terminal([], { cols: 100, rows: 30 });

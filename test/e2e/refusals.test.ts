@@ -54,25 +54,22 @@ describe.each(onNewest)("a refusal that no row knows, on pi %s", (host) => {
 		expect(a).toMatchObject({ state: "cooling", lastError: expect.stringContaining("codex_workspace_access_denied") });
 	});
 
-	wide(
-		"is surfaced where two accounts are refused alike, none rests, and the next turn begins with a third",
-		async () => {
-			const bench = await overHttp(host, { accounts: ["a", "b", "c"] });
-			for (const name of ["a", "b"]) bench.codex.account(name).always(denied);
-			const first = await bench.print("say hi");
-			expect(first).toMatchObject({ code: 1, stdout: "" });
-			expect(first.stderr).toContain("codex_workspace_access_denied");
-			expect(turnsOf(bench)).toEqual(["a", "b"]);
-			for (const name of ["a", "b"]) expect(bench.status(name).cooldowns).toEqual([]);
-			bench.codex.clearRequests();
-			expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from c #1\n" });
-			expect(turnsOf(bench)).toEqual(["c"]);
-		},
-	);
+	wide("is surfaced if two accounts are refused alike, none rests, and the next turn begins with a third", async () => {
+		const bench = await overHttp(host, { accounts: ["a", "b", "c"] });
+		for (const name of ["a", "b"]) bench.codex.account(name).always(denied);
+		const first = await bench.print("say hi");
+		expect(first).toMatchObject({ code: 1, stdout: "" });
+		expect(first.stderr).toContain("codex_workspace_access_denied");
+		expect(turnsOf(bench)).toEqual(["a", "b"]);
+		for (const name of ["a", "b"]) expect(bench.status(name).cooldowns).toEqual([]);
+		bench.codex.clearRequests();
+		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from c #1\n" });
+		expect(turnsOf(bench)).toEqual(["c"]);
+	});
 });
 
 describe.each(onNewest)("a 401 that no renewal mends, on pi %s", (host) => {
-	wide("spends no renewal where it says why, and the reason is shown", async () => {
+	wide("spends no renewal if it says why, and the reason is shown", async () => {
 		const bench = await overHttp(host);
 		const region = "Workspace is not authorized in this region.";
 		bench.codex.account("a").always(answers.refuse(401, { detail: region }));
@@ -86,7 +83,7 @@ describe.each(onNewest)("a 401 that no renewal mends, on pi %s", (host) => {
 		expect((await shown(bench))[0]).toMatchObject({ lastError: told });
 	});
 
-	it("spends one renewal in all where it comes again right after it, over two sessions", async () => {
+	it("spends one renewal in all if it comes again right after it, over two sessions", async () => {
 		const bench = await overHttp(host);
 		bench.codex.account("a").always(answers.refuse(401, { detail: "No entry for this seat." }));
 		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from b #1\n" });
@@ -175,7 +172,7 @@ describe.each(onNewest)("a spent limit of one model beside free general windows,
 });
 
 describe.each(onNewest)("an account that pi cannot ask, on pi %s", (host) => {
-	it("costs no turn where its token names no workspace", async () => {
+	it("costs no turn if its token names no workspace", async () => {
 		const a = { name: "a", claims: { chatgpt_account_id: null } };
 		const bench = await overHttp(host, { accounts: [a, "b"] });
 		for (const turn of [1, 2]) {
@@ -201,7 +198,7 @@ describe.each(hostNames.filter((host) => host === NEWEST_HOST))(
 );
 
 describe.each(inCore(OLDEST_HOST))("a model at capacity inside the stream, on pi %s", (host) => {
-	it("costs no turn: pi itself asks again where it knows the words, else another account answers", async () => {
+	it("costs no turn: pi itself asks again if it knows the words, else another account answers", async () => {
 		const bench = await overHttp(host);
 		const full = "Selected model is at capacity. Please try a different model.";
 		bench.codex.account("a").next(answers.failedBeforeOutput("server_is_overloaded", full));

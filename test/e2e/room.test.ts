@@ -63,7 +63,7 @@ it("waits no longer than until the other session is over", async () => {
 	expect(lastAsked(bench, 2)).toEqual(["a", "b"]);
 });
 
-it("shares the other account at once where its own is not back as soon as it may wait", async () => {
+it("shares the other account at once if its own is not back as soon as it may wait", async () => {
 	const { bench, mine } = await crowdedBench(NEWEST_HOST, "60s", 3_600_000);
 	expect(await mine.settled()).toMatchObject({ stopReason: "stop", text: "OK from b #2" });
 	expect(lastAsked(bench, 2)).toEqual(["a", "b"]);

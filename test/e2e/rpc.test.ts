@@ -261,7 +261,7 @@ describe("every subcommand, by the protocol", () => {
 	);
 
 	it.each(coreOf(hostNames))(
-		"changes nothing where its dialog is never answered, and pi ends with its client: pi %s",
+		"changes nothing if its dialog is never answered, and pi ends with its client: pi %s",
 		async (host) => {
 			const { bench, rpc } = await startRpc(host);
 			await rpc.prompt("say hi");

@@ -268,7 +268,7 @@ describe("a token", () => {
 	});
 
 	it.each(coreOf(["0.87.1", "1.5.2"] as const))(
-		"sends the conversation nowhere else where the backend redirects an answer, on pi %s",
+		"sends the conversation nowhere else if the backend redirects an answer, on pi %s",
 		async (host) => {
 			const thief = await startFakeCodex();
 			try {

@@ -97,7 +97,7 @@ describe("a wait for the database that a person ends", () => {
 		expect(labels(two, true)).toEqual(["a", "b"]);
 	});
 
-	it("leaves an account that was moved where one side alone uses it, and says where each stands", async () => {
+	it("leaves an account that was moved if one side alone uses it, and says where each stands", async () => {
 		const one = start();
 		const ids = [await one.signIn("a"), await one.signIn("b"), await one.signIn("c")];
 		const [a = anId(""), b = anId(""), c = anId("")] = ids;
@@ -224,7 +224,7 @@ describe("an account that a machine had half moved when it stopped", () => {
 		expect(new Set(issuer.sent).size).toBe(issuer.sent.length);
 	});
 
-	wide("keeps what the former pool has not got, where its machine joins another one", async () => {
+	wide("keeps what the former pool has not got, if its machine joins another one", async () => {
 		const one = start();
 		const a = await one.signIn("a");
 		await one.pools.create({ url, name: "team", machine: "one", accounts: [a] }, undefined);

@@ -77,7 +77,7 @@ describe("a pool that two machines share", () => {
 		expect(holdersOf(second.dir, secrets)).toEqual([]);
 	});
 
-	it("leaves one sentence and nothing on the disk where a code, a URL or a prompt is wrong", async () => {
+	it("leaves one sentence and nothing on the disk if a code, a URL or a prompt is wrong", async () => {
 		const bench = await createBench({ host: ANY_HOST, accounts: ["work"] });
 		const fails = async (command: string, words: RegExp) => {
 			const { code, stdout, stderr } = await bench.print(command);

@@ -123,7 +123,7 @@ describe("accounts that two machines share", () => {
 		expect(find(two, id)?.needsLogin).toBeUndefined();
 	});
 
-	it("shared accounts wait for the token that another machine is renewing, where their own was refused", async () => {
+	it("shared accounts wait for the token that another machine is renewing, if their own was refused", async () => {
 		const { one, ids, codes } = await shared("a");
 		const [id = anId("")] = ids;
 		const two = await joined(codes.keeper, "two");
@@ -180,7 +180,7 @@ describe("accounts that two machines share", () => {
 		expectOnce();
 	});
 
-	wide("shared accounts have a new sign-in also where it is made while the database is away", async () => {
+	wide("shared accounts have a new sign-in even if it is made while the database is away", async () => {
 		const { one, ids, codes } = await shared("a");
 		const [id = anId("")] = ids;
 		const two = await joined(codes.keeper, "two");
@@ -203,7 +203,7 @@ describe("accounts that two machines share", () => {
 		expectOnce();
 	});
 
-	it("send nothing where more than 20 seconds have passed since the claim", async () => {
+	it("send nothing if more than 20 seconds have passed since the claim", async () => {
 		const { one, ids, codes } = await shared("a");
 		const [id = anId("")] = ids;
 		const old = find(one, id)?.credential.access;
@@ -230,7 +230,7 @@ describe("accounts that two machines share", () => {
 		expect(issuer.sent).toHaveLength(1);
 	});
 
-	it("send nothing where their machine could not keep what comes", async () => {
+	it("send nothing if their machine could not keep what comes", async () => {
 		const { one, ids } = await shared("a");
 		const [id = anId("")] = ids;
 		const old = find(one, id)?.credential.access;
@@ -321,7 +321,7 @@ it("making a pool goes on where it was cut off, and leaves a database alone that
 const codeOf = ({ scratch }: PoolProcess): unknown => JSON.parse(scratch.text("codex-pool.json")).join;
 
 describe("the code of a keeper", () => {
-	it("stays where a runner's code of the same pool is tried", async () => {
+	it("stays if a runner's code of the same pool is tried", async () => {
 		const { one, codes } = await shared("a");
 		await expect(one.pools.join(codes.runner, undefined, undefined)).rejects.toThrow("is a keeper of that pool");
 		expect(codeOf(one)).toBe(codes.keeper);
@@ -414,7 +414,7 @@ describe("a database that was put back to an older state", () => {
 });
 
 describe("leaving a pool", () => {
-	it("is possible where the settings name one and its file is gone or damaged", async () => {
+	it("is possible if the settings name one and its file is gone or damaged", async () => {
 		const { one } = await shared("a");
 		await one.end();
 		one.scratch.write("codex-pool.json", '{"version":1,"jo');
@@ -426,7 +426,7 @@ describe("leaving a pool", () => {
 		await expect(again.pools.leave([], { isForced: false }, undefined)).rejects.toThrow("has joined no shared pool");
 	});
 
-	it("names what a database that is gone has not got, and keeps it where the person leaves all the same", async () => {
+	it("names what a database that is gone has not got, and keeps it if the person leaves all the same", async () => {
 		const { one, ids } = await shared("a");
 		const [id = anId("")] = ids;
 		const moving = await one.signIn("b");

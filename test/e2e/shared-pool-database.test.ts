@@ -72,7 +72,7 @@ describe("a row", () => {
 	it.each([
 		["was changed since", 0],
 		["has never had that version", 5],
-	])("a row is not changed where it %s", async (_, replaces) => {
+	])("a row is not changed if it %s", async (_, replaces) => {
 		await database.change(aRow(), "me");
 		expect(await database.change(aRow({ replaces, tokenHash: "lost" }), "me")).toBeUndefined();
 		expect(await database.row(anId("a1"))).toMatchObject({ version: 1, tokenHash: "hash-1" });
@@ -297,7 +297,7 @@ describe("a claim", () => {
 		["the claim is 61 s old, 11 minutes before the end of the access token", 61, 11 * 60_000, "taken"],
 		["the claim is 61 s old, 9 minutes before the end of the access token", 61, 9 * 60_000, "ours"],
 		["the claim is a day old, and the access token ended long ago", 86_400, -HOUR, "ours"],
-	])("a claim without an outcome is answered by the database's clock to another process, where %s", async (...row) => {
+	])("a claim without an outcome is answered by the database's clock to another process, if %s", async (...row) => {
 		const [, seconds, leftMs, kind] = row;
 		await database.change(aRow({ expiresAt: Date.now() + leftMs }), "me");
 		expect(await database.claim(anId("a1"), "hash-1", "p1")).toEqual({ kind: "ours" });
@@ -376,7 +376,7 @@ describe("a token that was exchanged", () => {
 		expect(await database.claim(anId("a1"), "hash-2", "p1")).toEqual({ kind: "ours" });
 	});
 
-	it("has to be sealed anew where the row was changed, and is stored then", async () => {
+	it("has to be sealed anew if the row was changed, and is stored then", async () => {
 		await database.change(aRow(), "me");
 		await database.claim(anId("a1"), "hash-1", "p1");
 		await database.change(aRow({ replaces: 1, enabled: false }), "you");
@@ -386,7 +386,7 @@ describe("a token that was exchanged", () => {
 		expect(await database.row(anId("a1"))).toMatchObject({ version: 3, enabled: false, tokenHash: "hash-2" });
 	});
 
-	it("a token that was exchanged is not stored over a new sign-in, nor where the account is gone", async () => {
+	it("a token that was exchanged is not stored over a new sign-in, nor if the account is gone", async () => {
 		await database.change(aRow(), "me");
 		await database.claim(anId("a1"), "hash-1", "p1");
 		await database.change(aRow({ replaces: 1, tokenHash: "signed-in" }), "you");
@@ -499,7 +499,7 @@ describe("new keys", () => {
 		["a row was added", () => database.change(aRow({ id: anId("a3") }), "me")],
 		["a row was taken out", () => database.remove(anId("a2"), "hash-1", "me")],
 		["a token is on its way", () => database.claim(anId("a1"), "hash-1", "p1")],
-	])("new keys change nothing at all where %s in the meantime", async (_, act) => {
+	])("new keys change nothing at all if %s in the meantime", async (_, act) => {
 		await act();
 		const before = await pool.query("select * from pi_multicodex.account order by id");
 		expect(await database.reseal(keys, resealed)).toBe(false);
@@ -739,7 +739,7 @@ describe("over a network that cuts connections at any moment", AT_LEISURE, () =>
 });
 
 describe("a database that is closed", () => {
-	it("has no connection, refuses further statements, and was never reached where none was made", async () => {
+	it("has no connection, refuses further statements, and was never reached if none was made", async () => {
 		const proxy = await startPostgresProxy(server.port);
 		const unused = pool.open({ url: proxy.through(pool.url) });
 		await unused.end();

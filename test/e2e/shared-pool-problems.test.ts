@@ -176,7 +176,7 @@ describe("a database that refuses", () => {
 		expect(await pool.database.claim(anId("a1"), "hash-1", "p")).toEqual({ kind: "ours" });
 	});
 
-	wide("goes on at the other server of its URL where the first one is a replica now, or is starting", async () => {
+	wide("goes on at the other server of its URL if the first one is a replica now, or is starting", async () => {
 		const former = await startPostgres();
 		onTestFinished(() => former.close());
 		const name = new URL(pool.url).pathname.slice(1);
@@ -260,7 +260,7 @@ describe("a database that refuses", () => {
 describe("an encrypted connection", () => {
 	let certificate: string;
 
-	it("is what the URL asks for, and a certificate that was made by hand is trusted where its file is named", async () => {
+	it("is what the URL asks for, and a certificate that was made by hand is trusted if its file is named", async () => {
 		const plain = (mode: string) => pool.url.replace("sslmode=disable", mode);
 		expect(await problemOf(pool.open({ url: plain("sslmode=require") }).head())).toEqual(
 			like("bad-url", "does not accept encrypted connections, and the URL asks for one (sslmode=require)."),

@@ -495,7 +495,7 @@ describe("/multicodex add in a terminal", () => {
 		await terminal.waitForText("Nothing was changed.", PATIENCE_MS);
 	});
 
-	wide("copies through the terminal where there is no clipboard of the machine's own, as over SSH", async () => {
+	wide("copies through the terminal if there is no clipboard of the machine's own, as over SSH", async () => {
 		const bench = await browserBench();
 		const terminal = await openTerminal(bench, { at: "no browser", env: { SSH_CONNECTION: "10.0.0.1 1 10.0.0.2 22" } });
 		const { url } = await beginInBrowser(terminal);

@@ -105,7 +105,7 @@ describe("who has signed in", () => {
 				],
 			},
 		]),
-	)("two sign-ins are two accounts where they are $what", async ({ people }) => {
+	)("two sign-ins are two accounts if they are $what", async ({ people }) => {
 		// Over RPC the newer hosts have no model before the first account, and the client has to choose one.
 		const bench = await benchWithoutAccounts({ host: OLDEST_HOST, strangers: people });
 		const rpc = rpcOnDesk(bench);

@@ -78,7 +78,7 @@ it.each([
 		"no-import",
 		(text: string) => text.replace("require.import", "() => Promise.reject(new Error())"),
 	],
-])("is a pi without us and one line where a package %s", async (_what, name, change) => {
+])("is a pi without us and one line if a package %s", async (_what, name, change) => {
 	const index = indexWith(name, change);
 	if (name === "no-import") cpSync(dist, join(folder, name, "dist"), { recursive: true });
 

@@ -20,7 +20,7 @@ const wrongs = [
 const cases = wrongs.flatMap((each) => keepers.map((keeper) => ({ ...each, ...keeper })));
 
 it.each(coreOf(cases, ({ shiftMs, keeper }) => (keeper === "us") === shiftMs > 0))(
-	"renews an expired token kept by $keeper once and serves turn after turn where the clock is $wrong",
+	"renews an expired token kept by $keeper once and serves turn after turn if the clock is $wrong",
 	async ({ keeper, shiftMs }) => {
 		const bench = await createBench({
 			accounts: [],
@@ -73,7 +73,7 @@ wide.each(wrongs)(
 	},
 );
 
-wide.each(wrongs)("lets an account rest whose quota ran out where the clock is $wrong", async ({ shiftMs }) => {
+wide.each(wrongs)("lets an account rest whose quota ran out if the clock is $wrong", async ({ shiftMs }) => {
 	const bench = await createBench({ accounts: ["a"], usage: answers.serverError(500), env: wrongClock(shiftMs) });
 	bench.codex.account("a").next(answers.usageLimit({ resetsInMs: 5 * MINUTE_MS }));
 
@@ -87,7 +87,7 @@ wide.each(wrongs)("lets an account rest whose quota ran out where the clock is $
 });
 
 it.each(coreOf([-60 * MINUTE_MS, 60 * MINUTE_MS]))(
-	"outlasts an exchange that a killed process began, where the clock is wrong by %d ms for a moment of the wait",
+	"outlasts an exchange that a killed process began, if the clock is wrong by %d ms for a moment of the wait",
 	async (wrongMs) => {
 		const bench = await createBench({ host: ANY_HOST, accounts: ["a"], usage: answers.serverError(500) });
 		const credential = bench.codex.grant("a", { expiresInMs: EXPIRED_MS });

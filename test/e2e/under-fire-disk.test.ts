@@ -53,7 +53,7 @@ const cases = troubles.flatMap((trouble) => keepers.map((keeper) => ({ ...troubl
 const fewer = cases.filter(({ trouble }) => trouble !== "no-room");
 
 // They wait for tries of ours that come again after moments.
-describe.concurrent("where the disk of the agent directory fails", () => {
+describe.concurrent("when the disk of the agent directory fails", () => {
 	it.for(
 		coreOf(
 			cases,

@@ -130,7 +130,7 @@ describe.concurrent("an expired token while the token endpoint is not well", () 
 	);
 
 	it.for(coreOf(keepers, ({ keeper }) => keeper === "us"))(
-		"ends the turn with a sentence where there is no other account, kept by $keeper",
+		"ends the turn with a sentence if there is no other account, kept by $keeper",
 		async ({ keeper }, { expect, onTestFinished }) => {
 			const settings = { "pi-multicodex": { rotation: { maxWait: "1s" } } };
 			const bench = await benchWithExpiredLogin(keeper, [], { settings }, onTestFinished);

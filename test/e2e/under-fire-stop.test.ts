@@ -66,7 +66,7 @@ describe.concurrent("a process that was stopped for 35 s with a lock in its hand
 			({ when }) => when === "while the endpoint answered",
 		),
 	)(
-		"goes on where the token is kept by $keeper and it was stopped $when: sent once, nothing lost",
+		"goes on if the token is kept by $keeper and it was stopped $when: sent once, nothing lost",
 		async ({ keeper, signal, isUntouched }, { expect, onTestFinished }) => {
 			const bench = await benchWithExpiredLogin(keeper, ["b"], {}, onTestFinished);
 			// Only the one who is stopped from outside needs the time for it.

@@ -84,7 +84,7 @@ describe.each(coreOf(hostNames, isAtAnEnd))("/multicodex verify, on pi %s", (hos
 		expect(again.strayLines).toEqual([]);
 	});
 
-	it("sees another extension that has registered over the same provider, where the host can tell", async () => {
+	it("sees another extension that has registered over the same provider, if the host can tell", async () => {
 		const bench = await createBench({ host, accounts: ["a"], usage });
 		const rival = join(bench.dir.cwd, "rival.ts");
 		writeFileSync(

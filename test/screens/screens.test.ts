@@ -173,7 +173,7 @@ describe("the dashboard", () => {
 		await storeWidths("dashboard-of-none", terminal);
 	});
 
-	it("is as stored at every width where more than fits is folded, unfolded, and looked at in detail", async () => {
+	it("is as stored at every width when more than fits is folded, unfolded, and looked at in detail", async () => {
 		const { terminal } = await sceneAfter("/multicodex", "esc close", {
 			actors: MIXED,
 			columns: 120,
@@ -678,7 +678,7 @@ describe("what was used", () => {
 		await storeWidths("usage-today", terminal);
 	});
 
-	wide("is as stored at every width where nothing was counted, by day, and before it is deleted", async () => {
+	wide("is as stored at every width when nothing was counted, by day, and before it is deleted", async () => {
 		const { terminal } = await sceneAfter("/multicodex usage", /Nothing was used[\s\S]*esc close/, { columns: 120 });
 		await storeWidths("usage-of-none", terminal);
 		await terminal.press("escape");
@@ -688,7 +688,7 @@ describe("what was used", () => {
 		await storeWidths("usage-forget", terminal);
 	});
 
-	wide("what was used is as stored at every width by month, where more than fits is scrolled", async () => {
+	wide("what was used is as stored at every width by month, when more than fits is scrolled", async () => {
 		const options = { columns: 120, rows: 16, furnish: USED };
 		const { terminal } = await sceneAfter("/multicodex usage month --by day", /more, ↑↓[\s\S]*esc close/, options);
 		await storeWidths("usage-days", terminal);

@@ -8,7 +8,7 @@ const WORKER = fileURLToPath(new URL("claim-worker.ts", import.meta.url));
 const STEP_MS = 150;
 const TOKENS = isWide ? 300 : 40;
 
-it("no token is claimed by two processes, also where none of them holds another one's lock for alive", async () => {
+it("no token is claimed by two processes, even if none of them holds another one's lock for alive", async () => {
 	const scratch = aScratch();
 	onTestFinished(() => scratch.remove());
 	const workers = [0, 10 * MINUTE_MS, DAY_MS, -10 * MINUTE_MS].map((skewMs) => {

@@ -112,7 +112,7 @@ describe("responses over HTTP", () => {
 		expect(codex.requestsOf("other")[0]).toMatchObject({ path: "/backend-api/codex/models", status: 404 });
 	});
 
-	it("refuses reasoning only where a request carries it", async () => {
+	it("refuses reasoning only if a request carries it", async () => {
 		codex.account("a").always(answers.refuseReasoning());
 		const blob = { type: "reasoning", summary: [], encrypted_content: "gAAAAAx" };
 		const refused = await post("a", { body: { ...BODY, input: [blob] } });

@@ -83,7 +83,7 @@ describe("a simulated reset", () => {
 		});
 	});
 
-	it("waits for a week that is out where the person says no while only a 5h window is", () => {
+	it("waits for a week that is out if the person says no while only a 5h window is", () => {
 		const pick = whenAWeekIsOut;
 		expect(playWith(dryAfterAnHour(), { credits: [aCredit()], pick })).toMatchObject({ redeemed: 0 });
 		const running = { endsAt: START + 6 * DAY_MS, used: WEEK - WINDOW };
@@ -179,7 +179,7 @@ describe("the best known schedule of resets", () => {
 		expect(best.served / WINDOW).toBeCloseTo(playWith(twoSpells(), { credits, pick: whenAWeekIsOut }).served, 6);
 	});
 
-	it("is that of no reset where there is none, and a search ends where it may play no more", () => {
+	it("is that of no reset if there is none, and a search ends where it may play no more", () => {
 		const without = playWith(twoSpells(), {}).served;
 		expect(bestSchedule(twoSpells(), [[]], MODEL, 100)).toEqual({
 			served: without * WINDOW,

@@ -36,7 +36,7 @@ describe("the scores of a forecast", () => {
 		});
 	});
 
-	it("the scores of a forecast are how often the truth was inside the interval, also where it never came", () => {
+	it("the scores of a forecast are how often the truth was inside the interval, even if it never came", () => {
 		const hours = [
 			anHour(10, 12, [8, 14]),
 			anHour(10, 20, [8, 14]),
@@ -83,19 +83,19 @@ describe("the scores of a forecast", () => {
 		expect(open?.behindForecast).toBeLessThan(95);
 	});
 
-	it("the scores of a forecast count an alarm as false where the pool had quota for two more days", () => {
+	it("the scores of a forecast count an alarm as false if the pool had quota for two more days", () => {
 		const hours = [anHour(10, 30), anHour(10, 60), anHour(10, undefined), anHour(30, undefined)];
 		expect(scoresOf(hours)[0]).toMatchObject({ alarms: 3, falseAlarms: (2 / 3) * 100 });
 	});
 
-	it("miss a goal where a naive rule is as good", () => {
+	it("miss a goal if a naive rule is as good", () => {
 		const table = forecastTable(W1, [anHour(10, 10, [9, 11]), anHour(20, 10, [15, 25])], 1);
 		expect(table).toContain("better than linear pace: MISSED");
 		expect(table).toContain("coverage 75 to 85: within chance of it");
 		expect(table.split("\n")).toHaveLength(2 + 4 + 2);
 	});
 
-	it("miss the goal of the interval only where chance does not explain it", () => {
+	it("miss the goal of the interval only if chance does not explain it", () => {
 		const table = (...inside: readonly number[]) => {
 			const hours = inside.flatMap((count, seed) =>
 				Array.from({ length: 10 }, (_, index) => anHour(60, index < count ? 60 : 80, [50, 70], seed)),

@@ -113,7 +113,7 @@ describe("a simulated account", () => {
 		]);
 	});
 
-	it("tells in headers what was left before a request, where the model says so", () => {
+	it("tells in headers what was left before a request, if the model says so", () => {
 		const meter = createMeter(aSpec(), 0, { ...MODEL, headersTell: "before" });
 		meter.serve(MODEL.windowWork, START);
 		expect(meter.seen[0]?.usedPercent).toBe(0);
@@ -137,7 +137,7 @@ describe("a simulated session", () => {
 		expect(moves.switchBurn).toBeCloseTo(9 * tokens * 0.9, 3);
 	});
 
-	it("pays nothing for a change where the cache was gone anyway", () => {
+	it("pays nothing for a change if the cache was gone anyway", () => {
 		const sessions = [aSession(turnsFrom(START, 4, { isCold: true, work: 80_000 }))];
 		const moves = play(aScenario({ accounts: two, sessions }), roundRobinPerRequest(), MODEL);
 		expect(moves).toMatchObject({ switches: 3, coldTokens: 0, switchBurn: 0 });
@@ -195,13 +195,13 @@ describe("a simulated session", () => {
 			expect(outcome.waitedMs).toBeLessThan(30 * MINUTE_MS);
 		});
 
-		it("goes there at once where no account is back within the time it may wait", () => {
+		it("goes there at once if no account is back within the time it may wait", () => {
 			const outcome = play(scenario(), ours("soonest-reset", { maxWaitMs: HOUR_MS }), MODEL);
 			expect(outcome).toMatchObject({ switches: 1, servedTurns: 51, blockedTurns: 0, waitedMs: 0 });
 		});
 	});
 
-	it("a simulated session is not refused where everything is known at once, and changes for nothing", () => {
+	it("a simulated session is not refused if everything is known at once, and changes for nothing", () => {
 		const outside = [{ at: START + 2 * MINUTE_MS, account: 0, work: MODEL.windowWork }];
 		const sessions = [aSession(turnsFrom(START + MINUTE_MS, 5))];
 		const scenario = aScenario({ accounts: two, sessions, outside });
@@ -217,7 +217,7 @@ describe("the bound", () => {
 			deadline,
 		);
 
-	it("the bound is what is wanted where the accounts hold more", () => {
+	it("the bound is what is wanted if the accounts hold more", () => {
 		const sessions = [heavy(5)];
 		expect(fluidBound(aScenario({ sessions, endsAt: START + DAY_MS }))).toBeCloseTo(0.5 * MODEL.windowWork, 0);
 	});

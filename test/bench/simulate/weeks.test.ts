@@ -116,7 +116,7 @@ describe("the report", () => {
 		);
 	});
 
-	it("marks what is missed, and where nothing is the goal that is nearest to it", () => {
+	it("marks what is missed, and else the goal that is nearest to it", () => {
 		expect(goalsAsText(goalsOf([{ ...contest, entries: worse }])).match(/MISSED/g)).toHaveLength(5);
 		const [, line] = goalsAsText(goalsOf([contest])).split("\n");
 		expect(line).toMatch(/^W5 .*burn % \S+ <= 1\*/);

@@ -162,7 +162,7 @@ describe("a broken promise is seen:", () => {
 		expect(judge({ shown: [2], endedAt: began + 3100 })).toEqual([]);
 	});
 
-	it("such an account also where it has answered since, but not where it answers what was asked before", () => {
+	it("it even if the account has answered since, but not if it answers what was asked before", () => {
 		ask("t", "a2", "quota");
 		expect(judge({ reason: "error" })).toEqual([]);
 		const refusedAt = began;
@@ -215,7 +215,7 @@ describe("events of a stream", () => {
 		return { problems: watcher.problems, shown: watcher.shown(), late, watcher };
 	};
 
-	it("events of a stream are right where one answer comes in order and ends once", () => {
+	it("events of a stream are right if one answer comes in order and ends once", () => {
 		expect(watch(good)).toMatchObject({ problems: [], shown: [1], late: [] });
 	});
 
@@ -315,7 +315,7 @@ describe("a sign-in that is over", () => {
 		return isLossExplained("a2", began, journal, deathOf, () => false);
 	};
 
-	it("has a cause where it was refused, or where its next token was lost on its way or with its process", () => {
+	it("has a cause if it was refused, or if its next token was lost on its way or with its process", () => {
 		expect(isExplained({ answer: "permanent:refresh_token_expired", status: 401 })).toBe(true);
 		journal.tokens.length = 0;
 		expect(isExplained({ answer: "resetAfterRotation", issuedRefresh: "next" })).toBe(true);
@@ -326,7 +326,7 @@ describe("a sign-in that is over", () => {
 		expect(isLossExplained("a2", began, journal, never, () => false)).toBe(true);
 	});
 
-	it("has none where every answer arrived at a process that lived, or only another account was refused", () => {
+	it("has none if every answer arrived at a process that lived, or only another account was refused", () => {
 		expect(isExplained({ answer: "normal", issuedRefresh: "next" })).toBe(false);
 		journal.tokens.length = 0;
 		expect(isExplained({ account: "a3", answer: "permanent:refresh_token_expired", status: 401 })).toBe(false);

@@ -56,12 +56,12 @@ const oneDiedAt = (killedAt: number): Pick<Evidence, "senders"> => ({
 const twice = (gapMs: number) => [exchange("one", "first", 0, "lost"), exchange("two", "first", gapMs, undefined)];
 
 describe("a refresh token that was sent twice", () => {
-	it("is no fault where the first sender died before it could store what came, and the minute is over", () => {
+	it("is no fault if the first sender died before it could store what came, and the minute is over", () => {
 		expect(sentTwice(evidence(twice(MINUTE_MS), oneDiedAt(40)))).toEqual([]);
 		expect(sentTwice(evidence(twice(5000), { ...oneDiedAt(40), aged: new Set(["first"]) }))).toEqual([]);
 	});
 
-	it("a refresh token that was sent twice is no fault where the first answer said that nothing was spent", () => {
+	it("a refresh token that was sent twice is no fault if the first answer said that nothing was spent", () => {
 		const refused = exchange("one", "first", 0, undefined, { status: 503, answer: "serverError" });
 		expect(sentTwice(evidence([refused, exchange("two", "first", 100, "second")]))).toEqual([]);
 	});
@@ -72,7 +72,7 @@ describe("a refresh token that was sent twice", () => {
 		["died a moment ago", 5000, oneDiedAt(40)],
 		["had stored what came", MINUTE_MS, { ...oneDiedAt(40), stored: new Set(["lost"]) }],
 		["left a token that is good for long", MINUTE_MS, { ...oneDiedAt(40), accessEndOf: () => 30 * MINUTE_MS }],
-	] as const)("is a fault where the first sender %s", (_, gapMs, more) => {
+	] as const)("is a fault if the first sender %s", (_, gapMs, more) => {
 		expect(sentTwice(evidence(twice(gapMs), more))).toHaveLength(1);
 	});
 });
@@ -85,13 +85,13 @@ describe("a token that came and was stored nowhere", () => {
 		expect(lostByTheLiving(evidence([came], oneDiedAt(MINUTE_MS)))).toHaveLength(1);
 	});
 
-	it("is none where its process died, never got it, or a person has signed in since", () => {
+	it("is none if its process died, never got it, or a person has signed in since", () => {
 		expect(lostByTheLiving(evidence([came], oneDiedAt(40)))).toEqual([]);
 		expect(lostByTheLiving(evidence([{ ...came, clientGone: true }]))).toEqual([]);
 		expect(lostByTheLiving(evidence([came], { signIns: [{ account: "a", at: 100 }] }))).toEqual([]);
 	});
 
-	it("counts as saved where it is stored although its process died right after the answer", () => {
+	it("counts as saved if it is stored although its process died right after the answer", () => {
 		const saved = exchange("one", "first", 0, "second");
 		expect(savedFromTheDead(evidence([saved], oneDiedAt(40)), 150)).toEqual([saved]);
 		expect(savedFromTheDead(evidence([saved], oneDiedAt(MINUTE_MS)), 150)).toEqual([]);

@@ -143,7 +143,7 @@ describe("the status of a pool", () => {
 		expect(status(home).text).toMatch(/^3 of 3 ready /);
 	});
 
-	it("says so where pi's own key serves, and where the person has switched us off", () => {
+	it("says so if pi's own key serves, and if the person has switched us off", () => {
 		const home = twoOfThree();
 		home.write("auth.json", { "openai-codex": { type: "api_key", key: "sk-x" } });
 		expect(status(home)).toMatchObject({ code: READY, text: expect.stringMatching(/^pi's own API key serves · /) });
@@ -161,7 +161,7 @@ describe("the status of a pool", () => {
 		expect(status(home, {}, home.dir).text).toMatch(/^2 of 3 ready/);
 	});
 
-	it("honours the footer's preferences, and hides e-mails where they are to be hidden", () => {
+	it("honours the footer's preferences, and hides e-mails if they are to be hidden", () => {
 		const row = { label: "me@work.example" };
 		const home = aStoredHome(
 			{ work: { row, status: { usage: usageOf(27, 8) } } },

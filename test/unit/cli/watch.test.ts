@@ -129,7 +129,7 @@ describe("a watch on a screen", () => {
 		expect(written.at(-1)).toContain("100%");
 	});
 
-	it("leaves the screen where the status cannot be shown, and says why", () => {
+	it("leaves the screen if the status cannot be shown, and says why", () => {
 		start(true);
 		const error = new Error("unexpected");
 		Object.defineProperty(status, "text", {

@@ -22,7 +22,7 @@ describe("waiting with an abort", () => {
 		await expect(work).resolves.toBe("stored");
 	});
 
-	it("ends at once where the abort came first", async () => {
+	it("ends at once if the abort came first", async () => {
 		const never = new Promise<never>(() => undefined);
 		await expect(raceAbort(never, AbortSignal.abort(new Error("gone")))).rejects.toThrow("gone");
 	});
@@ -78,7 +78,7 @@ describe("waiting for so long", () => {
 		expect(vi.getTimerCount()).toBe(0);
 	});
 
-	it("ends otherwise where the work takes longer, which goes on", async () => {
+	it("ends otherwise if the work takes longer, which goes on", async () => {
 		vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
 		let finish: ((value: string) => void) | undefined;
 		const work = new Promise<string>((resolve) => {

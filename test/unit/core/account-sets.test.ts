@@ -28,7 +28,7 @@ describe("the set of a folder", () => {
 		expect(nearestSet({ [EVERYWHERE]: [] }, ["/anywhere", "/"])?.accounts).toEqual([]);
 	});
 
-	it("the set of a folder is what all have in common where a request may belong to any", () => {
+	it("the set of a folder is what all have in common if a request may belong to any", () => {
 		expect(narrowest([set, { folder: "/b", accounts: [anId("b"), anId("a")] }])?.accounts).toEqual(["a"]);
 		expect(narrowest([set, { folder: "/b", accounts: [anId("b")] }])?.accounts).toEqual([]);
 		const third = { folder: "/c", accounts: [anId("b"), anId("c")] };

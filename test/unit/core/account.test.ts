@@ -117,7 +117,7 @@ describe("naming an account", () => {
 		expect(matchAccounts([work, mail], "m…@work.example")).toEqual([mail]);
 	});
 
-	it("finds both where one e-mail has two workspaces", () => {
+	it("finds both if one e-mail has two workspaces", () => {
 		const team = { ...home, id: anId("bbbbbbbbbbbb"), email: "me@work.example" };
 		expect(matchAccounts([work, team], "me@work.example")).toEqual([work, team]);
 	});

@@ -42,7 +42,7 @@ describe("a cap", () => {
 		expect(gate(capped("a", 0, { usage: aSnapshot({ windows: [used(99, FIVE_HOURS)] }) }))).toBeUndefined();
 	});
 
-	it("has no known end where the backend names no reset, and is then not waited for", () => {
+	it("has no known end if the backend names no reset, and is then not waited for", () => {
 		const candidate = capped("a", 0, { usage: aSnapshot({ windows: [{ usedPercent: 90, windowMinutes: WEEK }] }) });
 		expect(gate(candidate)).toMatchObject({ kind: "capped", until: undefined });
 		expect(returnOf(candidate, "gpt-5.5", NOW)).toBeUndefined();
@@ -55,7 +55,7 @@ describe("a cap", () => {
 		expect(gate(capped("a", 0, { usage, floors: { "30d": 10 } }))).toMatchObject({ kind: "capped", window: "30d" });
 	});
 
-	it("a cap is the one that holds longest where several do", () => {
+	it("a cap is the one that holds longest if several do", () => {
 		const usage = aSnapshot({ windows: [used(95, FIVE_HOURS, NOW + HOUR_MS), used(85)] });
 		const floors = { "5h": 10, "7d": 20 };
 		expect(reachedCap(floors, usage, NOW)?.window).toBe("7d");

@@ -137,7 +137,7 @@ describe("the time of return", () => {
 		expect(readyAt(cooldowns, undefined, NOW)).toBe(NOW + HOUR_MS);
 	});
 
-	it("is now where nothing covers it", () => {
+	it("is now if nothing covers it", () => {
 		expect(readyAt([aCooldown({ until: NOW - 1 })], "gpt-5.5", NOW)).toBe(NOW);
 	});
 

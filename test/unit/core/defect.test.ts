@@ -42,7 +42,7 @@ describe("the trace of an error", () => {
 	});
 
 	it.each(["file:///home/100%/src/core/pool/pool.ts:1:1", "file:///home/%E0%A4%A/index.ts:1:1"])(
-		"is there where a path is no proper URL: %s",
+		"is there if a path is no proper URL: %s",
 		(path) => {
 			const error = new TypeError("no");
 			error.stack = `TypeError: no\n    at f (${path})`;

@@ -91,7 +91,7 @@ describe("what is left of a window", () => {
 });
 
 describe("how far a snapshot is trusted", () => {
-	it("how far a snapshot is trusted is not at all where there is none", () => {
+	it("how far a snapshot is trusted is not at all if there is none", () => {
 		expect(freshness(undefined, NOW)).toBe("unknown");
 	});
 
@@ -135,7 +135,7 @@ describe("exhausted windows", () => {
 		expect(exhaustedUntil(windows, NOW)).toBe(NOW + DAY_MS);
 	});
 
-	it("exhausted windows tell nothing where no reset is known, passed, or absurd", () => {
+	it("exhausted windows tell nothing if no reset is known, passed, or absurd", () => {
 		expect(exhaustedUntil([spent(undefined), spent(NOW), spent(NOW + FURTHEST_RESET_MS + 1)], NOW)).toBeUndefined();
 		expect(exhaustedUntil([], NOW)).toBeUndefined();
 	});
@@ -160,7 +160,7 @@ describe("the window that ends first", () => {
 		expect(tightest(aSnapshot({ windows }), NOW + 2 * DAY_MS)).toMatchObject({ percent: 100, isStale: true });
 	});
 
-	it("the window that ends first is none where none is known", () => {
+	it("the window that ends first is none if none is known", () => {
 		expect([tightest(undefined, NOW), tightest(aSnapshot(), NOW)]).toEqual([undefined, undefined]);
 	});
 });
@@ -194,7 +194,7 @@ describe("what quota is made of", () => {
 			false,
 		],
 		["the backend reports nothing", {}, false],
-	])("is spent or not where %s", (_name, told, expected) => {
+	])("is spent or not if %s", (_name, told, expected) => {
 		expect(isSpent(aSnapshot(told), NOW)).toBe(expected);
 	});
 
@@ -208,7 +208,7 @@ describe("what quota is made of", () => {
 		expect(knownReset(undefined, NOW)).toBeUndefined();
 	});
 
-	it("is followed by credits where windows are spent, and not where a budget is", () => {
+	it("is followed by credits if windows are spent, and not if a budget is", () => {
 		const windows = [{ ...week, usedPercent: 100 }];
 		expect(creditsUntil(aSnapshot({ windows, credits: funded }), NOW)).toBe(NOW + DAY_MS);
 		expect(creditsUntil(aSnapshot({ windows, credits: funded }), NOW + DAY_MS)).toBeUndefined();
@@ -255,7 +255,7 @@ describe("the kinds of quota", () => {
 		]);
 	});
 
-	it("kinds of quota are none where nothing is known, no reset credit is left, or a reserve stands for nothing", () => {
+	it("kinds of quota are none if nothing is known, no reset credit is left, or a reserve stands for nothing", () => {
 		const nameless = { ...reserveModel, visibleModel: "" };
 		expect(quotasOf(undefined)).toEqual([]);
 		expect(quotasOf(aSnapshot({ resetCredits: 0, reserveModel: nameless }))).toEqual([]);
@@ -393,7 +393,7 @@ describe("any snapshot at all", () => {
 		);
 	});
 
-	it("any snapshot at all is not healed by credits where a budget is spent", () => {
+	it("any snapshot at all is not healed by credits if a budget is spent", () => {
 		fc.assert(
 			fc.property(snapshot, credits, (told, bought) => {
 				const spent = { usedPercent: 100, windowMinutes: 43_200, resetsAt: NOW + DAY_MS, isReached: true };

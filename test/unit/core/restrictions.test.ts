@@ -181,7 +181,7 @@ describe("a request that is on its way", () => {
 		expect(harness.tries).toEqual(["b"]);
 	});
 
-	it("waits for the figures of the answer before it where a cap is near", async () => {
+	it("waits for the figures of the answer before it if a cap is near", async () => {
 		const harness = createHarness(anAccount("a"), anAccount("b"));
 		harness.settings = { ...harness.settings, caps: { [anId("a")]: { "5h": 20 } } };
 		const figuresDue = async (id: AccountId) => harness.pool.noteUsage(id, aSnapshot({ windows: [NEAR] }));

@@ -564,7 +564,7 @@ describe("a change of another process's hand", () => {
 	});
 
 	it.each(["input", "turn_start", "model_select"])(
-		"is settled at %s where the files were followed before",
+		"is settled at %s if the files were followed before",
 		async (event) => {
 			const screen = await start();
 			order.length = 0;

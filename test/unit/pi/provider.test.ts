@@ -386,7 +386,7 @@ describe("a request for a Codex model", () => {
 		expect((await collect(stream(ours, CONTEXT))).at(-1)?.type).toBe("done");
 	});
 
-	it("is refused where a token must not go, with the setting named, and nothing is sent", async () => {
+	it("is refused if a token must not go, with the setting named, and nothing is sent", async () => {
 		register("a");
 		refusal = "baseUrl of openai-codex in models.json must use https";
 		const events = await collect(stream(there(), CONTEXT));

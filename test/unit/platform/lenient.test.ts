@@ -11,7 +11,7 @@ const counted = () => {
 	return { asked, values: (...members: [string, unknown][]) => read(members).map(({ value }) => value) };
 };
 
-it("reads a member anew only where it has changed, and gives the same object where it has not", () => {
+it("reads a member anew only if it has changed, and gives the same object if it has not", () => {
 	const { asked, values } = counted();
 	const [one, other] = values(["a", { n: 1 }], ["b", { n: 1 }]);
 	const again = values(["b", { n: 1 }], ["a", { n: 2 }]);

@@ -54,7 +54,7 @@ describe.runIf(process.platform === "linux")("the fate of a process", () => {
 		await once(parent, "exit");
 	});
 
-	it("a process is gone where a later one has its id", () => {
+	it("a process is gone if a later one has its id", () => {
 		expect(processes.fateOf({ ...own, started: "1" }, NOW)).toBe("gone");
 	});
 

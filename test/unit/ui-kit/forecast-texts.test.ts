@@ -38,16 +38,16 @@ describe("how long quota lasts, in words", () => {
 		expect(untilText(soon, NOW)).toMatch(/^about (\w+ )?\d\d:\d0 \((\w+ )?\d\d:\d0 to (\w+ )?\d\d:\d0\)$/);
 	});
 
-	it("is a day with its days where the interval is longer than one", () => {
+	it("is a day with its days if the interval is longer than one", () => {
 		expect(untilText(outlook(NOW + 3 * DAY_MS, NOW + 2 * DAY_MS, NOW + 4 * DAY_MS), NOW)).toBe("Mon (Sun to Tue)");
 	});
 
-	it("has an open end where it may be after the next week, or never", () => {
+	it("has an open end if it may be after the next week, or never", () => {
 		expect(untilText(later, NOW)).toBe("Mon (Sun or later)");
 		expect(untilText(outlook(NOW + 2 * DAY_MS, NOW, undefined), NOW)).toBe("Sun (today or later)");
 	});
 
-	it("is in days where it is far ahead, and in clock times again where all is one day", () => {
+	it("is in days if it is far ahead, and in clock times again if all is one day", () => {
 		const far = NOW + 2.5 * DAY_MS;
 		expect(untilText(outlook(far, far - 20 * HOUR_MS, far), NOW)).toBe("Mon (Sun to Mon)");
 		expect(untilText(outlook(far + 2 * HOUR_MS, far + HOUR_MS, far + 3 * HOUR_MS), NOW)).toMatch(/^about Mon \d/);

@@ -172,7 +172,7 @@ describe("a text behind a head", () => {
 		expect(hanging("5h  ", "73% left", 16)).toEqual(["5h  73% left"]);
 	});
 
-	it("stands below the head, indented, where little room is beside it", () => {
+	it("stands below the head, indented, if little room is beside it", () => {
 		expect(hanging("limit bengalfox  ", "40% left, resets 14:57", 20)).toEqual([
 			"limit bengalfox",
 			"    40% left, resets",

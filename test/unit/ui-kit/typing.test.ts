@@ -46,7 +46,7 @@ describe("a key that is pressed alone", () => {
 		expect(heard).toEqual(['key "\\r"']);
 	});
 
-	it("acts at once where it only moves, and again while it is held", () => {
+	it("acts at once if it only moves, and again while it is held", () => {
 		expect(type(0, "j")).toEqual(['key "j"']);
 		expect(type(30, "j", "j", "k")).toHaveLength(4);
 	});
@@ -64,7 +64,7 @@ describe("a key that is pressed alone", () => {
 });
 
 describe("text", () => {
-	it.each([0, 5, 40, 140])("text is no key where letters follow each other, %i ms apart", (gap) => {
+	it.each([0, 5, 40, 140])("text is no key if letters follow each other, %i ms apart", (gap) => {
 		expect(type(gap, ..."xe bert").filter((each) => each.startsWith("key"))).toEqual([]);
 		expect(heard.map((each) => each.slice(5)).join("")).toBe("xe bert");
 	});

@@ -96,7 +96,7 @@ const told = ({ harness }: World, type: string) => harness.told.filter((event) =
 const never = () => new Promise<never>(() => undefined);
 
 describe("a request of a pool that is out", () => {
-	it("asks before it spends credits where the settings say so, once a turn, and again in the next one", async () => {
+	it("asks before it spends credits if the settings say so, once a turn, and again in the next one", async () => {
 		const world = aSpentPool({
 			beyond: { credits: "ask" },
 			ask: yesTo("credits"),
@@ -110,7 +110,7 @@ describe("a request of a pool that is out", () => {
 		expect(world.questions).toHaveLength(2);
 	});
 
-	it("a yes to this turn does not count where the next turn is looked at", async () => {
+	it("a yes to this turn does not count if the next turn is looked at", async () => {
 		const world = aSpentPool({
 			beyond: { credits: "ask" },
 			ask: yesTo("credits"),
@@ -141,7 +141,7 @@ describe("a request of a pool that is out", () => {
 		expect(world.harness.tries).toEqual([]);
 	});
 
-	it("asks no one and spends nothing where the settings forbid it, not even of its own account", async () => {
+	it("asks no one and spends nothing if the settings forbid it, not even of its own account", async () => {
 		const world = aSpentPool({
 			beyond: { credits: "never" },
 			ask: yesTo("credits"),
@@ -152,7 +152,7 @@ describe("a request of a pool that is out", () => {
 		expect([world.questions, world.harness.tries]).toEqual([[], []]);
 	});
 
-	it("moves onto the credits of any account where the settings allow it", async () => {
+	it("moves onto the credits of any account if the settings allow it", async () => {
 		const world = aSpentPool({
 			beyond: { credits: "allow" },
 			ask: yesTo("wait"),
@@ -166,7 +166,7 @@ describe("a request of a pool that is out", () => {
 	it.each([
 		["no person can be asked", (): DryAnswer => ({ kind: "unavailable" })],
 		["the question fails", () => Promise.reject(new Error("no screen"))],
-	])("does only what the settings allow where %s", async (_name, ask) => {
+	])("does only what the settings allow if %s", async (_name, ask) => {
 		const accounts = { a: { credits: FUNDED }, b: { reserveModel: LUNA } };
 		const strict = aSpentPool({ beyond: { credits: "ask" }, ask, accounts });
 		expect((await strict.harness.ask()).words).toBe(gaveUp(strict.harness));
@@ -338,7 +338,7 @@ describe("a request of a pool that is out", () => {
 		}
 	});
 
-	it("names in its error the model to choose by hand, where a link of the chain answers there", async () => {
+	it("names in its error the model to choose by hand, if a link of the chain answers there", async () => {
 		const wayOn = () => ({ model: "openai-codex/pool", link: "anthropic/claude" });
 		const chain = { links: () => [], wayOn, handOver: async () => "" };
 		const world = aSpentPool({ sources: { chain }, accounts: { a: {} } });

@@ -20,7 +20,7 @@ describe("the choice between pool and chain", () => {
 		expect(chosen({ isPoolOpen: false, links: closed })).toBe("paid/two");
 	});
 
-	it("is the pool again where no link can be asked, so that its loop ends the turn with its own words", () => {
+	it("is the pool again if no link can be asked, so that its loop ends the turn with its own words", () => {
 		expect(chosen({ isPoolOpen: false, links: [link("free/one", { obstacle: "failed" })] })).toBeUndefined();
 		expect(chosen({ isPoolOpen: false, links: [] })).toBeUndefined();
 	});
@@ -51,11 +51,11 @@ describe("the choice between pool and chain", () => {
 		expect(chosen({ ...ofExtension, current: "paid/two" })).toBeUndefined();
 	});
 
-	it("moves a turn to a link where the pool runs out in the middle of it", () => {
+	it("moves a turn to a link if the pool runs out in the middle of it", () => {
 		expect(chosen({ reason: "continuation", isMidTurn: true, isPoolOpen: false })).toBe("free/one");
 	});
 
-	it("serves a summary from the pool where that can, whatever the session is on", () => {
+	it("serves a summary from the pool if that can, whatever the session is on", () => {
 		expect(chosen({ reason: "direct", current: "free/one" })).toBeUndefined();
 		expect(chosen({ reason: "direct", current: "free/one", isPoolOpen: false })).toBe("free/one");
 	});

@@ -183,7 +183,7 @@ describe("what may serve once all included quota is out", () => {
 		expect(offers.map(({ rung }) => rung.kind)).toEqual(["wait"]);
 	});
 
-	it("is the chain where every account only rests, unless one is back within the wait", () => {
+	it("is the chain if every account only rests, unless one is back within the wait", () => {
 		const all = facts({ chain: [link("a/b"), link("c/d")] });
 		expect(told(ladder(planOf([resting("a", HOUR_MS)]), settings(), all))).toEqual([
 			"chain a/b: given",

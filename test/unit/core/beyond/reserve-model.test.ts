@@ -60,7 +60,7 @@ describe("a reserve model", () => {
 		["nothing tells which model it stands for", { ...LUNA, visibleModel: "" }, {}],
 		["its account is off", LUNA, { enabled: false }],
 		["its account has to sign in again", LUNA, { needsLogin: { reason: "x", at: NOW } }],
-	])("a reserve model cannot serve where %s", (_name, reserveModel, account) => {
+	])("a reserve model cannot serve if %s", (_name, reserveModel, account) => {
 		expect(opened(reserveModel, [aCooldown()], account)).toBeUndefined();
 	});
 
@@ -93,7 +93,7 @@ describe("the included quota of an account", () => {
 		["the account is asked to slow down", { cooldowns: [aCooldown({ reason: "rate_limit" })] }, false],
 		["a limit of one model is spent", { cooldowns: [aCooldown({ scope: "limit:spark" })] }, false],
 		["that cooldown is over", { cooldowns: [aCooldown({ until: NOW })] }, false],
-	])("the included quota counts as spent where %s: %o", (_name, known, isSpent) => {
+	])("the included quota counts as spent if %s: %o", (_name, known, isSpent) => {
 		expect(isIncludedSpent(known, NOW)).toBe(isSpent);
 	});
 });
@@ -109,7 +109,7 @@ describe("whether a spent account has a reserve model", () => {
 		["it has credits, and was asked a quarter of an hour ago", { usage: spent, reserveAskedAt: NOW - 900_000 }, true],
 		["it has credits, and was asked just now", { usage: spent, reserveAskedAt: NOW - 899_000 }, false],
 		["its quota is not spent", { usage: aSnapshot(), cooldowns: [aCooldown({ reason: "rate_limit" })] }, false],
-	])("a reserve model is unknown where %s: %o", (_name, status, isUnknown) => {
+	])("a reserve model is unknown if %s: %o", (_name, status, isUnknown) => {
 		expect(isReserveUnknown(anAccount("a"), { cooldowns: [], strikes: 0, ...status }, NOW)).toBe(isUnknown);
 	});
 

@@ -186,7 +186,7 @@ describe("a token that is due", () => {
 	it.each<[string, RefreshOutcome]>([
 		["the issuer is down", { kind: "unavailable", reason: "503" }],
 		["the exchange has no known outcome", { kind: "unknown", reason: "no answer" }],
-	])("goes on serving while it is valid where %s, and no account is flagged", async (_name, outcome) => {
+	])("goes on serving while it is valid if %s, and no account is flagged", async (_name, outcome) => {
 		answer = () => outcome;
 		expect(await ask()).toEqual({ kind: "ready", access: DUE.access });
 		expect(row()).toMatchObject({ needsLogin: undefined, enabled: true });
@@ -209,7 +209,7 @@ describe("a token that is due", () => {
 		expect(spent).toHaveLength(1);
 	});
 
-	it("serves on where the lock is busy or the disk is full, and is not spent", async () => {
+	it("serves on if the lock is busy or the disk is full, and is not spent", async () => {
 		accounts.lockRefusal = "busy";
 		expect(await ask()).toEqual({ kind: "ready", access: DUE.access });
 		accounts.lockRefusal = undefined;
@@ -271,7 +271,7 @@ describe("a token that has expired", () => {
 		expect(JSON.stringify([...state.statusById.values()])).not.toContain(EXPIRED.refresh);
 	});
 
-	it("is not spent a second time within a minute where no answer came, by no process", async () => {
+	it("is not spent a second time within a minute if no answer came, by no process", async () => {
 		answer = () => ({ kind: "unknown", reason: "no answer" });
 		expect(await ask()).toEqual({ kind: "unavailable", reason: "no answer", retryAt: NOW + MINUTE_MS });
 		clock.at += MINUTE_MS - 1;
@@ -320,7 +320,7 @@ describe("a token that has expired", () => {
 		expect(await ask()).toMatchObject({ kind: "ready" });
 	});
 
-	it("a token that has expired is not spent where the result could not be stored", async () => {
+	it("a token that has expired is not spent if the result could not be stored", async () => {
 		accounts.isFull = true;
 		expect(await ask()).toMatchObject({ kind: "unavailable", reason: expect.stringContaining("ENOSPC") });
 		expect(spent).toEqual([]);
@@ -332,7 +332,7 @@ describe("a token that has expired", () => {
 		expect(spent).toEqual([]);
 	});
 
-	it("is stored after all where the disk is full for a moment only", async () => {
+	it("is stored after all if the disk is full for a moment only", async () => {
 		answer = () => {
 			accounts.isFull = true;
 			return grant();
@@ -369,7 +369,7 @@ describe("a token that has expired", () => {
 		await credentials.idle();
 	});
 
-	it("is waited for on where another process has signed out with it", async () => {
+	it("is still waited for if another process has signed out with it", async () => {
 		let endTurns: (busy: "busy") => void = () => undefined;
 		const others = new Promise<"busy">((resolve) => {
 			endTurns = resolve;
@@ -381,7 +381,7 @@ describe("a token that has expired", () => {
 		expect(await waiting).toMatchObject({ kind: "unavailable" });
 	});
 
-	it("is not waited for where another process is slow to renew it, and no account is flagged", async () => {
+	it("is not waited for if another process is slow to renew it, and no account is flagged", async () => {
 		accounts.lockRefusal = "busy";
 		const result = await ask();
 		expect(result).toMatchObject({ kind: "unavailable" });
@@ -426,7 +426,7 @@ describe("a sign-in that is over", () => {
 		expect(row()).toMatchObject({ enabled: false, disabledReason: "account_deactivated", needsLogin: undefined });
 	});
 
-	it("a sign-in that is over is not reported where another process has stored a newer token meanwhile", async () => {
+	it("a sign-in that is over is not reported if another process has stored a newer token meanwhile", async () => {
 		answer = () => {
 			accounts.rows = [{ ...row(), credential: issued(NOW + 1000) }];
 			return { kind: "refused", code: "refresh_token_reused", closed: false };
@@ -435,7 +435,7 @@ describe("a sign-in that is over", () => {
 		expect(row().needsLogin).toBeUndefined();
 	});
 
-	it("a refused token leaves a sign-in alone that was stored meanwhile, also where its access token has run out by now", async () => {
+	it("a refused token leaves a sign-in alone that was stored meanwhile, even if its access token has run out by now", async () => {
 		open(EXPIRED);
 		const newer = issued(NOW - 20 * MINUTE_MS, NOW - MINUTE_MS);
 		answer = async () => {
@@ -493,7 +493,7 @@ describe("a claim on a refresh token", () => {
 	});
 
 	it.each([HOUR_MS, 70_000, -70_000, -HOUR_MS])(
-		"is asked for again a minute after its exchange began, where that process had a clock that is wrong by %d ms",
+		"is asked for again a minute after its exchange began, if that process had a clock that is wrong by %d ms",
 		async (wrongMs) => {
 			machine.ranMs = 500_000;
 			machine.gone.add(2);
@@ -509,7 +509,7 @@ describe("a claim on a refresh token", () => {
 	it.each([
 		["a process that is gone", { pid: 2, machine: "here" }],
 		["another machine", { pid: 1, machine: "elsewhere" }],
-	])("a claim on a refresh token of %s does not block for ever where it is dated ahead", async (_name, holder) => {
+	])("a claim on a refresh token of %s does not block for ever if it is dated ahead", async (_name, holder) => {
 		machine.gone.add(2);
 		const tokenHash = fingerprint(EXPIRED.refresh);
 		await state.update(ID, (status) => ({ ...status, exchange: { tokenHash, at: NOW + HOUR_MS, holder } }));
@@ -524,7 +524,7 @@ describe("a claim on a refresh token", () => {
 		expect(await ask()).toMatchObject({ kind: "ready" });
 	});
 
-	it("is kept where the new token came and could not be stored: its process alone has that", async () => {
+	it("is kept if the new token came and could not be stored: its process alone has that", async () => {
 		answer = () => {
 			accounts.isFull = true;
 			return grant();
@@ -549,7 +549,7 @@ describe("a claim on a refresh token", () => {
 		expect(spent).toEqual([EXPIRED.refresh]);
 	});
 
-	it("is kept where what came for pi's own login could be stored neither in its file nor in ours", async () => {
+	it("is kept if what came for pi's own login could be stored neither in its file nor in ours", async () => {
 		openLinked(EXPIRED);
 		answer = () => {
 			accounts.isFull = true;
@@ -581,7 +581,7 @@ describe("a claim on a refresh token", () => {
 		expect(spent).toEqual([EXPIRED.refresh, "signed in anew"]);
 	});
 
-	it("leaves a token known as spent where another process has written over it", async () => {
+	it("leaves a token known as spent if another process has written over it", async () => {
 		const theirs = { tokenHash: "another", at: NOW, holder: { pid: 9, machine: "here" } };
 		answer = async () => {
 			await state.update(ID, (status) => ({ ...status, exchange: theirs }));
@@ -634,7 +634,7 @@ describe("what came for a refresh token while its exchange was under way", () =>
 		expect(row().credential).toEqual(issued(NOW));
 	});
 
-	it("is kept in a backup of its own where the file was lost meanwhile, and no other copy has its former token", async () => {
+	it("is kept in a backup of its own if the file was lost meanwhile, and no other copy has its former token", async () => {
 		open(EXPIRED);
 		meanwhile(() => {
 			accounts.rows = [];
@@ -645,7 +645,7 @@ describe("what came for a refresh token while its exchange was under way", () =>
 		expect(state.status(ID).exchange).toBeUndefined();
 	});
 
-	it("is in no backup where pi's file has it, and our file was lost meanwhile: two places would spend it", async () => {
+	it("is in no backup if pi's file has it, and our file was lost meanwhile: two places would spend it", async () => {
 		openLinked(EXPIRED);
 		meanwhile(() => {
 			accounts.rows = [];
@@ -656,7 +656,7 @@ describe("what came for a refresh token while its exchange was under way", () =>
 	});
 
 	it.each(["patch", "renewBackup"] as const)(
-		"is stored where its account is put back with the spent token beside a write: %s",
+		"is stored if its account is put back with the spent token beside a write: %s",
 		async (write) => {
 			open(EXPIRED);
 			meanwhile(() => accounts.remove(ID));
@@ -679,7 +679,7 @@ describe("what came for a refresh token while its exchange was under way", () =>
 		},
 	);
 
-	it("keeps its claim where its account comes back with the spent token each time", async () => {
+	it("keeps its claim if its account comes back with the spent token each time", async () => {
 		open(EXPIRED);
 		meanwhile(() => undefined);
 		onPause = async () => undefined;
@@ -688,7 +688,7 @@ describe("what came for a refresh token while its exchange was under way", () =>
 		expect(state.status(ID).exchange).toMatchObject({ holder: { pid: 1 } });
 	});
 
-	it("is stored where its account was taken out and put back meanwhile, or renamed and switched off", async () => {
+	it("is stored if its account was taken out and put back meanwhile, or renamed and switched off", async () => {
 		open(EXPIRED);
 		meanwhile(async () => {
 			await accounts.remove(ID);
@@ -699,7 +699,7 @@ describe("what came for a refresh token while its exchange was under way", () =>
 		expect(row()).toMatchObject({ credential: issued(NOW), label: "other", enabled: false });
 	});
 
-	it("is stored where a copy from before the former exchange was put back meanwhile", async () => {
+	it("is stored if a copy from before the former exchange was put back meanwhile", async () => {
 		open(issued(NOW - 20 * DAY_MS, NOW - 10 * DAY_MS));
 		const first = row().credential;
 		answer = () => ({ kind: "granted", credential: EXPIRED });
@@ -727,7 +727,7 @@ describe("what came for a refresh token while its exchange was under way", () =>
 		expect(inFile()).toEqual(issued(NOW));
 	});
 
-	it("stays ours where pi has signed in as another account meanwhile", async () => {
+	it("stays ours if pi has signed in as another account meanwhile", async () => {
 		openLinked(EXPIRED);
 		meanwhile(async () => {
 			piAuth.login = {
@@ -741,7 +741,7 @@ describe("what came for a refresh token while its exchange was under way", () =>
 		expect(row()).toMatchObject({ linked: false, credential: issued(NOW) });
 	});
 
-	it("is put back with its account where pi has signed out meanwhile", async () => {
+	it("is put back with its account if pi has signed out meanwhile", async () => {
 		openLinked(EXPIRED);
 		meanwhile(async () => {
 			piAuth.login = { kind: "none" };
@@ -753,7 +753,7 @@ describe("what came for a refresh token while its exchange was under way", () =>
 	});
 
 	it.each([0, 1000])(
-		"is written to pi's file later where that could not be, although both were issued within %d ms",
+		"is written to pi's file later if that could not be, although both were issued within %d ms",
 		async (apartMs) => {
 			openLinked(EXPIRED);
 			const next = { ...issued(NOW - 10 * DAY_MS + apartMs, NOW + DAY_MS), refresh: "next" };
@@ -894,7 +894,7 @@ describe("pi's own login", () => {
 		expect(spent).toEqual([EXPIRED.refresh]);
 	});
 
-	it("is read again when the issuer refuses it: no account is flagged where pi has a newer token by then", async () => {
+	it("is read again when the issuer refuses it: no account is flagged if pi has a newer token by then", async () => {
 		openLinked(EXPIRED);
 		const theirs = issued(NOW + 1000);
 		answer = () => {
@@ -921,7 +921,7 @@ describe("pi's own login", () => {
 			"signed in as another account",
 			{ kind: "oauth", credential: { ...FRESH, access: aTokenOf("other") }, workspaceId: undefined },
 		],
-	])("is left alone where pi is %s by now", async (_name, login) => {
+	])("is left alone if pi is %s by now", async (_name, login) => {
 		openLinked(EXPIRED);
 		piAuth.beforeLock = () => {
 			piAuth.login = login;
@@ -930,7 +930,7 @@ describe("pi's own login", () => {
 		expect([spent, row().needsLogin]).toEqual([[], undefined]);
 	});
 
-	it("is spent from our copy where that is the newer one", async () => {
+	it("is spent from our copy if that is the newer one", async () => {
 		openLinked(EXPIRED);
 		const older = issued(NOW - 20 * DAY_MS, NOW - DAY_MS);
 		piAuth.login = { kind: "oauth", credential: older, workspaceId: aWorkspaceId("acct-work") };
@@ -943,7 +943,7 @@ describe("pi's own login", () => {
 		expect([spent, inFile()]).toEqual([[EXPIRED.refresh], issued(NOW)]);
 	});
 
-	it("is used where its file cannot be written, and written there at the next request", async () => {
+	it("is used if its file cannot be written, and written there at the next request", async () => {
 		openLinked(EXPIRED);
 		piAuth.isFull = true;
 		expect(await ask()).toEqual({ kind: "ready", access: issued(NOW).access });
@@ -953,7 +953,7 @@ describe("pi's own login", () => {
 		expect([inFile(), spent]).toEqual([issued(NOW), [EXPIRED.refresh]]);
 	});
 
-	it("serves on while it is valid where its lock is busy, and fails no request", async () => {
+	it("serves on while it is valid if its lock is busy, and fails no request", async () => {
 		openLinked(DUE);
 		piAuth.lockRefusal = "busy";
 		expect(await ask()).toEqual({ kind: "ready", access: DUE.access });
@@ -1049,7 +1049,7 @@ describe("a refresh token that was refused for good", () => {
 		["pi's", () => openLinked(EXPIRED)],
 	] as const;
 
-	it.each(kinds)("is not sent again, and flagged again, where the flag was taken back: %s", async (_, begin) => {
+	it.each(kinds)("is not sent again, and flagged again, if the flag was taken back: %s", async (_, begin) => {
 		begin();
 		answer = () => refusal;
 		await ask();
@@ -1101,7 +1101,7 @@ describe("a refresh token that was refused for good", () => {
 		expect([spent, row().needsLogin?.reason]).toEqual([[], "refresh_token_expired"]);
 	});
 
-	it("is flagged with it where pi's file had another one than the row", async () => {
+	it("is flagged with it if pi's file had another one than the row", async () => {
 		openLinked(issued(NOW - 20 * DAY_MS, NOW - DAY_MS));
 		piAuth.login = { kind: "oauth", credential: EXPIRED, workspaceId: aWorkspaceId("acct-work") };
 		answer = () => refusal;
@@ -1131,7 +1131,7 @@ describe("a refresh token that was refused for good", () => {
 });
 
 describe("a refresh token that was exchanged before", () => {
-	it("is not sent again where an older file was put back, and its sign-in is over", async () => {
+	it("is not sent again if an older file was put back, and its sign-in is over", async () => {
 		open(EXPIRED);
 		expect(await ask()).toMatchObject({ kind: "ready" });
 		accounts.rows = [{ ...row(), credential: EXPIRED }];
@@ -1142,7 +1142,7 @@ describe("a refresh token that was exchanged before", () => {
 		expect(spent).toEqual([EXPIRED.refresh]);
 	});
 
-	it("is not sent where pi's file has it still, and ours has the next one of the same second", async () => {
+	it("is not sent if pi's file has it still, and ours has the next one of the same second", async () => {
 		openLinked(EXPIRED);
 		piAuth.isFull = true;
 		answer = () => ({ kind: "granted", credential: { ...EXPIRED, refresh: "next" } });
@@ -1153,7 +1153,7 @@ describe("a refresh token that was exchanged before", () => {
 		expect(spent).toEqual([EXPIRED.refresh, "next"]);
 	});
 
-	it("is sent again where the issuer has left it as it was", async () => {
+	it("is sent again if the issuer has left it as it was", async () => {
 		open(EXPIRED);
 		answer = () => ({ kind: "granted", credential: { ...EXPIRED, access: aTokenOf("work", { issuedAt: NOW }) } });
 		await ask();
@@ -1171,7 +1171,7 @@ describe("an exchange that was not answered", () => {
 	});
 
 	it.each([MINUTE_MS, -MINUTE_MS, DAY_MS, -DAY_MS])(
-		"an exchange that was not answered is not tried again where a clock jumps by %i ms",
+		"an exchange that was not answered is not tried again if a clock jumps by %i ms",
 		async (jumpMs) => {
 			await ask();
 			clock.at += jumpMs;
@@ -1188,7 +1188,7 @@ describe("an exchange that was not answered", () => {
 		expect(spent).toHaveLength(2);
 	});
 
-	it("is tried again a minute later by the clock where the machine was restarted", async () => {
+	it("is tried again a minute later by the clock if the machine was restarted", async () => {
 		await ask();
 		machine.ranMs = 5;
 		await anotherProcess().accessToken(ID, {});
@@ -1216,7 +1216,7 @@ describe("a claim that cannot be written where others see it", () => {
 	);
 
 	it.each([troubleOf("EISDIR"), new Error("of a newer version")])(
-		"does not keep an account from being renewed where the file can never be written: %s",
+		"does not keep an account from being renewed if the file can never be written: %s",
 		async (trouble) => {
 			open(EXPIRED);
 			state.trouble = trouble;
@@ -1344,7 +1344,7 @@ describe("a token that came for one account and speaks for another", () => {
 		expect(rowOf(OTHER_ID)?.credential).toEqual(ofOther(NOW + HOUR_MS));
 	});
 
-	it("is kept in pi's own file under its own workspace where pi holds the sign-in, and is linked", async () => {
+	it("is kept in pi's own file under its own workspace if pi holds the sign-in, and is linked", async () => {
 		openLinked(EXPIRED);
 		answer = () => ({ kind: "granted", credential: ofOther() });
 		expect(await ask()).toMatchObject({ kind: "signed-out", reason: "renewed_as_another" });
@@ -1353,7 +1353,7 @@ describe("a token that came for one account and speaks for another", () => {
 		expect(rowOf(ID)).toMatchObject({ credential: EXPIRED, needsLogin: lost });
 	});
 
-	it("stays pi's alone where that account has a working sign-in of its own", async () => {
+	it("stays pi's alone if that account has a working sign-in of its own", async () => {
 		openLinked(EXPIRED);
 		answer = () => ({ kind: "granted", credential: ofOther() });
 		accounts.rows = [row(), other()];
@@ -1362,7 +1362,7 @@ describe("a token that came for one account and speaks for another", () => {
 		expect(rowOf(OTHER_ID)).toMatchObject({ credential: ofOther(NOW - DAY_MS), linked: false });
 	});
 
-	it("is stored in our file where pi's cannot be written", async () => {
+	it("is stored in our file if pi's cannot be written", async () => {
 		openLinked(EXPIRED);
 		answer = () => ({ kind: "granted", credential: ofOther() });
 		piAuth.isFull = true;
@@ -1376,7 +1376,7 @@ describe("a token that came for one account and speaks for another", () => {
 		["tells less", aToken({ issuedAt: NOW, auth: { chatgpt_account_id: "acct-work" } })],
 		["tells other claims", aToken({ issuedAt: NOW, auth: { chatgpt_account_id: "acct-work", user_id: "user-work" } })],
 		["has another e-mail", aTokenOf("work", { profileEmail: "married@example.test" })],
-	])("is taken for one of the same account where it only %s", async (_what, access) => {
+	])("is taken for one of the same account if it only %s", async (_what, access) => {
 		open(EXPIRED);
 		const credential = { ...FRESH, access };
 		answer = () => ({ kind: "granted", credential });
@@ -1390,7 +1390,7 @@ describe("a token that came for one account and speaks for another", () => {
 			"workspace and user",
 			{ workspaceId: aWorkspaceId("acct-typed-by-hand"), claims: ["chatgpt_user_id=typed-by-hand"] },
 		],
-	])("is judged by the token that was spent where the row names another %s than that", async (_what, over) => {
+	])("is judged by the token that was spent if the row names another %s than that", async (_what, over) => {
 		open(EXPIRED, over);
 		answer = () => grant();
 		expect(await ask()).toEqual({ kind: "ready", access: FRESH.access });

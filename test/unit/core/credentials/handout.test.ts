@@ -73,8 +73,8 @@ describe("the token for others", () => {
 	});
 });
 
-describe("the token for others, where caps and sets hold", () => {
-	it("is that of an account of the set, also where every token of it has run out", () => {
+describe("the token for others, within caps and sets", () => {
+	it("is that of an account of the set, even if every token of it has run out", () => {
 		harness.setFor = () => ({ folder: "/proj", accounts: [anId("b")] });
 		harness.affinity.served(aSessionId("s"), anId("a"));
 		expect(handout()()).toEqual(valid(anId("b")));
@@ -84,7 +84,7 @@ describe("the token for others, where caps and sets hold", () => {
 		expect(handout()()).toBeUndefined();
 	});
 
-	it("the token for others, where caps and sets hold is none of an account at its cap", () => {
+	it("the token for others is none of an account at its cap", () => {
 		harness.settings = {
 			...harness.settings,
 			caps: { [anId("a")]: { "5h": 20 }, [anId("b")]: { "5h": 20 }, [anId("c")]: { "5h": 20 } },

@@ -138,7 +138,7 @@ describe("a sign-in that joins", () => {
 		expect(changes).toBe(1);
 	});
 
-	it("is called as the person wants, or numbered where that is taken", async () => {
+	it("is called as the person wants, or numbered if that is taken", async () => {
 		await add("work", "lap");
 		const second = await add("home", "lap");
 		const third = await membership.join(credentialOf("side"), { source: "import:codex" });
@@ -282,7 +282,7 @@ describe("an account that leaves", () => {
 		expect(accounts.list()).toEqual([]);
 	});
 
-	onPosix("signs pi out of it where pi is signed in as it, and leaves the rest of pi's file as it was", async () => {
+	onPosix("signs pi out of it if pi is signed in as it, and leaves the rest of pi's file as it was", async () => {
 		writeAuth({ anthropic: KEY, "openai-codex": piLogin("work"), zai: KEY });
 		chmodSync(scratch.path("auth.json"), 0o640);
 		await accounts.put(rowOf("work", { linked: true, source: "pi" }));
@@ -317,7 +317,7 @@ describe("an account that leaves", () => {
 		});
 	});
 
-	it("leaves pi's login alone where it is another account's", async () => {
+	it("leaves pi's login alone if it is another account's", async () => {
 		const path = writeAuth({ "openai-codex": piLogin("home") });
 		await add("work");
 		expect(membership.isPis(inHand("work"))).toBe(false);
@@ -380,14 +380,14 @@ describe("an account that cannot leave", () => {
 		expect([order, piAuth.login.kind]).toEqual([["renewed", "removed"], "none"]);
 	});
 
-	it("leaves pi alone where pi's file is damaged, since pi could not be signed out", async () => {
+	it("leaves pi alone if pi's file is damaged, since pi could not be signed out", async () => {
 		scratch.write("auth.json", "{ torn");
 		await accounts.put(rowOf("work", { linked: true, source: "pi" }));
 		expect(await membership.remove(idOf("work"))).toEqual({ kind: "pi-unreadable" });
 		expect([labels(), scratch.text("auth.json")]).toEqual([["work"], "{ torn"]);
 	});
 
-	it("stays, and pi stays signed in, where no copy of it can be kept", async () => {
+	it("stays, and pi stays signed in, if no copy of it can be kept", async () => {
 		const piAuth = aPiAuth(login);
 		const store = anAccountStore(rowOf("work"));
 		open({ piAuth, accounts: store });
@@ -396,7 +396,7 @@ describe("an account that cannot leave", () => {
 		expect([labels(), piAuth.login.kind]).toEqual([["work"], "oauth"]);
 	});
 
-	it("an account that cannot leave is no trouble where it has left already", async () => {
+	it("an account that cannot leave is no trouble if it has left already", async () => {
 		expect(await membership.remove(idOf("work"))).toEqual({ kind: "removed", isPiSignedOut: false });
 		expect(changes).toBe(0);
 	});
@@ -427,7 +427,7 @@ describe("an account that comes back", () => {
 		expect(labels()).toEqual(["home", "work"]);
 	});
 
-	it("an account that comes back is the one that is named, also where another one was removed since", async () => {
+	it("an account that comes back is the one that is named, even if another one was removed since", async () => {
 		for (const name of ["work", "home"]) await add(name);
 		for (const name of ["work", "home"]) {
 			clock.at += 1000;
@@ -459,7 +459,7 @@ describe("an account that comes back", () => {
 		expect(onDisk()).toEqual([work]);
 	});
 
-	it("stays away, and is not announced, where it cannot be stored", async () => {
+	it("stays away, and is not announced, if it cannot be stored", async () => {
 		const store = anAccountStore(rowOf("work"));
 		open({ accounts: store });
 		await membership.remove(idOf("work"));
@@ -469,14 +469,14 @@ describe("an account that comes back", () => {
 		expect([labels(), changes]).toEqual([[], before]);
 	});
 
-	it("is numbered where its label was given away", async () => {
+	it("is numbered if its label was given away", async () => {
 		await add("work");
 		await membership.remove(idOf("work"));
 		await add("home", "work");
 		expect((await membership.restore())?.label).toBe("work-2");
 	});
 
-	it("is undefined where no account was removed", async () => {
+	it("is undefined if no account was removed", async () => {
 		expect([await membership.restore(), changes]).toEqual([undefined, 0]);
 	});
 });
@@ -566,7 +566,7 @@ describe("accounts that were taken for two", () => {
 		expect([scratch.text(FILE), changes]).toEqual([before, 0]);
 	});
 
-	it("doubled accounts are merged by a renewal, also where that is stored under the id that is gone", async () => {
+	it("doubled accounts are merged by a renewal, even if that is stored under the id that is gone", async () => {
 		const { older, newer } = await doubled();
 		await accounts.patch(newer.id, { credential: { ...proof, refresh: "renewed" } });
 		expect(accounts.list()).toMatchObject([{ id: older.id, credential: { refresh: "renewed" } }]);
@@ -638,7 +638,7 @@ describe("accounts that were taken for two", () => {
 		expect(accounts.list()).toMatchObject([{ id: older.id }]);
 	});
 
-	it("doubled accounts are one also where two processes sign in at once, each with a token that tells less", async () => {
+	it("doubled accounts are one even if two processes sign in at once, each with a token that tells less", async () => {
 		const tokens = { fingerprint, identify: identityOf, issuedAt: (access: string) => tokenTimes(access).issuedAt };
 		const stores = [accounts, openAccountStore(scratch.path(FILE), () => undefined, clock.now)];
 		const processes = stores.map((store) => {
@@ -654,7 +654,7 @@ describe("accounts that were taken for two", () => {
 		expect(onDisk()).toMatchObject([{ credential: { refresh: other.refresh } }]);
 	});
 
-	it("doubled accounts stay pi's where pi's own login is the newer one, and ours where it is not", async () => {
+	it("doubled accounts stay pi's if pi's own login is the newer one, and ours if it is not", async () => {
 		const { newer } = await doubled();
 		await accounts.patch(newer.id, { linked: true });
 		await membership.recognise(proof);
@@ -722,7 +722,7 @@ describe("accounts that were taken for two", () => {
 	});
 });
 
-it("what a change announces is each change once, and nothing where nothing has changed", async () => {
+it("what a change announces is each change once, and nothing if nothing has changed", async () => {
 	open({ accounts: anAccountStore(anAccount("work")) });
 	await membership.setEnabled(anId("work"), false);
 	await membership.setEnabled(anId("work"), true);

@@ -157,7 +157,7 @@ describe("pi's login", () => {
 		expect(rows()).toMatchObject([{ linked: true, source: "import:codex" }]);
 	});
 
-	it("stays with pi where the account is one that machines share, also while that needs a sign-in", async () => {
+	it("stays with pi if the account is one that machines share, also while that needs a sign-in", async () => {
 		const needsLogin = { reason: "refused", at: NOW };
 		const shared = anAccount("a", { id: anId("x"), shared: true, claims: claimsOfToken("a"), needsLogin });
 		open(shared);
@@ -382,7 +382,7 @@ describe("looks that overlap", () => {
 	});
 });
 
-it("a token that tells more than those before it is kept in mind, also where pi's grant is left to pi", async () => {
+it("a token that tells more than those before it is kept in mind, even if pi's grant is left to pi", async () => {
 	const less = aToken({ sub: "auth0|work", auth: { chatgpt_account_id: "acct-work" } });
 	const own = { access: less, refresh: "ours", expiresAt: NOW + DAY_MS };
 	open(rowOf("work", { credential: own, claims: ["sub=auth0|work"] }));
@@ -412,7 +412,7 @@ describe("a look at pi's login that is older than its refusal", () => {
 		expect(rows()).toMatchObject([{ needsLogin: refused, credential: credentialOf("work") }]);
 	});
 
-	it("does not take it back where the refusal is on record", async () => {
+	it("does not take it back if the refusal is on record", async () => {
 		open(rowOf("work", { credential: older, source: "pi", linked: true, needsLogin: refused }));
 		login("work");
 		const spent = [{ tokenHash: fingerprint(credentialOf("work").refresh), reason: refused.reason }];
@@ -474,7 +474,7 @@ describe("a sign-in through pi", () => {
 		expect(rows()).toMatchObject([{ credential: again, linked: true }]);
 	});
 
-	it("fails where it could not be stored: pi must not have what we would lose", async () => {
+	it("fails if it could not be stored: pi must not have what we would lose", async () => {
 		accounts.isFull = true;
 		await expect(link.signedIn(credentialOf("work"))).rejects.toMatchObject({ code: "ENOSPC" });
 	});

@@ -68,7 +68,7 @@ beforeEach(() => {
 const ask = (refused?: string) => credentials.accessToken(anId("a"), { refused });
 
 describe("the token of a shared account", () => {
-	it("is given at once while it is good, and renewed behind where that is due", async () => {
+	it("is given at once while it is good, and renewed behind if that is due", async () => {
 		expect(await ask()).toEqual({ kind: "ready", access: "old" });
 		expect(renewals).toEqual([]);
 		isDue = true;
@@ -92,7 +92,7 @@ describe("the token of a shared account", () => {
 		expect(isIdle).toBe(true);
 	});
 
-	it("is waited for where it has run out or was refused, and its stand-in is never sent", async () => {
+	it("is waited for if it has run out or was refused, and its stand-in is never sent", async () => {
 		expect(await ask("old")).toEqual({ kind: "ready", access: "new" });
 		clock.at = NOW + DAY_MS;
 		expect(await ask()).toEqual({ kind: "ready", access: "new" });

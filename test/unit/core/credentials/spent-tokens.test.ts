@@ -11,7 +11,7 @@ describe("the list of spent tokens", () => {
 		]);
 	});
 
-	it("the list of spent tokens is none where there are none", () => {
+	it("the list of spent tokens is none if there are none", () => {
 		expect([allSpent(), allSpent(undefined, [])]).toEqual([undefined, undefined]);
 	});
 

@@ -34,7 +34,7 @@ describe("the demand of the last hours", () => {
 		]);
 	});
 
-	it("is none where a figure only falls a little, and where an idle window moves its reset", () => {
+	it("is none if a figure only falls a little, and if an idle window moves its reset", () => {
 		const moved = ago(1, 0, { windowMinutes: 301, resetsAt: NOW + 5 * HOUR_MS });
 		expect(hoursOf([ago(3, 30), ago(2, 29.5), ago(3, 0, { windowMinutes: 301 }), moved])).toEqual([0, 0, 0]);
 	});
@@ -137,7 +137,7 @@ describe("the futures of a demand", () => {
 		expect(range(uneven, 8)).toBeGreaterThan(2.2);
 	});
 
-	it("the futures of a demand are at a standstill where nothing was ever wanted", () => {
+	it("the futures of a demand are at a standstill if nothing was ever wanted", () => {
 		const idle = demandFutures({ hours: new Float64Array((5 * DAY_MS) / HOUR_MS), ...SIZES }, 3, 48);
 		expect(idle).toEqual(Array.from({ length: 3 }, () => new Float64Array(48)));
 	});

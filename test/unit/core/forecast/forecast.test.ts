@@ -87,7 +87,7 @@ describe("the forecast", () => {
 		expect(serving).toEqual(accounts[0]?.outlook);
 	});
 
-	it("is without an end where quota comes back faster than it is used", () => {
+	it("is without an end if quota comes back faster than it is used", () => {
 		const { pool, accounts } = forecastOf([aCandidate("a", [short(10), week(10)])], officeHours(21, 2));
 		expect(pool).toBeUndefined();
 		expect(accounts).toEqual([{ id: "a", outlook: undefined }]);
@@ -169,7 +169,7 @@ describe("an outlook", () => {
 		expect(outlookOf(spread(9), NOW, [])).toEqual(outlookOf(spread(19), NOW, []));
 	});
 
-	it("has no end where a future in nine does not run out", () => {
+	it("has no end if a future in nine does not run out", () => {
 		const outlook = outlookOf([...spread(9).slice(1), undefined], NOW, []);
 		expect(outlook).toMatchObject({ to: undefined });
 		expect(outlook?.from).toBeLessThan(outlook?.dryAt ?? 0);

@@ -79,7 +79,7 @@ describe("a pool that a forecast has run out", () => {
 		["it is about to be seen anyway", () => dryAt(NOW + MINUTE_MS)],
 		["it may last for more than a week", () => ({ ...dryAt(NOW + HOUR_MS), to: undefined })],
 		["nothing can be told", () => undefined],
-	])("a pool that a forecast has run out is no warning where %s", async (_why, made) => {
+	])("a pool that a forecast has run out is no warning if %s", async (_why, made) => {
 		outlook = made();
 		await aProcess().look();
 		expect([warnings(), asked]).toEqual([[], 1]);
@@ -97,7 +97,7 @@ describe("a pool that a forecast has run out", () => {
 				}
 			},
 		],
-	])("a pool that a forecast has run out is no forecast that is asked for where %s", async (_why, arrange) => {
+	])("a pool that a forecast has run out is no forecast that is asked for if %s", async (_why, arrange) => {
 		arrange();
 		await aProcess().look();
 		expect([warnings(), asked]).toEqual([[], 0]);

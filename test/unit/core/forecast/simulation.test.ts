@@ -38,7 +38,7 @@ function outcomeOf(snapshot: Snapshot, path: readonly number[], sessionPace: num
 }
 
 describe("a simulated future", () => {
-	it("uses up one account after the other where one session takes all", () => {
+	it("uses up one account after the other if one session takes all", () => {
 		expect(outcomeOf(poolOf([10, 10, 10]), [90, 90, 90, 90], 90)).toEqual({ dry: 3, spent: [1, 2, 3] });
 	});
 

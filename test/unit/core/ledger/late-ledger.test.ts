@@ -49,7 +49,7 @@ it("takes entries at once, and loads what writes them a moment later, once", asy
 	expect([loads, added.at(-1)?.folder]).toEqual([1, undefined]);
 });
 
-it("writes what waits when a session ends, and loads nothing where there was nothing to count", async () => {
+it("writes what waits when a session ends, and loads nothing if there was nothing to count", async () => {
 	await ledger.flush();
 	expect(loads).toBe(0);
 	ledger.record(entry);
@@ -57,7 +57,7 @@ it("writes what waits when a session ends, and loads nothing where there was not
 	expect([added.length, flushes]).toEqual([1, 1]);
 });
 
-it("counts nothing where the person wants that", async () => {
+it("counts nothing if the person wants that", async () => {
 	isOn = false;
 	ledger.record(entry);
 	await ledger.flush();

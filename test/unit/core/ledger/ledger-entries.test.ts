@@ -76,7 +76,7 @@ describe("what a request has counted", () => {
 		expect(await entriesOf(harness, "s")).toEqual(["refused a gpt-5.5 s 0 ms"]);
 	});
 
-	it("is an answer where that broke off after its first output, and is nothing before that", async () => {
+	it("is an answer if that broke off after its first output, and is nothing before that", async () => {
 		const harness = createHarness(anAccount("a"));
 		harness.play("a", toldBy(failedWith("the stream broke", { after: "hel" })));
 		expect(await entriesOf(harness, "s")).toEqual(["answered a gpt-5.5 s 10 0.25"]);

@@ -42,7 +42,7 @@ describe("a report", () => {
 		expect(keys(rows, "week", "day")).toEqual(["2026-11-30 1", "2026-11-29 2"]);
 	});
 
-	it("lists months where it is of all that is kept", () => {
+	it("lists months if it is of all that is kept", () => {
 		expect(keys([aRow(0), aRow(40), aRow(0, { period: "2026-10" })], "all", "day")).toEqual(["2026-11 1", "2026-10 2"]);
 	});
 
@@ -60,14 +60,14 @@ describe("a report", () => {
 		expect([all.steps.at(0), all.steps.length, all.groups[0]?.course.slice(-2)]).toEqual(["2025-12", 12, [10, 26]]);
 	});
 
-	it("counts a month that a very large ledger has joined early where it touches the period, and never for today", () => {
+	it("counts a month that a very large ledger has joined early if it touches the period, and never for today", () => {
 		const rows = [aRow(0, { period: "2026-11", requests: 5 }), aRow(0, { period: "2026-10", requests: 9 })];
 		expect(keys(rows, "month", "account")).toEqual(["a 5"]);
 		expect(keys(rows, "today", "account")).toEqual([]);
 	});
 });
 
-it("what an account was used for today is nothing where it only was left or refused", () => {
+it("what an account was used for today is nothing if it only was left or refused", () => {
 	const rows = [
 		aRow(0),
 		aRow(0, { project: "/q" }),

@@ -47,7 +47,7 @@ describe("what is counted of a request", () => {
 		});
 	});
 
-	it("is a request and nothing more where the host tells nothing that can be counted", () => {
+	it("is a request and nothing more if the host tells nothing that can be counted", () => {
 		const usage = { input: Number.NaN, output: -1, cacheRead: Number.POSITIVE_INFINITY, cacheWrite: 0, totalTokens: 0 };
 		const counted = amountsOf({ kind: "answered", account: anId("a"), asked, usage: { ...usage, cost } });
 		expect(counted).toEqual({ ...NOTHING, requests: 1, cost: 0.5 });
@@ -74,7 +74,7 @@ it("days and months are those of the local calendar, across the change of clocks
 });
 
 describe("the rows of a ledger", () => {
-	it("rows of a ledger are added up where they are of one day, account, project and model", () => {
+	it("rows of a ledger are added up if they are of one day, account, project and model", () => {
 		const [sum, other] = merged([aRow({ cost: 0.1 }), aRow({ model: "m" }), aRow({ cost: 0.2, input: 4 })]);
 		expect(sum).toEqual(aRow({ requests: 2, cost: 0.3, input: 4 }));
 		expect(other?.model).toBe("m");
@@ -149,7 +149,7 @@ describe("the rows of a ledger", () => {
 		expect(rows.filter(({ period, account }) => period === daysBefore(TODAY, 6) && account === "a7")).toHaveLength(1);
 	}, 100_000);
 
-	it("rows of a ledger stay within their bound where one day alone has more than fits", () => {
+	it("rows of a ledger stay within their bound if one day alone has more than fits", () => {
 		const rows = Array.from({ length: MOST_ROWS + 1000 }, (_, at) =>
 			aRow({ account: anId(`a${at % 300}`), project: `/p${at}` }),
 		);

@@ -87,7 +87,7 @@ describe("a cooldown", () => {
 		expect(ours.told[0]).toMatchObject({ scope: "account", reason: "usage_limit", until: NOW + HOUR_MS });
 	});
 
-	it("a cooldown that is over is no news where it held before the first look", () => {
+	it("a cooldown that is over is no news if it held before the first look", () => {
 		state.statusById.set(anId("a"), { cooldowns: [aCooldown()], strikes: 0 });
 		const late = aProcess();
 		late.pool.detectChanges();
@@ -212,7 +212,7 @@ describe("the last account", () => {
 		expect(lastOnesOf(ours)).toMatchObject([{ left: { percent: 8 }, threshold: 10 }]);
 	});
 
-	it("is reported at the person's own thresholds, and at none where there are none", async () => {
+	it("is reported at the person's own thresholds, and at none if there are none", async () => {
 		alone(ours);
 		warnAt = [];
 		await hears(ours, [76]);
@@ -234,7 +234,7 @@ describe("the last account", () => {
 		expect([ours, theirs, later].flatMap(lastOnesOf)).toMatchObject([{ threshold: 25 }, { threshold: 10 }]);
 	});
 
-	it("is reported once where nothing tells when its window resets", async () => {
+	it("is reported once if nothing tells when its window resets", async () => {
 		alone(ours);
 		const windows = [{ usedPercent: 80, windowMinutes: 300 }];
 		await hears(ours, [80, 81], { windows });
@@ -268,7 +268,7 @@ describe("the last account", () => {
 		expect(lastOnesOf(ours)).toHaveLength(1);
 	});
 
-	it("the last account is not reported where the others were switched off by hand", async () => {
+	it("the last account is not reported if the others were switched off by hand", async () => {
 		for (const id of [anId("a"), anId("b")]) await accounts.patch(id, { enabled: false });
 		ours.pool.setActive(anId("c"));
 		await hears(ours, [95]);

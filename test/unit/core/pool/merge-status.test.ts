@@ -142,7 +142,7 @@ describe("a cooldown that one machine has ended", () => {
 		expect(merged(cooling, ended).cooldowns).toEqual([]);
 	});
 
-	it("ends as soon as usage says, where that corrects its end", () => {
+	it("ends as soon as usage says, if that corrects its end", () => {
 		const sooner = marked(
 			cooling,
 			{ ...cooling, cooldowns: [aCooldown({ setAt: NOW - HOUR_MS, until: NOW + 5 })] },
@@ -157,7 +157,7 @@ describe("a cooldown that one machine has ended", () => {
 		expect(merged(ended, again).cooldowns).toHaveLength(1);
 	});
 
-	it("stays ended where another machine has met the same refusal within a second", () => {
+	it("stays ended if another machine has met the same refusal within a second", () => {
 		const ended = marked(cooling, { ...cooling, cooldowns: [] }, NOW);
 		const same = { ...NOTHING, cooldowns: [aCooldown({ setAt: NOW - HOUR_MS + 1000, until: NOW + HOUR_MS })] };
 		expect(merged(ended, same).cooldowns).toEqual([]);
@@ -180,7 +180,7 @@ describe("a cooldown that one machine has ended", () => {
 });
 
 describe("a member without a time of its own", () => {
-	it("is as the machine left it that has changed it last, also where it has cleared it", () => {
+	it("is as the machine left it that has changed it last, even if it has cleared it", () => {
 		const doubted = marked(NOTHING, { ...NOTHING, doubtedUntil: NOW + MINUTE_MS, strikes: 2 }, NOW);
 		const served = marked(doubted, { ...doubted, doubtedUntil: undefined, strikes: 0 }, NOW + 1);
 		expect(merged(served, doubted)).toMatchObject({ doubtedUntil: undefined, strikes: 0 });
@@ -193,7 +193,7 @@ describe("a member without a time of its own", () => {
 		expect(merged(one, two).strikes).toBe(2);
 	});
 
-	it("has no mark where a change has left it as it was", () => {
+	it("has no mark if a change has left it as it was", () => {
 		const { marks } = marked(NOTHING, { ...NOTHING, lastUsedAt: NOW }, NOW);
 		expect(marks).toEqual({ ended: [], changedAt: {} });
 	});
@@ -244,7 +244,7 @@ describe("what two processes have changed in one file", () => {
 		expect(found.cooldowns.map(({ scope }) => scope)).toEqual(["model:b"]);
 	});
 
-	it("has no marks where no machine shares the account", () => {
+	it("has no marks if no machine shares the account", () => {
 		const mine = { ...base, cooldowns: [], strikes: 0 };
 		expect(mergeSince(base, mine, { ...base, cooldowns: [] }, NOW)).not.toHaveProperty("marks");
 	});

@@ -46,7 +46,7 @@ describe("what is known of the reserve model", () => {
 		expect(merged(aSnapshot({ reserveModel: RESERVE })).usage?.reserveModel).toEqual(RESERVE);
 	});
 
-	it("keeps the model that it stands for where a later answer leaves that out", () => {
+	it("keeps the model that it stands for if a later answer leaves that out", () => {
 		const nameless = ofEndpoint({ askedForReserve: true, reserveModel: { ...RESERVE, visibleModel: "", windows: [] } });
 		expect(reserveModelOf(merged(known, nameless).usage)).toEqual({ ...RESERVE, windows: [] });
 	});
@@ -66,7 +66,7 @@ describe("what is known of the reserve model", () => {
 });
 
 describe("figures that come late", () => {
-	it("late figures change nothing where newer ones are known", () => {
+	it("late figures change nothing if newer ones are known", () => {
 		const newer = ofEndpoint({ plan: "pro", windows: [{ usedPercent: 60, windowMinutes: 300 }] });
 		const status = merged(newer);
 		expect(mergeUsage(status, ofEndpoint({ capturedAt: NOW - 1, plan: "plus" }), NOW)).toBe(status);
@@ -106,7 +106,7 @@ describe("a refusal without a reset, of a model that has a limit of its own", ()
 		["another model was refused", ["gpt-5.5"], free],
 		["another model was refused as well", ["gpt-5.3-codex-spark", "gpt-5.5"], free],
 		["the general limit is spent too", ["gpt-5.3-codex-spark"], { ...free, usedPercent: 97 }],
-	])("a model's own limit does not rest in place of the account where %s", (_when, models, general) => {
+	])("a model's own limit does not rest in place of the account if %s", (_when, models, general) => {
 		expect(cooldownsFor(models, general)).toMatchObject([{ scope: "account", until: free.resetsAt }]);
 	});
 });
@@ -155,7 +155,7 @@ describe("a cooldown that the endpoint contradicts within a minute", () => {
 		expect(cooldownsWith({ creditId: "c", key: "k", at: NOW - 4000, end: "no-credit" })).toHaveLength(1);
 	});
 
-	it("is over where a reset credit was redeemed since, also where that was never answered", () => {
+	it("is over if a reset credit was redeemed since, even if that was never answered", () => {
 		expect(cooldownsWith({ creditId: "c", key: "k", at: NOW - 4000 })).toEqual([]);
 		expect(cooldownsWith({ creditId: "c", key: "k", at: NOW - 6000 })).toEqual([]);
 	});

@@ -145,7 +145,7 @@ describe("the choice by policy", () => {
 		expect(crowded(anId("a"))).toEqual([]);
 	});
 
-	it("leaves an account to its sessions where a workspace is out of quota, not for a throttle", () => {
+	it("leaves an account to its sessions if a workspace is out of quota, not for a throttle", () => {
 		const crowded = () => crowdedFor({ served: anId("a"), patienceMs: 5 * HOUR_MS }).length;
 		know(anId("b"), fiveHours(60), week(10));
 		for (const session of [aSessionId("s1"), aSessionId("s2")]) pool.acquireLease(anId("b"), session, true);
@@ -209,14 +209,14 @@ describe("the choice by policy", () => {
 		expect(begin(aSessionId("s4"))).toBe("b");
 	});
 
-	it("begins the list anew where the last choice is gone", () => {
+	it("begins the list anew if the last choice is gone", () => {
 		set({ policy: "round-robin" });
 		state.chosenLast = anId("gone");
 		expect(choose()).toBe("a");
 	});
 
 	it.each(["soonest-reset", "most-headroom", "in-order", "round-robin"] as const)(
-		"is by %s only where neither a pin nor the session's own account decides",
+		"is by %s only if neither a pin nor the session's own account decides",
 		async (policy) => {
 			set({ policy });
 			know(anId("a"), fiveHours(0), week(0));
@@ -407,7 +407,7 @@ describe("an account that needs a person", () => {
 		expect(typesTold()).not.toContain("signed-out");
 	});
 
-	it("stays so in memory where the file cannot be written", async () => {
+	it("stays so in memory if the file cannot be written", async () => {
 		accounts.isFull = true;
 		pool.close(account(anId("a")), "closed");
 		pool.signOut(account(anId("b")), "access-b", "gone");
@@ -467,7 +467,7 @@ describe("usage", () => {
 		expect(state.status(anId("a")).usage?.windows).toEqual([week(31)]);
 	});
 
-	it("corrects the plan where the endpoint knows better than the token", () => {
+	it("corrects the plan if the endpoint knows better than the token", () => {
 		note({ plan: "pro" });
 		expect(account(anId("a")).plan).toBe("plus");
 		note({ source: "api", plan: "pro" });
@@ -494,7 +494,7 @@ describe("usage", () => {
 		expect(["a", "b", "c"].map(anId).map((id) => coolingOf(id))).toEqual([[], [], []]);
 	});
 
-	it("ends a quota cooldown early where the endpoint shows room in every window", () => {
+	it("ends a quota cooldown early if the endpoint shows room in every window", () => {
 		state.statusById.set(anId("a"), { cooldowns: [aCooldown({ until: NOW + 5 * DAY_MS })], strikes: 0 });
 		note({ source: "api", capturedAt: NOW + MINUTE_MS, windows: [window(0), week(95)] });
 		expect(coolingOf()).toEqual([]);
@@ -508,7 +508,7 @@ describe("usage", () => {
 		["it is older than the cooldown", { windows: [window(0)], capturedAt: NOW - 1 }],
 		["it comes so soon after the refusal that it may not know", { windows: [window(0)], capturedAt: NOW + 59_000 }],
 		["headers name one window of several", { windows: [window(0)], source: "headers" }],
-	])("ends no cooldown where %s", (_name, overrides) => {
+	])("ends no cooldown if %s", (_name, overrides) => {
 		const cooldown = aCooldown({ until: NOW + 5 * DAY_MS });
 		state.statusById.set(anId("a"), { cooldowns: [cooldown], strikes: 0 });
 		note({ source: "api", capturedAt: NOW + MINUTE_MS, ...overrides });
@@ -649,7 +649,7 @@ describe("usage", () => {
 		["the balance is 0.00", { ...funded, balance: " 0.00 " }],
 		["the balance is negative", { ...funded, balance: "-3" }],
 		["there are none", { hasCredits: false, unlimited: false, balance: "7" }],
-	])("usage that is spent cools the account where %s", (_name, credits) => {
+	])("usage that is spent cools the account if %s", (_name, credits) => {
 		note({ source: "api", windows: [week(100)], credits });
 		expect(coolingOf()).toMatchObject([{ until: NOW + 3 * DAY_MS }]);
 	});
@@ -683,7 +683,7 @@ describe("events", () => {
 		expect(heard).toEqual(["changed"]);
 	});
 
-	it("events tell of a listener's defect, and of none where that listener or a replaced session is at fault", () => {
+	it("events tell of a listener's defect, and of none if that listener or a replaced session is at fault", () => {
 		let thrown: Error = new TypeError("secret");
 		const leave = pool.subscribe(() => {
 			throw thrown;

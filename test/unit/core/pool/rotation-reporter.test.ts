@@ -65,7 +65,7 @@ describe("a request that goes from account to account", () => {
 		]);
 	});
 
-	it("tells it also where the next account's answer is an error of the backend", async () => {
+	it("tells it even if the next account's answer is an error of the backend", async () => {
 		const harness = someone("a", "b");
 		harness.play("a", LIMIT);
 		harness.play("b", failedWith("socket hang up"));
@@ -84,7 +84,7 @@ describe("a request that goes from account to account", () => {
 		expect(movesOf(harness)).toEqual(["rotated a b signed_out", "continued a b"]);
 	});
 
-	it("says so where no token could be had", async () => {
+	it("says so if no token could be had", async () => {
 		const harness = someone("a", "b");
 		harness.affinity.begin(aSessionId("s"), anId("a"), NOW);
 		harness.tokens.set(anId("a"), () => ({ kind: "unavailable", reason: "busy", retryAt: NOW + HOUR_MS }));
@@ -137,7 +137,7 @@ describe("a refusal that says neither what is spent nor until when", () => {
 		expect(toldOf(harness, "continued")).toMatchObject([{ remainingPercent: 60, remainingWindow: "7d" }]);
 	});
 
-	it("costs no more than its line where the change can no longer be worded", async () => {
+	it("costs no more than its line if the change can no longer be worded", async () => {
 		const harness = someone("a", "b");
 		let answer: () => void = () => undefined;
 		harness.onAsk = async () => {
@@ -156,14 +156,14 @@ describe("a refusal that says neither what is spent nor until when", () => {
 		expect(toldOf(harness, "defect")).toMatchObject([{ where: "request", trace: { error: "TypeError" } }]);
 	});
 
-	it("is called a guess where nothing is known, also by the endpoint", async () => {
+	it("is called a guess if nothing is known, also by the endpoint", async () => {
 		const harness = someone("a", "b");
 		harness.play("a", BARE);
 		await harness.ask();
 		expect(ends(harness)).toEqual([[undefined, NOW + HOUR_MS, true]]);
 	});
 
-	it("ends a turn with the endpoint's time where no account is left", async () => {
+	it("ends a turn with the endpoint's time if no account is left", async () => {
 		const harness = someone("a");
 		harness.onAsk = async (id) => {
 			await settled();
@@ -176,7 +176,7 @@ describe("a refusal that says neither what is spent nor until when", () => {
 		expect(harness.exhaustions[0]?.guessed).toBeUndefined();
 	});
 
-	it("ends a turn in time where the usage endpoint does not answer", async () => {
+	it("ends a turn in time if the usage endpoint does not answer", async () => {
 		vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
 		onTestFinished(() => {
 			vi.useRealTimers();
@@ -227,14 +227,14 @@ describe("a session between two requests", () => {
 		expect(toldOf(harness, "switched")[0]?.grounds.decidedBy).toBe("room");
 	});
 
-	it("moves as visibly where its account was spent meanwhile", async () => {
+	it("moves as visibly if its account was spent meanwhile", async () => {
 		const harness = await begun();
 		harness.state.statusById.set(anId("a"), { cooldowns: [aCooldown()], strikes: 0 });
 		await harness.ask();
 		expect(movesOf(harness)).toEqual(["rotated a b usage_limit", "continued a b"]);
 	});
 
-	it("shows no notice where a person has pinned another account, or switched the session's own off", async () => {
+	it("shows no notice if a person has pinned another account, or switched the session's own off", async () => {
 		const harness = await begun();
 		await harness.pool.pin(anId("b"));
 		await harness.ask();

@@ -130,7 +130,7 @@ describe("usage", () => {
 		}
 	});
 
-	it("is asked for with the reserve model once where the answer begins the cooldown", async () => {
+	it("is asked for with the reserve model once if the answer begins the cooldown", async () => {
 		const account = anAccount("a");
 		const windows = [{ usedPercent: 100, windowMinutes: 300, resetsAt: NOW + 3 * HOUR_MS }];
 		open({ a: { usage: aSnapshot({ windows }) } }, account);
@@ -166,7 +166,7 @@ describe("usage", () => {
 		expect(askedFor()).toEqual(["acct-a", "acct-b", "acct-a"]);
 	});
 
-	it("is asked for once more where the account was refused while an answer was under way", async () => {
+	it("is asked for once more if the account was refused while an answer was under way", async () => {
 		const finish: ((usage: UsageSnapshot) => void)[] = [];
 		answer = () => new Promise((resolve) => finish.push(resolve));
 		const first = monitor.ask(anId("a"));
@@ -315,7 +315,7 @@ describe("a refresh of what is stale", () => {
 		["the account cools, and it is ten minutes old", { ...at(10 * MINUTE_MS), cooldowns: [aCooldown()] }, false],
 		["the account cools, and it is fifteen minutes old", { ...at(15 * MINUTE_MS), cooldowns: [aCooldown()] }, true],
 		["a clock was set back", { ...at(-HOUR_MS), usageAskedAt: NOW + HOUR_MS }, false],
-	])("asks where %s: %j %s", async (_name, status, isAsked) => {
+	])("asks if %s: %j %s", async (_name, status, isAsked) => {
 		open({ a: status, b: fresh }, anAccount("a"), anAccount("b"));
 		await monitor.refreshStale();
 		expect(askedFor()).toEqual(isAsked ? ["acct-a"] : []);
@@ -446,7 +446,7 @@ describe("usage behind a session's turns", () => {
 			expect(askedFor().filter((id) => id === "acct-a")).toHaveLength(5);
 		});
 
-		it("is asked for when the minute is over where an answer came within it, once", async () => {
+		it("is asked for when the minute is over if an answer came within it, once", async () => {
 			vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
 			onTestFinished(() => {
 				vi.useRealTimers();
@@ -470,7 +470,7 @@ describe("usage behind a session's turns", () => {
 			expect(times).toEqual([0, 1]);
 		});
 
-		it("is not asked for again where another process has asked since the answer", async () => {
+		it("is not asked for again if another process has asked since the answer", async () => {
 			vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
 			onTestFinished(() => {
 				vi.useRealTimers();
@@ -485,7 +485,7 @@ describe("usage behind a session's turns", () => {
 			expect(times).toEqual([0]);
 		});
 
-		it("is asked for once more where a call was under way when the answer came", async () => {
+		it("is asked for once more if a call was under way when the answer came", async () => {
 			open({}, anAccount("a"));
 			const finish: (() => void)[] = [];
 			answer = async () => {
@@ -539,7 +539,7 @@ describe("usage behind a session's turns", () => {
 		expect(new Set(askedFor())).toEqual(new Set(["acct-b"]));
 	});
 
-	it("is asked for of the others where any window nears its end", async () => {
+	it("is asked for of the others if any window nears its end", async () => {
 		pool.noteUsage(anId("a"), told(5, { windows: windows(5, 80) }));
 		await monitor.follow(anId("a"), true);
 		expect(askedFor()).toEqual(["acct-b"]);
@@ -550,7 +550,7 @@ describe("usage behind a session's turns", () => {
 		expect(asked).toEqual([]);
 	});
 
-	it("is asked for no more often where the backend's clock is behind", async () => {
+	it("is asked for no more often if the backend's clock is behind", async () => {
 		const times: number[] = [];
 		answer = async () => {
 			times.push((clock.at - NOW) / MINUTE_MS);
@@ -620,7 +620,7 @@ describe("usage that fails to arrive", () => {
 		expect(gaps(await timesOver(4))).toEqual([60, 120]);
 	});
 
-	it("is asked for at once where a person wants it", async () => {
+	it("is asked for at once if a person wants it", async () => {
 		answer = () => Promise.reject(new Error("503"));
 		await timesOver(30);
 		const before = asked.length;
@@ -639,7 +639,7 @@ describe("usage that fails to arrive", () => {
 		expect(askedFor()).toEqual(["acct-b"]);
 	});
 
-	it("usage that fails to arrive is no failure where the session ended meanwhile", async () => {
+	it("usage that fails to arrive is no failure if the session ended meanwhile", async () => {
 		answer = (signal) =>
 			new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
 		const asking = monitor.follow(anId("a"), false);
@@ -649,7 +649,7 @@ describe("usage that fails to arrive", () => {
 		expect(state.status(anId("a")).usageFailures).toBeUndefined();
 	});
 
-	it("usage that fails to arrive is not asked for any more where the session ended before its turn came", async () => {
+	it("usage that fails to arrive is not asked for any more if the session ended before its turn came", async () => {
 		const claims: (() => void)[] = [];
 		const { updateIf } = state;
 		state.updateIf = async (...claim) => {
@@ -731,13 +731,13 @@ describe("over many processes", () => {
 		return times;
 	}
 
-	it("all processes back off where one of them has failed", async () => {
+	it("all processes back off if one of them has failed", async () => {
 		answer = () => Promise.reject(new Error("503"));
 		const processes = [aProcess(...six.slice(0, 1)), aProcess(...six.slice(0, 1))];
 		expect(await secondsAsked(processes, 60)).toEqual([0, 60, 180, 420]);
 	});
 
-	it("all processes together ask once a minute where answers do not report usage", async () => {
+	it("all processes together ask once a minute if answers do not report usage", async () => {
 		const processes = [aProcess(...six.slice(0, 1)), aProcess(...six.slice(0, 1)), aProcess(...six.slice(0, 1))];
 		onTestFinished(() => {
 			for (const each of processes) each.monitor.stop();

@@ -204,7 +204,7 @@ describe("a response", () => {
 		},
 	);
 
-	it("is cut short by its body, where the host shows it", async () => {
+	it("is cut short by its body, if the host shows it", async () => {
 		const { begin } = aTry({ fetch: answering('{"detail":"Model not found gpt-5.5"}', 404) });
 		const inner = await begin();
 		await request(inner);
@@ -233,7 +233,7 @@ describe("evidence of a refusal", () => {
 		expect(attempt.surfaced(told)).toBe("limit");
 	});
 
-	it("evidence of a refusal is the status alone where nothing else is shown, and says so to a person", async () => {
+	it("evidence of a refusal is the status alone if nothing else is shown, and says so to a person", async () => {
 		const { attempt, begin } = aTry();
 		const told = (await respond(await begin(), 429)) ?? "";
 		expect(attempt.evidence(told)).toMatchObject({ status: 429, headers: {} });
@@ -242,7 +242,7 @@ describe("evidence of a refusal", () => {
 		expect(attempt.surfaced(told)).not.toBe(told);
 	});
 
-	it("evidence of a refusal is the words where the host tells no more, and a frame in them", async () => {
+	it("evidence of a refusal is the words if the host tells no more, and a frame in them", async () => {
 		const { attempt, begin } = aTry();
 		await begin();
 		expect(attempt.evidence("The usage limit has been reached")).toMatchObject({
@@ -408,7 +408,7 @@ describe("a payload", () => {
 		expect(payload.input[0]).toBe(reasoning);
 	});
 
-	it("asks for the faster tier where the settings say so, after the other hooks", async () => {
+	it("asks for the faster tier if the settings say so, after the other hooks", async () => {
 		expect(await fast({})).toEqual({ ...payload, service_tier: "priority" });
 		expect(await fast({ onPayload: () => ({ mine: true }) })).toEqual({ mine: true, service_tier: "priority" });
 		expect(payload).not.toHaveProperty("service_tier");

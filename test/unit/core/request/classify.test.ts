@@ -153,7 +153,7 @@ describe("the end of a cooldown", () => {
 		});
 	});
 
-	it("the end of a cooldown is the latest reset of the spent windows where the server told none", () => {
+	it("the end of a cooldown is the latest reset of the spent windows if the server told none", () => {
 		const windows = [
 			{ usedPercent: 100, windowMinutes: 300, resetsAt: NOW + 2 * HOUR_MS },
 			{ usedPercent: 100, windowMinutes: 10080, resetsAt: NOW + 3 * DAY_MS },
@@ -162,7 +162,7 @@ describe("the end of a cooldown", () => {
 		expect(coolingOf({ ...limit, windows })).toMatchObject({ until: NOW + 3 * DAY_MS, guessed: false });
 	});
 
-	it("the end of a cooldown is the person's setting, marked as a guess, where the server gives none", () => {
+	it("the end of a cooldown is the person's setting, marked as a guess, if the server gives none", () => {
 		expect(coolingOf(limit)).toMatchObject({ until: NOW + HOUR_MS, guessed: true });
 		expect(classify(limit, { ...context, cooldownMs: 5 * MINUTE_MS }).cooling).toMatchObject({
 			until: NOW + 5 * MINUTE_MS,
@@ -202,7 +202,7 @@ describe("the end of a cooldown", () => {
 		});
 	});
 
-	it("is of the metered limit alone where one was hit", () => {
+	it("is of the metered limit alone if one was hit", () => {
 		expect(coolingOf({ ...limit, limitId: "codex_bengalfox", resetsAt: NOW + DAY_MS })).toMatchObject({
 			covers: "account",
 			scope: "limit:codex_bengalfox",
@@ -214,7 +214,7 @@ describe("the end of a cooldown", () => {
 		const ofType = (type: string) => ({ ...limit, headers: { "x-codex-rate-limit-reached-type": type } });
 		const owner = ofType("workspace_owner_credits_depleted");
 
-		it("covers all seats where its owner's limit is reached, others a quarter of an hour at most", () => {
+		it("covers all seats if its owner's limit is reached, others a quarter of an hour at most", () => {
 			expect(coolingOf(owner)).toMatchObject({
 				covers: "workspace",
 				until: NOW + HOUR_MS,
@@ -234,7 +234,7 @@ describe("the end of a cooldown", () => {
 			});
 		});
 
-		it("covers one seat where the limit is its own", () => {
+		it("covers one seat if the limit is its own", () => {
 			for (const type of ["workspace_member_usage_limit_reached", "workspace_member_credits_depleted"]) {
 				expect(coolingOf(ofType(type))).toMatchObject({ covers: "account", reason: "workspace_limit" });
 				expect(coolingOf({ status: 429, code: type })).toMatchObject({ covers: "account", reason: "workspace_limit" });
@@ -460,7 +460,7 @@ describe("a reset that the refusal did not tell", () => {
 		expect(withKnownReset(guess(), aSnapshot({ windows }), NOW)).toMatchObject({ until, guessed: false });
 	});
 
-	it("stays a guess where no window tells one", () => {
+	it("stays a guess if no window tells one", () => {
 		const past = { ...spent, resetsAt: NOW - 1 };
 		const windows = [past, { ...free, resetsAt: undefined }, { ...free, resetsAt: NOW + 400 * DAY_MS }];
 		expect(withKnownReset(guess(), aSnapshot({ windows }), NOW)).toEqual(guess());
@@ -474,7 +474,7 @@ describe("a reset that the refusal did not tell", () => {
 		expect(withKnownReset(guess("limit:constructor"), usage, NOW)).toEqual(guess("limit:constructor"));
 	});
 
-	it("a reset that the refusal did not tell is not looked for where the refusal told one, or is of no quota", () => {
+	it("a reset that the refusal did not tell is not looked for if the refusal told one, or is of no quota", () => {
 		const usage = aSnapshot({ windows: [spent] });
 		for (const cooling of [
 			{ ...guess(), guessed: false },

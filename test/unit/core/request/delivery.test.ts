@@ -164,7 +164,7 @@ describe("an abort", () => {
 		expect(failed(delivery)).toMatchObject({ final: undefined, isCommitted: false, partial });
 	});
 
-	it("lets the host end in its own words, where it is quick", async () => {
+	it("lets the host end in its own words, if it is quick", async () => {
 		const abort = new AbortController();
 		const aborted: Event = { type: "error", reason: "aborted", error: aMessage({ stopReason: "aborted" }) };
 		async function* host(): AsyncGenerator<Event> {

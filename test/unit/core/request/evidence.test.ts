@@ -292,7 +292,7 @@ describe("the body of a refusal", () => {
 		expect(evidenceFromBody(nested(5000), NOW)).toEqual({});
 	});
 
-	it("is a page of HTML where it begins as one", () => {
+	it("is a page of HTML if it begins as one", () => {
 		expect(evidenceFromBody(`\n ${PAGE}`, NOW).html).toBe(true);
 		expect(evidenceFromBody("5 < 6", NOW).html).toBeUndefined();
 	});
@@ -359,7 +359,7 @@ describe("the words of an error event", () => {
 		expect(evidenceFromMessage(words, NOW)).toEqual({ message: words, ...expected });
 	});
 
-	it("words of an error event are no code where they are a sentence", () => {
+	it("words of an error event are no code if they are a sentence", () => {
 		expect(evidenceFromMessage("Failed to fetch: rate_limit_exceeded", NOW).code).toBeUndefined();
 	});
 

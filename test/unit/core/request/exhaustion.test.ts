@@ -57,7 +57,7 @@ describe("the end of a request that no account serves", () => {
 		expect(text).toBe("The backend says no.");
 	});
 
-	it("is the backend's word on the model where every account has said the same", () => {
+	it("is the backend's word on the model if every account has said the same", () => {
 		const noModel = { scope: "model:gpt-5.5", reason: "model_not_supported" } as const;
 		const progress = begun({ lastRefusal: refusal });
 		expect(endingOf(progress, planOf([cooling("a", noModel), cooling("b", noModel)]))).toEqual({

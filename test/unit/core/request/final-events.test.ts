@@ -50,7 +50,7 @@ describe("a final event of ours", () => {
 		expect(withWords(theirs, told).error.errorMessage).toBe(shown);
 	});
 
-	it("two final events are the same exactly where their words are", () => {
+	it("two final events are the same exactly if their words are", () => {
 		const event = finalError(MODEL, "error", "no", NOW);
 		expect(withWords(event, "no")).toBe(event);
 		expect(withWords(event, "yes").error.errorMessage).toBe("yes");

@@ -26,7 +26,7 @@ it("says once that there was none", async () => {
 	expect(await watched(() => stream())).toEqual({ noticed: [undefined], seen: [], thrown: undefined });
 });
 
-it("says the same where the stream throws at once, and throws what that threw", async () => {
+it("says the same if the stream throws at once, and throws what that threw", async () => {
 	const error = new Error("no key");
 	const failing = () => {
 		throw error;

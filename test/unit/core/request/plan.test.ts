@@ -42,7 +42,7 @@ describe("a plan", () => {
 		).not.toContain("doubt");
 	});
 
-	it("says when the first account is back that is worth waiting for, where none can be tried", () => {
+	it("says when the first account is back that is worth waiting for, if none can be tried", () => {
 		const soon = cooling("a", { until: NOW + MINUTE_MS });
 		const late = cooling("b", { until: NOW + HOUR_MS });
 		expect(planOf([soon, late]).waitUntil).toBe(NOW + MINUTE_MS);
@@ -56,7 +56,7 @@ describe("a plan", () => {
 	it.each([
 		["the clock was set back since", { since: NOW + 1 }],
 		["a token was stored since", { access: "former" }],
-	])("offers an account at once that had no token where %s", (_name, overrides) => {
+	])("offers an account at once that had no token if %s", (_name, overrides) => {
 		const retry = { at: NOW + HOUR_MS, since: NOW, access: anAccount("a").credential.access, ...overrides };
 		const plan = planOf([free("a")], { retries: new Map([[anId("a"), retry]]) });
 		expect([idsIn(plan.order), plan.passed]).toEqual([["a"], []]);
@@ -86,7 +86,7 @@ describe("a plan", () => {
 		expect(idsIn(planOf([own, cooling("b")]).order)).toEqual([]);
 	});
 
-	it("leaves bought credits alone where an account with quota is back within the wait", () => {
+	it("leaves bought credits alone if an account with quota is back within the wait", () => {
 		const own = free("own", { usage: spentWith(FUNDED) });
 		const resting = cooling("b", { reason: "rate_limit", until: NOW + MINUTE_MS });
 		const setting = { served: anId("own"), patienceMs: MINUTE_MS };

@@ -101,7 +101,7 @@ describe("the choice among eligible accounts", () => {
 		]);
 	});
 
-	it("the choice among eligible accounts is the roomiest where none has room", () => {
+	it("the choice among eligible accounts is the roomiest if none has room", () => {
 		const least = candidate("least", [fiveHours(95, HOUR_MS), week(10, DAY_MS)]);
 		const most = candidate("most", [fiveHours(85, HOUR_MS), week(10, 2 * DAY_MS)]);
 		expect(ids(rank([least, most], context()))).toEqual(["most", "least"]);
@@ -123,7 +123,7 @@ describe("the choice among eligible accounts", () => {
 		expect(ids(rank([large, other], context({ liveSessions: live({ large: 3 }) })))).toEqual(expected);
 	});
 
-	it("counts a budget for what is left, and for when that is lost where there is no window", () => {
+	it("counts a budget for what is left, and for when that is lost if there is no window", () => {
 		const budget = (usedPercent: number, resetsInMs: number) => ({
 			...fiveHours(usedPercent, resetsInMs),
 			windowMinutes: 43_200,
@@ -169,7 +169,7 @@ describe("the choice among eligible accounts", () => {
 		]);
 	});
 
-	it("is undefined where no account is left", () => {
+	it("is undefined if no account is left", () => {
 		expect(rank([], context())).toEqual([]);
 	});
 });
@@ -264,7 +264,7 @@ describe("the reserve", () => {
 		expect(ids(rank([monthly, other], context({ reserve: { "30d": 5 } }), "in-order"))).toEqual(["other", "monthly"]);
 	});
 
-	it("the reserve is none where none was asked for", () => {
+	it("the reserve is none if none was asked for", () => {
 		const empty = candidate("empty", [fiveHours(100, HOUR_MS), week(100, DAY_MS)]);
 		expect(ids(rank([empty, other], context({ reserve: { "5h": 0, "7d": 0 } }), "in-order"))).toEqual([
 			"empty",
@@ -326,13 +326,13 @@ describe("an account", () => {
 		expect(crowded(one(50, { usage: usage(50, "prolite") }), 6)).toBeDefined();
 	});
 
-	it("an account is not called crowded where it is pinned, or cannot serve anyway", () => {
+	it("an account is not called crowded if it is pinned, or cannot serve anyway", () => {
 		expect(crowded(one(90), 2, { pinned: anId("one") })).toBeUndefined();
 		expect(crowded(one(90, { cooldowns: [aCooldown()] }), 2)).toBeUndefined();
 		expect(crowded(one(90, { account: anAccount("one", { enabled: false }) }), 2)).toBeUndefined();
 	});
 
-	it("an account that is crowded has no rank where the session waits, and says why", () => {
+	it("an account that is crowded has no rank if the session waits, and says why", () => {
 		const other = candidate("other", undefined, { cooldowns: [aCooldown()] });
 		const verdicts = explain([one(60), other], {
 			liveSessions: live({ one: 2 }),
@@ -497,7 +497,7 @@ describe("any ranking", () => {
 		);
 	});
 
-	it("begins with the pin where it is eligible, and with the session's own where no pin is", () => {
+	it("begins with the pin if it is eligible, and with the session's own if no pin is", () => {
 		fc.assert(
 			fc.property(pools, contexts, policies, (pool, where, policy) => {
 				const { pinned, affinity } = where;

@@ -178,13 +178,13 @@ describe("output that was shown", () => {
 		expect((await harness.ask()).text).toBe("from b");
 	});
 
-	it("is followed by the backend's own words where no account can take over", async () => {
+	it("is followed by the backend's own words if no account can take over", async () => {
 		const harness = someone("a");
 		harness.play("a", failedWith("The usage limit has been reached", { after: "half" }));
 		expect((await harness.ask()).words).toBe("The usage limit has been reached");
 	});
 
-	it("is followed by the backend's own words where the account is not at fault", async () => {
+	it("is followed by the backend's own words if the account is not at fault", async () => {
 		const harness = someone("a", "b");
 		harness.play("a", failedWith("The server had an error", { after: "half" }));
 		expect((await harness.ask()).words).toBe("The server had an error");
@@ -209,7 +209,7 @@ describe("the matrix before any output", () => {
 		expect(toldOf(harness, "rotated")).toEqual([]);
 	});
 
-	it("forwards the start that was held, where a failure after it goes to pi", async () => {
+	it("forwards the start that was held, if a failure after it goes to pi", async () => {
 		const harness = someone("a");
 		harness.play("a", failedWith("Request timed out."));
 		expect(typesOf((await harness.ask()).events)).toEqual(["start", "error"]);
@@ -247,7 +247,7 @@ describe("the matrix before any output", () => {
 		expect(harness.state.status(anId("a")).cooldowns).toMatchObject([{ reason: "workspace_limit" }]);
 	});
 
-	it("stays in a workspace where one member alone is at its limit", async () => {
+	it("stays in a workspace if one member alone is at its limit", async () => {
 		const seat = (name: string) => anAccount(name, { workspaceId: aWorkspaceId("acct-team") });
 		const harness = createHarness(seat("a"), seat("b"));
 		harness.play("a", refused(429, { error: { code: "workspace_member_usage_limit_reached" } }));
@@ -268,7 +268,7 @@ describe("the matrix before any output", () => {
 		expect(gatedIn(planOf(harness, { modelId: "gpt-6" }), anId("a"))).toBeUndefined();
 	});
 
-	it("waits briefly and asks the same account once more, where the server says so", async () => {
+	it("waits briefly and asks the same account once more, if the server says so", async () => {
 		const harness = someone("a", "b");
 		harness.play("a", refused(429, {}, { "retry-after": "2" }), answered("second try"));
 		expect((await harness.ask()).text).toBe("second try");
@@ -276,7 +276,7 @@ describe("the matrix before any output", () => {
 		expect(harness.state.status(anId("a")).cooldowns).toEqual([]);
 	});
 
-	it("goes elsewhere after that, and where the server asks for a longer wait", async () => {
+	it("goes elsewhere after that, and if the server asks for a longer wait", async () => {
 		const twice = someone("a", "b");
 		twice.play("a", refused(429, {}, { "retry-after": "2" }));
 		expect((await twice.ask()).text).toBe("from b");
@@ -288,7 +288,7 @@ describe("the matrix before any output", () => {
 		expect(long.state.status(anId("a")).cooldowns).toMatchObject([{ until: NOW + 11_000 }]);
 	});
 
-	it("asks for usage in the background where the refusal names no reset", async () => {
+	it("asks for usage in the background if the refusal names no reset", async () => {
 		const harness = someone("a", "b");
 		harness.play("a", refused(429, { error: { type: "usage_limit_reached" } }));
 		await harness.ask();
@@ -325,7 +325,7 @@ describe("the matrix before any output", () => {
 		expect(harness.tries).toEqual(["a", "a"]);
 	});
 
-	it("resends on a fresh socket where the backend has lost its state", async () => {
+	it("resends on a fresh socket if the backend has lost its state", async () => {
 		const harness = someone("a", "b");
 		harness.play("a", failedWith("Invalid `previous_response_id`", { withStart: false }), answered("again"));
 		expect((await harness.ask()).text).toBe("again");
@@ -453,7 +453,7 @@ describe("a sign-in", () => {
 		expect(harness.pool.account(anId("a"))).toMatchObject({ enabled: true, needsLogin: undefined });
 	});
 
-	it("is waited for to its end only where no other account could serve meanwhile", async () => {
+	it("is waited for to its end only if no other account could serve meanwhile", async () => {
 		const harness = someone("a", "b", "c");
 		harness.state.statusById.set(anId("c"), { cooldowns: [aCooldown()], strikes: 0 });
 		harness.play("a", LIMIT);
@@ -464,7 +464,7 @@ describe("a sign-in", () => {
 		]);
 	});
 
-	it("is waited for where no other account is left", async () => {
+	it("is waited for if no other account is left", async () => {
 		const harness = someone("a");
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs: 60_000 } };
 		harness.tokens.set(anId("a"), () =>
@@ -506,7 +506,7 @@ describe("a refusal that no row knows", () => {
 		expect(harness.tries).toEqual(["a", "b", "b"]);
 	});
 
-	it("is surfaced where the other account is refused alike, and neither account rests", async () => {
+	it("is surfaced if the other account is refused alike, and neither account rests", async () => {
 		const harness = someone("a", "b", "c");
 		harness.play("a", DENIED);
 		harness.play("b", DENIED);
@@ -517,7 +517,7 @@ describe("a refusal that no row knows", () => {
 		expect(harness.tries).toEqual(["a", "b", "c"]);
 	});
 
-	it("goes back to accounts that were refused alike after a while, or where there is no third", async () => {
+	it("goes back to accounts that were refused alike after a while, or if there is no third", async () => {
 		const harness = someone("a", "b");
 		harness.play("a", DENIED, answered("again"));
 		harness.play("b", DENIED);
@@ -532,7 +532,7 @@ describe("a refusal that no row knows", () => {
 		expect(doubted()).toEqual([]);
 	});
 
-	it("is surfaced at once where there is no other account", async () => {
+	it("is surfaced at once if there is no other account", async () => {
 		const harness = someone("a");
 		harness.play("a", DENIED);
 		expect(await harness.ask()).toMatchObject({ words: WORDS, ends: 1 });
@@ -540,7 +540,7 @@ describe("a refusal that no row knows", () => {
 		expect(harness.state.status(anId("a")).cooldowns).toEqual([]);
 	});
 
-	it("is surfaced where the person allows no rotation", async () => {
+	it("is surfaced if the person allows no rotation", async () => {
 		const harness = someone("a", "b");
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxRotations: 0 } };
 		harness.play("a", DENIED);
@@ -557,7 +557,7 @@ describe("a refusal that no row knows", () => {
 		expect(harness.state.status(anId("b")).cooldowns).toMatchObject([{ reason: "usage_limit" }]);
 	});
 
-	it("a refusal is called one where other accounts are out of quota", async () => {
+	it("a refusal is called one if other accounts are out of quota", async () => {
 		const harness = someone("a", "b", "c");
 		harness.play("a", DENIED);
 		for (const name of ["b", "c"]) harness.play(name, LIMIT);
@@ -634,7 +634,7 @@ describe("an account that refuses every request", () => {
 		["a frame of an unknown kind", failedWith("Codex error: The moon is in the way.")],
 		["404", refused(404, { detail: "Not Found" })],
 		["418", refused(418, { error: { code: "teapot" } })],
-	])("begins no third turn where nothing tells whose fault it is: %s", async (_name, play) => {
+	])("begins no third turn if nothing tells whose fault it is: %s", async (_name, play) => {
 		const harness = someone("a", "b");
 		harness.play("a", play);
 		for (const _turn of [1, 2]) expect((await harness.ask()).words).toBeDefined();
@@ -656,19 +656,16 @@ describe("an account that refuses every request", () => {
 		expect(harness.tries).toEqual(["a", "a", "a"]);
 	});
 
-	it.each(plays)(
-		"ends in one error where all are alike, and in an answer where a third is not: %s",
-		async (_name, play) => {
-			const harness = someone("a", "b", "c");
-			for (const name of ["a", "b"]) harness.play(name, play);
-			const outcomes = [await harness.ask(), await harness.ask()];
-			expect(outcomes.map(({ ends }) => ends)).toEqual([1, 1]);
-			expect(outcomes.at(-1)?.text).toBe("from c");
-			const alone = someone("a");
-			alone.play("a", play);
-			expect(await alone.ask()).toMatchObject({ ends: 1, text: "" });
-		},
-	);
+	it.each(plays)("ends in one error if all are alike, and in an answer if a third is not: %s", async (_name, play) => {
+		const harness = someone("a", "b", "c");
+		for (const name of ["a", "b"]) harness.play(name, play);
+		const outcomes = [await harness.ask(), await harness.ask()];
+		expect(outcomes.map(({ ends }) => ends)).toEqual([1, 1]);
+		expect(outcomes.at(-1)?.text).toBe("from c");
+		const alone = someone("a");
+		alone.play("a", play);
+		expect(await alone.ask()).toMatchObject({ ends: 1, text: "" });
+	});
 });
 
 describe("a host that fails before anything is sent", () => {
@@ -689,7 +686,7 @@ describe("a host that fails before anything is sent", () => {
 		]);
 	});
 
-	it("is surfaced in its own words where all accounts meet the same", async () => {
+	it("is surfaced in its own words if all accounts meet the same", async () => {
 		const harness = someone("a", "b");
 		for (const name of ["a", "b"]) harness.play(name, broken);
 		expect(await harness.ask()).toMatchObject({ words: "Cannot read properties of undefined", ends: 1 });
@@ -727,7 +724,7 @@ describe("a server that is at its limit", () => {
 	const CAPACITY = "Selected model is at capacity. Please try a different model.";
 	const full = () => failedWith(CAPACITY);
 
-	it("is left to the host's own retry where that knows the words", async () => {
+	it("is left to the host's own retry if that knows the words", async () => {
 		const harness = someone("a", "b");
 		harness.repeated = /at capacity/;
 		harness.play("a", full());
@@ -834,14 +831,14 @@ describe("a limit that is not the account's", () => {
 		expect(harness.state.status(anId("a")).cooldowns).toMatchObject([cooldown]);
 	});
 
-	it("is asked for at once where no header tells what was spent", async () => {
+	it("is asked for at once if no header tells what was spent", async () => {
 		const harness = someone("a", "b");
 		harness.play("a", refused(429, body));
 		await harness.ask();
 		expect(harness.asked).toEqual(["a"]);
 	});
 
-	it("is known where a window proves it", async () => {
+	it("is known if a window proves it", async () => {
 		const harness = someone("a", "b");
 		harness.readUsageHeaders = () => ({ snapshot: undefined, activeLimit: undefined, activeWindows: [spent] });
 		harness.play("a", refused(429, body));
@@ -849,7 +846,7 @@ describe("a limit that is not the account's", () => {
 		expect(harness.asked).toEqual([]);
 	});
 
-	it("ends when the last known window resets, where the refusal tells no reset", async () => {
+	it("ends when the last known window resets, if the refusal tells no reset", async () => {
 		const harness = someone("a", "b");
 		harness.state.statusById.set(anId("a"), {
 			cooldowns: [],
@@ -865,7 +862,7 @@ describe("a limit that is not the account's", () => {
 		expect(harness.asked).toEqual(["a"]);
 	});
 
-	it("is a guess only where nothing tells its reset", async () => {
+	it("is a guess only if nothing tells its reset", async () => {
 		const harness = someone("a", "b");
 		harness.play("a", failedWith("The usage limit has been reached"));
 		await harness.ask();
@@ -899,7 +896,7 @@ describe("waiting for an account", () => {
 		expect(untils.at(-1)).toBeUndefined();
 	});
 
-	it("says with which account it goes on, and that it does not where the wait ends otherwise", async () => {
+	it("says with which account it goes on, and that it does not if the wait ends otherwise", async () => {
 		const harness = waiting("a");
 		cool(harness, anId("a"), NOW + 30_000);
 		await harness.ask();
@@ -949,7 +946,7 @@ describe("waiting for an account", () => {
 		expect(harness.clock.at).toBeLessThan(NOW + 50_000);
 	});
 
-	it("ends where the account that it waits for is cooled for longer meanwhile", async () => {
+	it("ends if the account that it waits for is cooled for longer meanwhile", async () => {
 		const harness = waiting("a");
 		cool(harness, anId("a"), NOW + 30_000);
 		harness.onPause = () => cool(harness, anId("a"), NOW + DAY_MS);
@@ -995,7 +992,7 @@ describe("waiting for an account", () => {
 	});
 
 	it.each([HOUR_MS, 70_000, -70_000, -HOUR_MS])(
-		"outlasts an exchange without an answer where a clock that is wrong by %d ms meanwhile is set right",
+		"outlasts an exchange without an answer if a clock that is wrong by %d ms meanwhile is set right",
 		async (wrongMs) => {
 			for (const wrongFrom of [1, 5, 15]) {
 				const harness = waiting("a", "b");
@@ -1018,7 +1015,7 @@ describe("waiting for an account", () => {
 		},
 	);
 
-	it("outlasts it where the clock is wrong while the accounts are asked, and set right behind that", async () => {
+	it("outlasts it if the clock is wrong while the accounts are asked, and set right behind that", async () => {
 		const harness = waiting("a");
 		harness.clock.at += HOUR_MS;
 		harness.onPause = () => {
@@ -1103,7 +1100,7 @@ describe("waiting for room", () => {
 		expect(typesOf(harness.told)).not.toContain("rotated");
 	});
 
-	it("does so too where its own is refused in the request itself", async () => {
+	it("does so too if its own is refused in the request itself", async () => {
 		const harness = crowded();
 		harness.state.statusById.delete(anId("a"));
 		harness.play(
@@ -1126,7 +1123,7 @@ describe("waiting for room", () => {
 		expect(rotated).toMatchObject({ from: { id: "a" }, to: { id: "b" }, reason: "usage_limit" });
 	});
 
-	it("does not begin where no account is back soon enough: one more try is better than none", async () => {
+	it("does not begin if no account is back soon enough: one more try is better than none", async () => {
 		const harness = crowded(39_000);
 		expect((await harness.ask()).text).toBe("from b");
 		expect([harness.tries, harness.pauses]).toEqual([["b"], []]);
@@ -1153,7 +1150,7 @@ describe("waiting for room", () => {
 		expect([harness.tries, harness.pauses]).toEqual([["a", "b"], []]);
 	});
 
-	it("is for the account that served the session, also where another was tried in vain since", async () => {
+	it("is for the account that served the session, even if another was tried in vain since", async () => {
 		const harness = crowded();
 		harness.accounts.rows.push(anAccount("c"));
 		harness.tokens.set(anId("c"), () => ({ kind: "unavailable", reason: "down", retryAt: NOW + DAY_MS }));
@@ -1170,7 +1167,7 @@ describe("waiting for room", () => {
 		expect(toldOf(harness, "rotated")).toMatchObject([{ grounds: { decidedBy: undefined } }]);
 	});
 
-	it("ends on the crowded one where its own stays away for longer than it may wait", async () => {
+	it("ends on the crowded one if its own stays away for longer than it may wait", async () => {
 		const harness = crowded();
 		harness.onPause = () => {
 			if (harness.pauses.length !== 5) return;
@@ -1180,7 +1177,7 @@ describe("waiting for room", () => {
 		expect(harness.pauses).toHaveLength(5);
 	});
 
-	it("ends without an account where the person switches the extension off", async () => {
+	it("ends without an account if the person switches the extension off", async () => {
 		const harness = crowded();
 		harness.onPause = () => {
 			harness.settings = { ...harness.settings, enabled: false };
@@ -1189,7 +1186,7 @@ describe("waiting for room", () => {
 		expect([harness.pauses.length, harness.tries, harness.exhaustions]).toEqual([1, [], []]);
 	});
 
-	it("ends on the crowded one where its own refuses it again, and is not begun a third time", async () => {
+	it("ends on the crowded one if its own refuses it again, and is not begun a third time", async () => {
 		const harness = crowded();
 		harness.state.statusById.delete(anId("a"));
 		harness.play("a", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 20 } }));
@@ -1198,7 +1195,7 @@ describe("waiting for room", () => {
 		expect(toldOf(harness, "rotated")).toMatchObject([{ from: { id: "a" }, to: { id: "b" }, reason: "usage_limit" }]);
 	});
 
-	it("goes back to its own where another is back as well, though it was about to choose anew", async () => {
+	it("goes back to its own if another is back as well, though it was about to choose anew", async () => {
 		const harness = crowded();
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, policy: "in-order" } };
 		harness.accounts.rows.unshift(anAccount("c"));
@@ -1224,7 +1221,7 @@ describe("waiting for room", () => {
 		expect(harness.clock.at).toBe(NOW + 30_000);
 	});
 
-	it("ends with a pin, also on a crowded account, and also where another is back in that moment", async () => {
+	it("ends with a pin, also on a crowded account, and even if another is back in that moment", async () => {
 		const harness = crowded();
 		harness.affinity.compacted();
 		harness.onPause = () => {
@@ -1258,7 +1255,7 @@ describe("waiting for room", () => {
 	});
 
 	it.each(Object.keys(POLICIES) as PolicyName[])(
-		"does not end on the crowded one where a choice is due: %s",
+		"does not end on the crowded one if a choice is due: %s",
 		async (policy) => {
 			const harness = crowded();
 			harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, policy } };
@@ -1341,7 +1338,7 @@ describe("a model that was answered on a limit of its own", () => {
 		expect(planOf(harness).next).toBeUndefined();
 	});
 
-	it("ends no cooldown of the others where a trial shows it", async () => {
+	it("ends no cooldown of the others if a trial shows it", async () => {
 		const harness = withHeaders("a");
 		const old = aCooldown({ until: NOW + HOUR_MS, setAt: NOW - 30 * MINUTE_MS, models: ["gpt-6"] });
 		harness.state.statusById.set(anId("a"), { cooldowns: [old], strikes: 0 });
@@ -1375,7 +1372,7 @@ describe("a trial on weak evidence", () => {
 		return harness;
 	};
 
-	it("serves where the account is back after all, and ends its cooldown", async () => {
+	it("serves if the account is back after all, and ends its cooldown", async () => {
 		const harness = guessed("a");
 		expect((await harness.ask()).text).toBe("from a");
 		expect(harness.state.status(anId("a")).cooldowns).toEqual([]);
@@ -1567,7 +1564,7 @@ describe("the words that end a turn", () => {
 		["some are left untried", LIMIT, 1, /Send again to try 1 more/],
 		["sign-ins are lost", refused(401, { error: { code: "token_invalidated" } }), 5, /in a row were signed out/],
 		["another account takes over", SECOND_LIMIT, 5, /takes over after the retry delay/],
-	])("words that end a turn name no account where %s", async (_name, play, maxRotations, expected) => {
+	])("words that end a turn name no account if %s", async (_name, play, maxRotations, expected) => {
 		const harness = named();
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxRotations } };
 		for (const at of labels.keys()) harness.play(String(at), play);
@@ -1663,7 +1660,7 @@ describe("any course of a request", () => {
 		);
 	});
 
-	it("has the same end where an abort comes at any moment of it", async () => {
+	it("has the same end if an abort comes at any moment of it", async () => {
 		await fc.assert(
 			fc.asyncProperty(courses, fc.nat(12), async (course, turns) => {
 				const harness = createHarness(...course.map((_plays, at) => anAccount(`a${at}`)));
@@ -1698,7 +1695,7 @@ describe("a summary, which has an id of its own", () => {
 		expect([...harness.state.live]).toEqual([["s", "a"]]);
 	});
 
-	it("is gone also where it fails", async () => {
+	it("is gone even if it fails", async () => {
 		const harness = someone("a");
 		await harness.ask();
 		harness.play("a", refused(500, {}));
@@ -1739,7 +1736,7 @@ describe("the faster tier", () => {
 		["auto", 70, 70, "priority"],
 		["auto", 70.1, 0, undefined],
 		["auto", 0, 71, undefined],
-	])("is asked for where it is %s, with %d and %d percent used: %s", async (fastMode, used5h, used7d, tier) => {
+	])("is asked for if it is %s, with %d and %d percent used: %s", async (fastMode, used5h, used7d, tier) => {
 		const harness = within(someone("a"), fastMode);
 		harness.pool.noteUsage(anId("a"), spent(used5h, used7d));
 		await harness.ask();
@@ -1771,7 +1768,7 @@ describe("the faster tier", () => {
 });
 
 describe("a session at work", () => {
-	it("is counted on the account that serves it, and a choice is one only where it moves", async () => {
+	it("is counted on the account that serves it, and a choice is one only if it moves", async () => {
 		const harness = someone("a", "b");
 		await harness.ask();
 		expect([[...harness.state.live], harness.state.chosenLast]).toEqual([[["s", "a"]], "a"]);
@@ -1851,7 +1848,7 @@ describe("a session at work", () => {
 		expect(harness.rechecks).toBe(10);
 	});
 
-	it("goes on at once where such an account turns out to be back", async () => {
+	it("goes on at once if such an account turns out to be back", async () => {
 		const harness = someone("a");
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs: HOUR_MS } };
 		harness.state.statusById.set(anId("a"), { cooldowns: [aCooldown({ until: NOW + 30 * MINUTE_MS })], strikes: 0 });
@@ -1864,7 +1861,7 @@ describe("a session at work", () => {
 		expect(harness.pauses.length).toBe(3);
 	});
 
-	it("does not ask for them where there is no account to wait for", async () => {
+	it("does not ask for them if there is no account to wait for", async () => {
 		const harness = someone("a");
 		harness.state.statusById.set(anId("a"), { cooldowns: [aCooldown()], strikes: 0 });
 		await harness.ask();

@@ -168,7 +168,7 @@ describe("a refusal on a reserve model", () => {
 		expect(isOpen(harness)).toBe(true);
 	});
 
-	it("has the end that is known of its windows where it names none", async () => {
+	it("has the end that is known of its windows if it names none", async () => {
 		const harness = aPool(refused(429, { error: { type: "usage_limit_reached" } }));
 		await serveOn(harness);
 		const closed = harness.pool.status(anId("a")).cooldowns.find(({ scope }) => scope === `limit:${LIMIT}`);
@@ -264,7 +264,7 @@ describe("a turn of a spent pool", () => {
 	});
 
 	it.each(["always", "ask"] as const)(
-		"a turn of a spent pool with %s ends as ever where no account has one",
+		"a turn of a spent pool with %s ends as ever if no account has one",
 		async (reserveModel) => {
 			const harness = aSpentPool(reserveModel);
 			harness.onAskForReserve = () => undefined;
@@ -273,13 +273,13 @@ describe("a turn of a spent pool", () => {
 		},
 	);
 
-	it("names the reserve model and spends nothing of it where the person would have to be asked and cannot", async () => {
+	it("names the reserve model and spends nothing of it if the person would have to be asked and cannot", async () => {
 		const harness = aSpentPool("ask");
 		expect((await harness.ask()).words).toContain("Luna Reserve");
 		expect(harness.tries).toEqual(["a", "b"]);
 	});
 
-	it("asks for nothing where the person wants no reserve model", async () => {
+	it("asks for nothing if the person wants no reserve model", async () => {
 		const harness = aSpentPool("never");
 		expect((await harness.ask()).words).toBe(gaveUp(harness));
 		expect([harness.askedForReserve, harness.tries]).toEqual([[], ["a", "b"]]);
@@ -299,7 +299,7 @@ describe("a turn of a spent pool", () => {
 		expect(offer?.rung.kind === "reserve-model" && offer.rung.changesModel).toBe(changesModel);
 	});
 
-	it("ends where the reserve model is refused, without a second try", async () => {
+	it("ends if the reserve model is refused, without a second try", async () => {
 		const harness = aSpentPool("always");
 		harness.play("b", usageLimit, refused(404, { detail: "Model not found gpt-reserve" }));
 		expect((await harness.ask()).words).toBe(gaveUp(harness));
@@ -307,7 +307,7 @@ describe("a turn of a spent pool", () => {
 		expect(harness.tries).toEqual(["a", "b", "b"]);
 	});
 
-	it("goes on with the reserve model of another account where one is refused", async () => {
+	it("goes on with the reserve model of another account if one is refused", async () => {
 		const harness = aSpentPool("always");
 		const onAsk = harness.onAskForReserve;
 		harness.onAskForReserve = (id) => {

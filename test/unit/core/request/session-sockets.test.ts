@@ -169,7 +169,7 @@ describe("leaving every session", () => {
 		expect(closed).toEqual(["s", "t"]);
 	});
 
-	it("lets an answer finish first, and is off where the session goes on with us", () => {
+	it("lets an answer finish first, and is off if the session goes on with us", () => {
 		const [first, second] = [sockets.claim(aSessionId("s"), anId("a")), sockets.claim(aSessionId("s"), anId("a"))];
 		sockets.leaveAll();
 		first.release();

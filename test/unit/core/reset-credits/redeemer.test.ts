@@ -153,7 +153,7 @@ describe("a redemption", () => {
 		expect(scratch.text(STATE)).not.toContain("access");
 	});
 
-	it("a redemption is not made where its key cannot be written", async () => {
+	it("a redemption is not made if its key cannot be written", async () => {
 		const open = closeFolder(scratch.dir);
 		const outcome = await aProcess(1).redeem();
 		open();
@@ -162,7 +162,7 @@ describe("a redemption", () => {
 		expect(fileStatus().redemption).toBeUndefined();
 	});
 
-	it("has the account refilled where the usage cannot be asked for, and the backend is late where it still says spent", async () => {
+	it("has the account refilled if the usage cannot be asked for, and the backend is late if it still says spent", async () => {
 		usage = async () => Promise.reject(new Error("no answer"));
 		const one = aProcess(1);
 		expect(await one.redeem()).toEqual({ kind: "redeemed" });
@@ -196,13 +196,13 @@ describe("a redemption", () => {
 		expect([sent.length, kinds]).toEqual([1, ["already", "already", "redeemed"]]);
 	});
 
-	it("is made once where one process is asked twice", async () => {
+	it("is made once if one process is asked twice", async () => {
 		const one = aProcess(1);
 		expect(await Promise.all([one.redeem(), one.redeem(OTHER)])).toEqual([{ kind: "redeemed" }, { kind: "already" }]);
 		expect(sent).toHaveLength(1);
 	});
 
-	it("fails for all that waited where it fails, and none of them makes the call again", async () => {
+	it("fails for all that waited if it fails, and none of them makes the call again", async () => {
 		const processes = [1, 2].map((pid) => aProcess(pid));
 		let answered: (value: ConsumeAnswer) => void = () => undefined;
 		answer = () =>
@@ -217,7 +217,7 @@ describe("a redemption", () => {
 		expect(sent).toHaveLength(1);
 	});
 
-	it("is busy where another process's call has no answer for twenty seconds", async () => {
+	it("is busy if another process's call has no answer for twenty seconds", async () => {
 		answer = silence;
 		void aProcess(1).redeem();
 		await until("the call was made", () => sent.length > 0);
@@ -226,7 +226,7 @@ describe("a redemption", () => {
 	});
 
 	it.each(coreOf([HOUR_MS, -MINUTE_MS / 2]))(
-		"is busy for a minute at most, where a clock was set by %d ms",
+		"is busy for a minute at most, if a clock was set by %d ms",
 		async (setMs) => {
 			answer = silence;
 			void aProcess(1).redeem();
@@ -267,7 +267,7 @@ describe("a redemption that was cut off", () => {
 		expect(fileStatus().resetCredits?.credits).toMatchObject([{ id: "d" }]);
 	});
 
-	it("gives way to the credit that is wanted where it helps no more", async () => {
+	it("gives way to the credit that is wanted if it helps no more", async () => {
 		await killedAfterYes();
 		// It was carried out, and the windows have been spent again since.
 		let isReset = false;
@@ -293,14 +293,14 @@ describe("a redemption that was cut off", () => {
 		expect(two.pool.status(anId("a")).cooldowns).toMatchObject([{ scope: "limit:spark" }]);
 	});
 
-	it("a redemption that was cut off is not made again where the windows are known to be full", async () => {
+	it("a redemption that was cut off is not made again if the windows are known to be full", async () => {
 		await killedAfterYes();
 		await store().update(anId("a"), (known) => ({ ...known, usage: FULL }));
 		expect(await aProcess(2).redeem()).toMatchObject({ kind: "nothing-to-reset" });
 		expect(sent).toHaveLength(1);
 	});
 
-	it("keeps its key where it was not answered, and where the account leaves and comes back", async () => {
+	it("keeps its key if it was not answered, and if the account leaves and comes back", async () => {
 		answer = async () => ({ kind: "unknown", reason: "it did not answer" });
 		const one = aProcess(1);
 		expect(await one.redeem()).toMatchObject({ kind: "failed", until: NOW + MINUTE_MS });
@@ -311,7 +311,7 @@ describe("a redemption that was cut off", () => {
 		expect(sent.map(({ key }) => key)).toEqual(["key-1-1", "key-1-1"]);
 	});
 
-	it("is taken over after a minute where nothing tells whether its process still runs", async () => {
+	it("is taken over after a minute if nothing tells whether its process still runs", async () => {
 		await killedAfterYes();
 		machine.gone.clear();
 		clock.at += MINUTE_MS;
@@ -339,7 +339,7 @@ describe("a redemption that must not be made", () => {
 			"failed",
 		],
 		["there is a single window", { usage: { ...SPENT, windows: windows(100).slice(1) } }, "failed"],
-	])("a redemption that must not be made is refused where %s", async (_why, overrides, kind) => {
+	])("a redemption that must not be made is refused if %s", async (_why, overrides, kind) => {
 		await store().update(anId("a"), () => status(overrides));
 		const one = aProcess(1);
 		expect(await one.redeem()).toMatchObject({ kind });

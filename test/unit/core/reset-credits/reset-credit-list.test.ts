@@ -61,7 +61,7 @@ function open(
 	return { clock, state, list };
 }
 
-it("is asked for only where the usage endpoint has reported credits", async () => {
+it("is asked for only if the usage endpoint has reported credits", async () => {
 	const { list, state } = open({
 		none: {},
 		zero: counted(0),
@@ -145,7 +145,7 @@ it("brings back no credit that was redeemed while it was on its way", async () =
 	expect(knownCredits(state.status(anId("a"))).map(({ id }) => id)).toEqual(["d"]);
 });
 
-it("counts for nothing where the usage endpoint says that no credit is left", () => {
+it("counts for nothing if the usage endpoint says that no credit is left", () => {
 	const { state } = open({ a: { ...counted(0), resetCredits: { askedAt: NOW, listedAt: NOW, credits: [CREDIT] } } });
 	expect(knownCredits(state.status(anId("a")))).toEqual([]);
 });

@@ -77,16 +77,16 @@ describe("a reset credit of one account", () => {
 		["one-window", { usage: spent({ windows: [], limitReached: true }) }],
 		["budget-spent", { usage: spent({ budgets: [{ ...week(100), windowMinutes: 43_200, isReached: true }] }) }],
 		["closed", { closedUntil: NOW + 1 }],
-	])("is kept where the account is %s", (kind, given) => {
+	])("is kept if the account is %s", (kind, given) => {
 		expect(kindOf(facts(given))).toBe(kind);
 	});
 
-	it("is redeemed where only the server says that the limit is reached", () => {
+	it("is redeemed if only the server says that the limit is reached", () => {
 		const usage = spent({ windows: [fiveHours(98), week(97)], limitReached: true });
 		expect(redeemable(facts({ usage }), NOW)).toMatchObject({ kind: "redeemable", window: "5h" });
 	});
 
-	it("is redeemed where nothing is known of the next reset", () => {
+	it("is redeemed if nothing is known of the next reset", () => {
 		const usage = spent({ windows: [fiveHours(0), { ...week(100), resetsAt: undefined }] });
 		expect(redeemable(facts({ usage }), NOW)).toMatchObject({ kind: "redeemable", resetsAt: undefined });
 	});
@@ -97,7 +97,7 @@ describe("the reset credits of a pool", () => {
 	const order = (pool: readonly RedeemFacts[]) =>
 		redeemables(pool, NOW).map((each) => [each.account.id, each.credit.id]);
 
-	it("reset credits are redeemed first where most is given back: by time, by use, and by the size of the plan", () => {
+	it("reset credits are redeemed first if most is given back: by time, by use, and by the size of the plan", () => {
 		const resets = (inMs: number, used = 100) => ({ usage: spent({ windows: [fiveHours(0), week(used, inMs)] }) });
 		expect(order([on("a", resets(3 * HOUR_MS)), on("b", resets(6 * DAY_MS))])).toEqual([
 			["b", "c"],
@@ -123,7 +123,7 @@ describe("the reset credits of a pool", () => {
 		]);
 	});
 
-	it("reset credits are never offered where one rule forbids it, whatever the figures", () => {
+	it("reset credits are never offered if one rule forbids it, whatever the figures", () => {
 		const window = fc.record({
 			usedPercent: fc.integer({ min: 0, max: 120 }),
 			windowMinutes: fc.constantFrom(300, 10_080, 43_200),

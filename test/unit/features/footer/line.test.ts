@@ -485,7 +485,7 @@ describe("the footer while a model of the chain serves", () => {
 		]);
 	});
 
-	it("says no return where an account is back already and the turn goes on where it is", () => {
+	it("says no return if an account is back already and the turn goes on where it is", () => {
 		expect(at(80, { link, ready: 1 })).toBe("codex 1/4 ready · anthropic/claude-opus-5-5 serves");
 	});
 

@@ -105,7 +105,7 @@ describe("the exchange of a code", () => {
 		});
 	});
 
-	it("takes the end of the token from the answer where the token does not tell it", async () => {
+	it("takes the end of the token from the answer if the token does not tell it", async () => {
 		const auth = { chatgpt_account_id: "acct-work" };
 		const claims = Buffer.from(JSON.stringify({ "https://api.openai.com/auth": auth })).toString("base64url");
 		issuer.body = grant({ access_token: `e30.${claims}.x` });

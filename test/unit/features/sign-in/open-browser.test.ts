@@ -45,7 +45,7 @@ describe("opening a browser", () => {
 		expect(await opensWith(anOpener(code))).toBe(isOpen);
 	});
 
-	it("has worked where the opener has become the browser", async () => {
+	it("has worked if the opener has become the browser", async () => {
 		const opener = anOpener();
 		const opened = opensWith(opener);
 		await vi.waitFor(() => expect(opener.listenerCount("exit")).toBe(1));

@@ -74,7 +74,7 @@ describe("figures in words", () => {
 		).toEqual(["0", "2 (<1s)", "2 (1m)"]);
 	});
 
-	it("figures in words are bars in a course of time, and a dot where there was nothing", () => {
+	it("figures in words are bars in a course of time, and a dot if there was nothing", () => {
 		expect([sparkline([0, 1, 50, 100], 4), sparkline([9, 0, 0], 2), sparkline([], 7)]).toEqual(["·▁▄█", "··", ""]);
 	});
 });

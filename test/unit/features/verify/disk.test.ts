@@ -397,7 +397,7 @@ describe("reaching the endpoints", () => {
 	});
 
 	it.each(["1e308", "-1e308", "-600", "Infinity", "NaN", "99999999999"])(
-		"knows nothing of the clock where an answer says it is %s seconds old",
+		"knows nothing of the clock if an answer says it is %s seconds old",
 		async (age) => {
 			answer = (_request, response) => response.writeHead(200, { date: new Date().toUTCString(), age }).end();
 			expect((await reach())[0]).toMatchObject({ status: 200, skewMs: undefined });

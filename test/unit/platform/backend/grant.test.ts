@@ -13,7 +13,7 @@ describe("the tokens in an answer", () => {
 		expect(grantIn(JSON.stringify(body))).toEqual({ access: usable, refresh: "next", lifetimeMs: undefined });
 	});
 
-	it("the tokens in an answer are what is there where none can be used, so that a new refresh token is kept", () => {
+	it("the tokens in an answer are what is there if none can be used, so that a new refresh token is kept", () => {
 		const body = { data: { access_token: useless }, refresh_token: "next" };
 		expect(grantIn(JSON.stringify(body))).toMatchObject({ access: useless, refresh: "next" });
 		expect(grantIn(JSON.stringify({ refresh_token: "next" }))).toMatchObject({ access: undefined, refresh: "next" });

@@ -76,7 +76,7 @@ describe("the identity in a token", () => {
 		expect(identityOf(renewed)?.id).toBe(identityOf(aToken(whole))?.id);
 	});
 
-	it("takes the workspace from beside the token only where the token tells none", () => {
+	it("takes the workspace from beside the token only if the token tells none", () => {
 		const without = aToken({ ...whole, auth: { chatgpt_user_id: "user" } });
 		expect(identityOf(without)).toBeUndefined();
 		expect(identityOf(without, "from-file")).toMatchObject({
@@ -105,7 +105,7 @@ describe("the identity in a token", () => {
 		["no object", `a.${Buffer.from("5").toString("base64url")}.b`],
 		["null", `a.${Buffer.from("null").toString("base64url")}.b`],
 		["without claims", aToken({})],
-	])("an identity in a token is none where the token is %s", (_name, token) => {
+	])("an identity in a token is none if the token is %s", (_name, token) => {
 		expect(identityOf(token)).toBeUndefined();
 		expect(identityOf(token, undefined)).toBeUndefined();
 	});

@@ -60,13 +60,13 @@ describe("a refresh", () => {
 		expect(Math.abs((credential?.expiresAt ?? 0) - inTenDays)).toBeLessThan(60_000);
 	});
 
-	it("keeps the refresh token where the answer has none", async () => {
+	it("keeps the refresh token if the answer has none", async () => {
 		const grant = codex.grant("a");
 		codex.account("a").token(tokenAnswers.withoutRefreshToken());
 		expect(await refresh(grant.refresh)).toMatchObject({ kind: "granted", credential: { refresh: grant.refresh } });
 	});
 
-	it("takes expires_in, and else an hour, where the token does not tell its end", async () => {
+	it("takes expires_in, and else an hour, if the token does not tell its end", async () => {
 		const opaque = (expires?: number) => tokenAnswers.change(() => ({ access_token: TIMELESS, expires_in: expires }));
 		expect(await outcomeOf(opaque(120))).toMatchObject({ credential: { expiresAt: NOW + 120_000 } });
 		expect(await outcomeOf(opaque())).toMatchObject({ credential: { expiresAt: NOW + 3_600_000 } });
@@ -103,7 +103,7 @@ describe("a refresh", () => {
 	};
 
 	it.each([null, "", "  ", 17, {}, [], "two words", true])(
-		"keeps the refresh token where the answer has %j in its place",
+		"keeps the refresh token if the answer has %j in its place",
 		async (odd) => {
 			const { outcome, access, spent } = await kept((body) => ({ ...body, refresh_token: odd }));
 			expect(outcome).toMatchObject({ kind: "granted", credential: { access, refresh: spent } });
@@ -137,7 +137,7 @@ describe("a refresh", () => {
 		[null, NOW + 3_600_000],
 		[1e12, NOW + 3_600_000],
 		["Infinity", NOW + 3_600_000],
-	])("reads a lifetime of %j where the token tells none", async (told, expiresAt) => {
+	])("reads a lifetime of %j if the token tells none", async (told, expiresAt) => {
 		const { outcome } = await kept((body) => ({ ...body, access_token: TIMELESS, expires_in: told }));
 		expect(outcome).toMatchObject({ kind: "granted", credential: { access: TIMELESS, expiresAt } });
 	});
@@ -205,7 +205,7 @@ describe("a refresh", () => {
 		["in two parts", aTokenOf("a").replace(/\.signature$/, "")],
 		["not decodable", "x.%%%.y"],
 	])(
-		"keeps the next refresh token, and nothing else, where the access token is %s: pi could not use it",
+		"keeps the next refresh token, and nothing else, if the access token is %s: pi could not use it",
 		async (_what, odd) => {
 			const { outcome } = await kept((body) => ({ ...body, access_token: odd }));
 			expect(outcome.kind === "unknown" && outcome.next?.()).toBe("next");
@@ -467,7 +467,7 @@ describe("an answer, as it comes over the wire,", () => {
 		expect(await refresh("spent", await issuerThatWrites(parts, end))).toEqual(granted);
 	});
 
-	it("is taken where nothing tells that it has ended, when its time is up", async () => {
+	it("is taken if nothing tells that it has ended, when its time is up", async () => {
 		let isWritten = false;
 		const issuer = await issuerThatWrites([head("transfer-encoding: chunked"), chunk(json)], "keep", () => {
 			isWritten = true;
@@ -480,7 +480,7 @@ describe("an answer, as it comes over the wire,", () => {
 		expect(await outcome).toEqual(granted);
 	});
 
-	it.each(["end", "break"] as const)("is taken for the tokens that are whole where it was cut off: %s", async (end) => {
+	it.each(["end", "break"] as const)("is taken for the tokens that are whole if it was cut off: %s", async (end) => {
 		const cutAt = async (at: number) =>
 			refresh("spent", await issuerThatWrites([head(`content-length: ${length}`), json.slice(0, at)], end));
 		const behind = json.indexOf(",", json.indexOf('"next"'));

@@ -94,7 +94,7 @@ describe("the list of reset credits", () => {
 		expect(await failureOf(list("http://example.test/backend-api"))).toContain("must use https");
 	});
 
-	it("ends with its signal, also where the answer has begun", async () => {
+	it("ends with its signal, even if the answer has begun", async () => {
 		credits().listScript.always(answers.hang());
 		const stop = new AbortController();
 		const asked = failureOf(list(codex.baseUrl, stop.signal));

@@ -38,7 +38,7 @@ describe("where a token may go", () => {
 	});
 
 	it.each(["http://me:hunter2@evil.example", "https://me:hunter2@chatgpt.com", "https://hunter2@chatgpt.com"])(
-		"is refused and never quoted where it holds a password: %s",
+		"is refused and never quoted if it holds a password: %s",
 		(url) => {
 			const refusal = refusalToSendTokens(url, "MY_SETTING");
 			expect(refusal).toMatch(/^MY_SETTING must/);
@@ -74,7 +74,7 @@ describe("the host of another sign-in service", () => {
 		"http://127.0.0.1:1455",
 		"https://localhost",
 		"no URL",
-	])("the host of another sign-in service is none where it is the usual one, this machine or no URL: %s", (url) => {
+	])("the host of another sign-in service is none if it is the usual one, this machine or no URL: %s", (url) => {
 		expect(hostOf(url)).toBeUndefined();
 	});
 });

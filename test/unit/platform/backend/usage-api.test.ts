@@ -105,7 +105,7 @@ describe("usage in response headers", () => {
 		expect(windowsOf(headers)).toEqual([{ usedPercent: 1, windowMinutes: 10080, resetsAt: undefined }]);
 	});
 
-	it("usage in response headers is not known where there is no window at all", () => {
+	it("usage in response headers is not known if there is no window at all", () => {
 		for (const headers of [{}, { "content-type": "text/html" }, { "x-codex-plan-type": "plus" }]) {
 			expect(read(headers)).toEqual({ snapshot: undefined, activeLimit: undefined, activeWindows: [] });
 		}
@@ -158,7 +158,7 @@ describe("usage in response headers", () => {
 		expect(activeWindows).toMatchObject([{ usedPercent: 10 }]);
 	});
 
-	it("blames no window of the general limit where the governing one tells none", () => {
+	it("blames no window of the general limit if the governing one tells none", () => {
 		const spent = family("codex", "primary", { "used-percent": 100, "window-minutes": 300 });
 		expect(read({ ...spent, "x-codex-active-limit": "codex_other" })).toMatchObject({
 			activeLimit: "codex_other",
@@ -172,7 +172,7 @@ describe("usage in response headers", () => {
 		expect(read({ ...general, ...flags("some") }).snapshot?.credits).toBeUndefined();
 	});
 
-	it("has credits where the headers tell of them", () => {
+	it("has credits if the headers tell of them", () => {
 		const credits = {
 			"x-codex-credits-has-credits": "True",
 			"x-codex-credits-unlimited": "false",
@@ -268,7 +268,7 @@ describe("usage from the endpoint", () => {
 		return text;
 	};
 
-	it("is asked with word of a reserve model only where one is asked for", async () => {
+	it("is asked with word of a reserve model only if one is asked for", async () => {
 		const { access } = codex.grant("a");
 		const request = { baseUrl: codex.baseUrl, access, workspaceId: aWorkspaceId("acct-a") };
 		const { signal } = new AbortController();
@@ -325,7 +325,7 @@ describe("usage from the endpoint", () => {
 	it.each([
 		["both windows are null", usageAnswers.nullWindows()],
 		["there is no limit", usageAnswers.noRateLimit()],
-	])("usage from the endpoint has no window where %s", async (_name, answer) => {
+	])("usage from the endpoint has no window if %s", async (_name, answer) => {
 		codex.account("a").usage(answer);
 		expect(await ask()).toMatchObject({ windows: [], limitReached: false });
 	});
@@ -421,7 +421,7 @@ describe("usage from the endpoint", () => {
 		["individual_limit", false],
 		["rate_limit_reached_type", 7],
 		["plan_type", { name: "pro" }],
-	])("reads all else where %s is odd", async (part, odd) => {
+	])("reads all else if %s is odd", async (part, odd) => {
 		codex.account("a").setQuota({ fiveHour: { usedPercent: 20 } });
 		codex.account("a").credits = { hasCredits: true };
 		const snapshot = await askWith({ [part]: odd });

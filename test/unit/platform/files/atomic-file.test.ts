@@ -57,7 +57,7 @@ describe("an atomic write", () => {
 		expect(seen).toEqual(["new", "folder of a.json"]);
 	});
 
-	it("fails, and changes nothing, where its content cannot be brought to the disk", async () => {
+	it("fails, and changes nothing, if its content cannot be brought to the disk", async () => {
 		scratch.write("a.json", "former");
 		await watchSyncs((isFolder) => {
 			if (!isFolder) throw Object.assign(new Error("no"), { code: "EIO" });
@@ -66,16 +66,13 @@ describe("an atomic write", () => {
 		expect([scratch.text("a.json"), scratch.names()]).toEqual(["former", ["a.json"]]);
 	});
 
-	it.each(["EINVAL", "EIO", "ENOTSUP", "EACCES"])(
-		"has happened where its folder cannot be synced: %s",
-		async (code) => {
-			await watchSyncs((isFolder) => {
-				if (isFolder) throw Object.assign(new Error("no"), { code });
-			});
-			expect(await writeAtomically(scratch.path("a.json"), "new", 0o600)).toMatchObject({ size: 3n });
-			expect([scratch.text("a.json"), scratch.names()]).toEqual(["new", ["a.json"]]);
-		},
-	);
+	it.each(["EINVAL", "EIO", "ENOTSUP", "EACCES"])("has happened if its folder cannot be synced: %s", async (code) => {
+		await watchSyncs((isFolder) => {
+			if (isFolder) throw Object.assign(new Error("no"), { code });
+		});
+		expect(await writeAtomically(scratch.path("a.json"), "new", 0o600)).toMatchObject({ size: 3n });
+		expect([scratch.text("a.json"), scratch.names()]).toEqual(["new", ["a.json"]]);
+	});
 
 	it("replaces the whole content and leaves nothing else behind", async () => {
 		scratch.write("a.json", "a former, longer content");
@@ -98,7 +95,7 @@ describe("an atomic write", () => {
 		expect(modeOf(scratch.path("b.json"))).toBe(0o640);
 	});
 
-	onPosix("makes the folder where there is none, for its owner alone", async () => {
+	onPosix("makes the folder if there is none, for its owner alone", async () => {
 		await writeAtomically(scratch.path("new/deep/a.json"), "x", 0o600);
 		expect(scratch.text("new/deep/a.json")).toBe("x");
 		expect(modeOf(scratch.path("new"))).toBe(0o700);
@@ -131,7 +128,7 @@ describe("an atomic write", () => {
 		expect(scratch.names()).toEqual(["a.json"]);
 	});
 
-	it("changes nothing where the file is no longer the one it was meant for", async () => {
+	it("changes nothing if the file is no longer the one it was meant for", async () => {
 		scratch.write("a.json", "a stranger's");
 		expect(await writeAtomically(scratch.path("a.json"), "ours", 0o600, () => false)).toBeUndefined();
 		expect(scratch.text("a.json")).toBe("a stranger's");
@@ -221,7 +218,7 @@ describe("a staged file", () => {
 		await expect(staged.discard()).resolves.toBeUndefined();
 	});
 
-	it("says what the file system says where the folder is none", async () => {
+	it("says what the file system says if the folder is none", async () => {
 		scratch.write("file", "x");
 		await expect(stageFile(scratch.path("file/a.json"), { bytes: 0, mode: 0o600 })).rejects.toMatchObject({
 			code: expect.stringMatching(/ENOTDIR|EEXIST/),

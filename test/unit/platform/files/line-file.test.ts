@@ -23,7 +23,7 @@ describe("lines that are added to a file", () => {
 		expect(scratch.text("log.jsonl")).toBe("cut o\ntwo\n");
 	});
 
-	onPosix("added lines go into the new file where another process has put the old one aside meanwhile", async () => {
+	onPosix("added lines go into the new file if another process has put the old one aside meanwhile", async () => {
 		scratch.write("log.jsonl", "old\n");
 		await append("new\n", async () => {
 			renameSync(scratch.path("log.jsonl"), scratch.path("log.1.jsonl"));

@@ -163,17 +163,17 @@ describe("what lies where a lock belongs, and is held by no live process", () =>
 		expect(scratch.names()).toEqual(["a.lock"]);
 	});
 
-	it.each([3000, 60_000, -60_000])("does not block where it is a file, touched %d ms ago", async (ageMs) => {
+	it.each([3000, 60_000, -60_000])("does not block if it is a file, touched %d ms ago", async (ageMs) => {
 		utimesSync(scratch.write("a.lock", "x"), at(ageMs), at(ageMs));
 		expect([await mine(), scratch.names()]).toEqual(["mine", []]);
 	});
 
-	it("does not block for long where it is a file that was made a moment ago", async () => {
+	it("does not block for long if it is a file that was made a moment ago", async () => {
 		utimesSync(scratch.write("a.lock", "x"), at(1800), at(1800));
 		expect([await mine(4000), scratch.names()]).toEqual(["mine", []]);
 	});
 
-	onPosix("does not block for long where it is a link that was made a moment ago, wherever that leads", async () => {
+	onPosix("does not block for long if it is a link that was made a moment ago, wherever that leads", async () => {
 		const links = { a: "nowhere", b: "b.lock", c: "/dev/null", d: "d.lock/below" };
 		for (const [name, target] of Object.entries(links)) {
 			symlinkSync(target, scratch.path(`${name}.lock`));
@@ -183,28 +183,22 @@ describe("what lies where a lock belongs, and is held by no live process", () =>
 		expect([await Promise.all(had), scratch.names()]).toEqual([Object.keys(links), []]);
 	});
 
-	onPosix.each(["nowhere", "folder"])(
-		"does not block where it is a link to %s, which stays as it is",
-		async (target) => {
-			mkdirSync(scratch.path("folder"));
-			symlinkSync(target, scratch.path("a.lock"));
-			lutimesSync(scratch.path("a.lock"), at(5000), at(5000));
-			expect([await mine(), scratch.names()]).toEqual(["mine", ["folder"]]);
-		},
-	);
+	onPosix.each(["nowhere", "folder"])("does not block if it is a link to %s, which stays as it is", async (target) => {
+		mkdirSync(scratch.path("folder"));
+		symlinkSync(target, scratch.path("a.lock"));
+		lutimesSync(scratch.path("a.lock"), at(5000), at(5000));
+		expect([await mine(), scratch.names()]).toEqual(["mine", ["folder"]]);
+	});
 
-	it.each([60_000, -60_000])(
-		"is kept beside the file where it has something in it: touched %d ms ago",
-		async (ageMs) => {
-			folder(ageMs);
-			scratch.write("a.lock/note", "x");
-			utimesSync(scratch.path("a.lock"), at(ageMs), at(ageMs));
-			expect(await mine()).toBe("mine");
-			const [kept = "", ...others] = scratch.names();
-			expect([scratch.text(`${kept}/note`), others]).toEqual(["x", []]);
-			expect(kept).toMatch(/^a\.lock\.corrupt-\d+$/);
-		},
-	);
+	it.each([60_000, -60_000])("is kept beside the file if it has something in it: touched %d ms ago", async (ageMs) => {
+		folder(ageMs);
+		scratch.write("a.lock/note", "x");
+		utimesSync(scratch.path("a.lock"), at(ageMs), at(ageMs));
+		expect(await mine()).toBe("mine");
+		const [kept = "", ...others] = scratch.names();
+		expect([scratch.text(`${kept}/note`), others]).toEqual(["x", []]);
+		expect(kept).toMatch(/^a\.lock\.corrupt-\d+$/);
+	});
 
 	it("is taken over by one process at a time, whenever each of them comes", async () => {
 		// Another way to the folder for each: work of one process takes turns by the path.
@@ -239,7 +233,7 @@ describe("what lies where a lock belongs, and is held by no live process", () =>
 				mkdirSync(scratch.path("a.lock"));
 			},
 		],
-	])("stays where a process %s right after it was looked at", async (_what, look, act) => {
+	])("stays if a process %s right after it was looked at", async (_what, look, act) => {
 		folder(60_000);
 		let looks = 0;
 		const now = Date.now;
@@ -273,7 +267,7 @@ describe("a lock that another process takes away while it is being made", () => 
 		expect(asked).toHaveBeenCalledTimes(2);
 	});
 
-	it("is an error at once where its folder is missing", async () => {
+	it("is an error at once if its folder is missing", async () => {
 		await expect(withLock(scratch.path("nowhere/a"), { waitMs: 5000 }, () => "done")).rejects.toMatchObject({
 			code: "ENOENT",
 		});

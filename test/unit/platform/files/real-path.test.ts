@@ -55,7 +55,7 @@ describe("an accounts file that is a link to where no file can be", () => {
 				link(`away/${FILE}`);
 			},
 		],
-	])("is not written, and one sentence says why, where %s", async (_what, make) => {
+	])("is not written, and one sentence says why, if %s", async (_what, make) => {
 		make();
 		const wasThere = existsSync(scratch.path("away"));
 		const accounts = openAccounts();
@@ -71,7 +71,7 @@ describe("an accounts file that is a link to where no file can be", () => {
 		expect(accounts.list()).toHaveLength(1);
 	});
 
-	onPosix("is not written, and one sentence says why, where it leads back to itself", async () => {
+	onPosix("is not written, and one sentence says why, if it leads back to itself", async () => {
 		link(`home/${FILE}`);
 		const accounts = openAccounts();
 		expect(await accounts.put(anAccount("work")).then(() => "stored", reasonOf)).toMatch(

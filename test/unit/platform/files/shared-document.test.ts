@@ -117,7 +117,7 @@ describe("a shared document", () => {
 		expect(stored()).toEqual({ a: 1, b: 1 });
 	});
 
-	onPosix("is for its owner alone, even where it was not before", async () => {
+	onPosix("is for its owner alone, even if it was not before", async () => {
 		scratch.write(NAME, { version: 2, counts: {} });
 		chmodSync(scratch.path(NAME), 0o644);
 		await write(openCounts(), set("a"));
@@ -272,7 +272,7 @@ describe("changes that are written behind", () => {
 		expect(stored()).toEqual({ soon: 1, now: 1 });
 	});
 
-	it("late changes are not forgotten where they come in the middle of another write", async () => {
+	it("late changes are not forgotten if they come in the middle of another write", async () => {
 		hurryTimersOf(1000);
 		const counts = openCounts();
 		const durable = counts.update(set("now"));
@@ -284,7 +284,7 @@ describe("changes that are written behind", () => {
 		expect(stored()).toEqual({ now: 1, soon: 1 });
 	});
 
-	it("late changes are not written once more where another write has taken them along", async () => {
+	it("late changes are not written once more if another write has taken them along", async () => {
 		vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
 		const counts = openCounts();
 		const durable = counts.update(set("now"));
@@ -356,7 +356,7 @@ describe("a document that cannot be read", () => {
 		expect(counts.read().counts).toEqual({});
 	});
 
-	it("is set aside once where two processes find it", async () => {
+	it("is set aside once if two processes find it", async () => {
 		scratch.write(NAME, "{torn");
 		const [one, other] = [openCounts(), openCounts()];
 		one.read();
@@ -422,7 +422,7 @@ describe("a document that another process writes all the time", () => {
 		isOtherAtWork = false;
 	});
 
-	it("is reported at once where it is precious", async () => {
+	it("is reported at once if it is precious", async () => {
 		const counts = openCounts();
 		await expect(counts.update(outrun)).rejects.toMatchObject({ code: "ELOCKED" });
 		expect(problems).toEqual([
@@ -430,7 +430,7 @@ describe("a document that another process writes all the time", () => {
 		]);
 	});
 
-	it("is reported only when it is so again where it is not, and its changes are not lost meanwhile", async () => {
+	it("is reported only when it is so again if it is not, and its changes are not lost meanwhile", async () => {
 		const counts = openCounts(scratch.path(NAME), { isDisposable: true });
 		await expect(counts.update(outrun)).rejects.toMatchObject({ code: "ELOCKED" });
 		expect([problems, counts.read().counts.mine]).toEqual([[], 1]);
@@ -659,7 +659,7 @@ describe("a document in whose place something else lies", () => {
 		expect([stored("mounted/real.json"), lstatSync(scratch.path(NAME)).isSymbolicLink()]).toEqual([{ a: 1 }, true]);
 	});
 
-	onPosix("is left alone where a link leads into a folder that does not exist", async () => {
+	onPosix("is left alone if a link leads into a folder that does not exist", async () => {
 		symlinkSync("unmounted/real.json", scratch.path(NAME));
 		const counts = openCounts();
 		await expect(write(counts, set("a"))).rejects.toThrow();
@@ -683,7 +683,7 @@ describe("changes that cannot be written", () => {
 		return { calls, change };
 	};
 
-	it.each(["newer", "locked away"])("unwritten changes are kept as one where the file is %s", async (why) => {
+	it.each(["newer", "locked away"])("unwritten changes are kept as one if the file is %s", async (why) => {
 		const isNewer = why === "newer";
 		const path = isNewer ? scratch.path(NAME) : scratch.path(`folder/${NAME}`);
 		scratch.write(isNewer ? NAME : "folder", isNewer ? { version: 99 } : "a file where a folder should be");

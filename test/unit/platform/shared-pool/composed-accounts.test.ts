@@ -51,7 +51,7 @@ describe("accounts of this machine and of its pool", () => {
 		expect(accounts.list()).toBe(accounts.list());
 	});
 
-	it("accounts are one where both have the same, also under another id, and that is the shared one", () => {
+	it("accounts are one if both have the same, also under another id, and that is the shared one", () => {
 		const own = anAccount("x", { userId: "user-c", workspaceId: aWorkspaceId("acct-c"), claims: ["sub=c"] });
 		open([anAccount("a"), own], [anAccount("a", { label: "shared a" }), anAccount("c", { claims: ["sub=c"] })]);
 		expect(labels()).toEqual(["shared a", "c"]);

@@ -120,7 +120,7 @@ describe("the state of a machine with a pool", () => {
 		expect(state.status(anId("a")).marks?.changedAt).toEqual({ strikes: NOW });
 	});
 
-	it("asks and stores at once where a redemption begins, and nowhere else", async () => {
+	it("asks and stores at once if a redemption begins, and nowhere else", async () => {
 		const state = compose();
 		const exchange = listener();
 		state.tell(exchange);

@@ -45,7 +45,7 @@ describe("the way to the database of a pool", () => {
 		expect(opened).toBe(2);
 	});
 
-	it("is tried ever more seldom while it is away, at once where a person asks, and is one notice", async () => {
+	it("is tried ever more seldom while it is away, at once if a person asks, and is one notice", async () => {
 		await failing("away");
 		expect(connection.away()).toMatchObject({ since: NOW, problem: { kind: "away" } });
 		let tries = 0;
@@ -86,7 +86,7 @@ describe("the way to the database of a pool", () => {
 	});
 
 	it.each(["no-rights", "read-only", "full"] as const)(
-		"the way to the database of a pool is not away where changes alone are refused: %s",
+		"the way to the database of a pool is not away if changes alone are refused: %s",
 		async (kind) => {
 			await failing(kind);
 			await failing(kind);

@@ -63,7 +63,7 @@ describe("how far the clock of a machine is ahead of the database", () => {
 		expect(databaseClock.aheadMs()).toBe(setMs);
 	});
 
-	it("is what this process has measured where the noted one can no longer be true", () => {
+	it("is what this process has measured if the noted one can no longer be true", () => {
 		const { databaseClock } = aMachine({ aheadMs: 7000, at: NOW - MINUTE_MS });
 		databaseClock.measure(NOW, NOW);
 		expect(databaseClock.aheadMs()).toBe(0);

@@ -140,7 +140,7 @@ describe("the mirror of a pool", () => {
 		expect(open().crossings()).toEqual([]);
 	});
 
-	it("is on no disk where it is in memory", async () => {
+	it("is on no disk if it is in memory", async () => {
 		const mirror = mirrorInMemory("code", "runner");
 		await mirror.take([row("a", 1)]);
 		await mirror.patch(anId("a"), { enabled: false, disabledReason: "closed" });

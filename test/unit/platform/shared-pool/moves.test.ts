@@ -77,7 +77,7 @@ describe("an account that moves into the pool", () => {
 		expect(scratch.names("codex-accounts.json.bak")).toEqual([]);
 	});
 
-	it("stays in the file where another machine has put another sign-in of it into the pool at that moment", async () => {
+	it("stays in the file if another machine has put another sign-in of it into the pool at that moment", async () => {
 		keeper.pool.once("change", () => keeper.pool.put(account("refresh-of-another", 1)));
 		await moves.moveIn(anId("a"), PATIENT);
 		expect([inFile(), inPool()]).toEqual([["refresh-a"], "refresh-of-another"]);
@@ -91,7 +91,7 @@ describe("an account that moves into the pool", () => {
 		expect([inFile(), inPool()]).toEqual([[], "refresh-a"]);
 	});
 
-	it("is in the pool in the end where it had not reached it: a lost statement may still be executed", async () => {
+	it("is in the pool in the end if it had not reached it: a lost statement may still be executed", async () => {
 		keeper.pool.once("change", () => {
 			throw away();
 		});
@@ -101,7 +101,7 @@ describe("an account that moves into the pool", () => {
 		expect([inFile(), inPool()]).toEqual([[], "refresh-a"]);
 	});
 
-	it("stays in the file where another machine has put it into the pool and out of it at that moment", async () => {
+	it("stays in the file if another machine has put it into the pool and out of it at that moment", async () => {
 		await keeper.mirror.beginCrossing({ id: anId("a"), way: "in", tokenHash: fingerprint("refresh-a") });
 		keeper.pool.once("change", () => {
 			keeper.pool.put(account("refresh-of-another", 1));
@@ -111,7 +111,7 @@ describe("an account that moves into the pool", () => {
 		expect([inFile(), inPool()]).toEqual([["refresh-a"], undefined]);
 	});
 
-	it("moves on after a process that died before it had marked it, and stays as it was where that fails", async () => {
+	it("moves on after a process that died before it had marked it, and stays as it was if that fails", async () => {
 		const full = { ...local, edit: () => Promise.reject(new Error("the disk is full")) };
 		await expect(movesOver(full).moveIn(anId("a"), PATIENT)).rejects.toThrow("the disk is full");
 		expect([inFile(), inPool(), keeper.mirror.crossings()]).toEqual([["refresh-a"], undefined, []]);
@@ -124,7 +124,7 @@ describe("an account that moves into the pool", () => {
 		expect([inFile(), inPool(), keeper.pool.account(anId("a"))?.needsLogin]).toEqual([[], "refresh-a", undefined]);
 	});
 
-	it("is marked by no move where its sign-in is over", async () => {
+	it("is marked by no move if its sign-in is over", async () => {
 		const needsLogin = { reason: "refused", at: NOW };
 		await local.patch(anId("a"), { needsLogin });
 		losesAnswerOf("change");
@@ -166,7 +166,7 @@ describe("an account that moves out of the pool", () => {
 		expect([...keeper.pool.claims]).toEqual([]);
 	});
 
-	it("stays in the pool where the file cannot be written", async () => {
+	it("stays in the pool if the file cannot be written", async () => {
 		moves = movesOver({
 			...local,
 			put: async () => {
@@ -197,7 +197,7 @@ describe("an account that moves out of the pool", () => {
 		expect([inFile(), inPool()]).toEqual([["refresh-a"], undefined]);
 	});
 
-	it("stays in the pool where a person signs in to it at the moment at which it leaves", async () => {
+	it("stays in the pool if a person signs in to it at the moment at which it leaves", async () => {
 		keeper.pool.once("remove", () => keeper.pool.put(account("signed-in", 1)));
 		await expect(moves.takeOut(anId("a"), PATIENT)).rejects.toThrow("try again");
 		expect([...keeper.pool.claims]).toEqual([]);
@@ -215,7 +215,7 @@ describe("an account that moves out of the pool", () => {
 		expect([inFile(), inPool()]).toEqual([["refresh-a"], undefined]);
 	});
 
-	it("leaves the file again where the pool has renewed it since", async () => {
+	it("leaves the file again if the pool has renewed it since", async () => {
 		keeper.pool.once("remove", () => {
 			throw away();
 		});

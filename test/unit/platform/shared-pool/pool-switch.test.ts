@@ -62,7 +62,7 @@ beforeEach(() => open());
 const labels = ({ list }: AccountStore = sharing.accounts) => list().map(({ label }) => label);
 
 describe("the stores of a process", () => {
-	it("the stores are those of its files where no pool is named, and nothing is opened", () => {
+	it("the stores are those of its files if no pool is named, and nothing is opened", () => {
 		sharing.follow(undefined);
 		expect(sharing.settling()).toBeUndefined();
 		expect(opened).toEqual([]);
@@ -84,7 +84,7 @@ describe("the stores of a process", () => {
 		expect(rested).toEqual(["team"]);
 	});
 
-	it("the stores are those of the files where the pool cannot be opened", async () => {
+	it("the stores are those of the files if the pool cannot be opened", async () => {
 		onOpen = () => Promise.reject(new Error("broken"));
 		sharing.follow("team");
 		await sharing.settling();

@@ -62,7 +62,7 @@ describe("a database that was restored from a backup", () => {
 		expect(keeper.sent).toEqual(["refresh-5"]);
 	});
 
-	it("has nothing noted where the row was written meanwhile, or its token may be on its way", async () => {
+	it("has nothing noted if the row was written meanwhile, or its token may be on its way", async () => {
 		await keeper.putBack.note([first]);
 		expect([...keeper.pool.claims]).toEqual([]);
 
@@ -73,7 +73,7 @@ describe("a database that was restored from a backup", () => {
 		expect([...keeper.pool.claims]).toEqual([[claimOn(2), { holder: "another" }]]);
 	});
 
-	it("has the token noted also where both were issued in one second", async () => {
+	it("has the token noted even if both were issued in one second", async () => {
 		const credential = { ...signIn(3), refresh: "refresh-of-old" };
 		const sealed = sealAccount(anAccount("a", { credential }), 1, keeper.keys);
 		const old = { ...first, ...sealed };

@@ -44,7 +44,7 @@ describe("the renewal of a shared account", () => {
 		expect(keeper.journal).toEqual([]);
 	});
 
-	it("sends nothing where another machine has signed in to it before the token was claimed", async () => {
+	it("sends nothing if another machine has signed in to it before the token was claimed", async () => {
 		keeper.pool.once("claim", () => keeper.pool.put(account(5)), "after");
 		expect(await renew()).toEqual({ kind: "ready", access: signIn(5).access });
 		expect(keeper.sent).toEqual([]);
@@ -72,7 +72,7 @@ describe("the renewal of a shared account", () => {
 		};
 		const known = () => keeper.mirror.rows().get(anId("a"))?.account ?? account(1);
 
-		it("sends nothing while a token is good by the database's clock, and one token where it was refused", async () => {
+		it("sends nothing while a token is good by the database's clock, and one token if it was refused", async () => {
 			isAhead(11);
 			expect(keeper.tokens.isDue(known())).toBe(false);
 			expect(await keeper.tokens.renew(known(), undefined)).toEqual({ kind: "ready", access: signIn(1).access });
@@ -82,7 +82,7 @@ describe("the renewal of a shared account", () => {
 			expect(keeper.sent).toEqual(["refresh-1"]);
 		});
 
-		it("renews a token once by its own clock where the database's is ahead", async () => {
+		it("renews a token once by its own clock if the database's is ahead", async () => {
 			isAhead(-11);
 			expect(keeper.tokens.isDue(known())).toBe(false);
 			keeper.clock.at = signIn(1).expiresAt - DAY_MS;

@@ -54,7 +54,7 @@ describe("what came for a token and is not in the database yet", () => {
 		expect(keeper.pool.account(anId("a"))).toMatchObject({ label: "renamed", credential: { refresh: "second" } });
 	});
 
-	it("is kept as a backup where the account has left the pool", async () => {
+	it("is kept as a backup if the account has left the pool", async () => {
 		keeper.pool.rows.delete(anId("a"));
 		await keeper.replay.keep(came("second", "first"));
 		expect(keeper.aside).toMatchObject([{ id: "a", credential: { refresh: "second" } }]);

@@ -44,14 +44,14 @@ describe("an account of a pool", () => {
 		expect(claims()).toEqual([]);
 	});
 
-	it("stays where no backup of it can be written", async () => {
+	it("stays if no backup of it can be written", async () => {
 		keeper.backupProblem = new Error("the disk is full");
 		await expect(keeper.accounts.remove(anId("a"))).rejects.toThrow("the disk is full");
 		expect(keeper.pool.account(anId("a"))?.credential.refresh).toBe("refresh-a");
 		expect(claims()).toEqual([]);
 	});
 
-	it("stays where a newer sign-in was stored while it was being removed", async () => {
+	it("stays if a newer sign-in was stored while it was being removed", async () => {
 		keeper.pool.once("remove", () =>
 			keeper.pool.put({ ...account, credential: { ...account.credential, refresh: "new" } }),
 		);
@@ -60,7 +60,7 @@ describe("an account of a pool", () => {
 		expect(claims()).toEqual([]);
 	});
 
-	it("has both changes where another machine is quicker by a moment", async () => {
+	it("has both changes if another machine is quicker by a moment", async () => {
 		keeper.pool.once("change", () => keeper.pool.put({ ...account, plan: "pro" }));
 		await keeper.accounts.edit(anId("a"), { label: "work" });
 		expect(keeper.pool.account(anId("a"))).toMatchObject({ label: "work", plan: "pro" });
@@ -130,7 +130,7 @@ describe("a sign-in that a person makes while the database cannot take it", () =
 		expect(stored()?.needsLogin).toBeUndefined();
 	});
 
-	it("is not stored over a later one that works, and is kept aside where the account is gone", async () => {
+	it("is not stored over a later one that works, and is kept aside if the account is gone", async () => {
 		isAway();
 		await keeper.accounts.put(signIn("signed-in", 1));
 		keeper.pool.put(signIn("later", 2));
@@ -144,7 +144,7 @@ describe("a sign-in that a person makes while the database cannot take it", () =
 		expect(keeper.aside).toMatchObject([{ credential: { refresh: "again" } }]);
 	});
 
-	it("is refused where it could be kept nowhere, or where the pool is no longer this machine's", async () => {
+	it("is refused if it could be kept nowhere, or if the pool is no longer this machine's", async () => {
 		isAway(new PoolProblem("other-pool", "It has another pool."));
 		await expect(keeper.accounts.put(signIn("signed-in", 1))).rejects.toThrow("another pool");
 		isAway();

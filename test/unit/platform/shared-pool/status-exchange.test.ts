@@ -159,7 +159,7 @@ describe("a refusal on one machine", () => {
 		for (const each of [one, two, three]) expect(endsOf(each, anId("a"))).toHaveLength(1);
 	});
 
-	it("stays where a reset on another machine came before the database was back", async () => {
+	it("stays if a reset on another machine came before the database was back", async () => {
 		const [one, two] = await threeMachines();
 		refuse(one, anId("a"));
 		await lookAll();
@@ -287,7 +287,7 @@ describe("while the database is away", () => {
 		expect(database.statements).toBe(statements);
 	});
 
-	it("is written by the next process of the machine, where this one has ended before", async () => {
+	it("is written by the next process of the machine, if this one has ended before", async () => {
 		const [one, two] = await threeMachines();
 		database.isAway = true;
 		refuse(one, anId("a"));
@@ -368,7 +368,7 @@ describe("a process", () => {
 		expect(one.failures).toEqual([]);
 	});
 
-	it("lets the process write it that has changed it, where another one of the machine sees both", async () => {
+	it("lets the process write it that has changed it, if another one of the machine sees both", async () => {
 		const [one] = await threeMachines();
 		const beside = join("beside", 0, IDS, "one");
 		refuse(beside, anId("a"));

@@ -244,7 +244,7 @@ describe("changing accounts", () => {
 		expectMode(scratch.path(NAME), 0o600);
 	});
 
-	it("makes a label unique, also where two processes add the same one", async () => {
+	it("makes a label unique, even if two processes add the same one", async () => {
 		const [one, other] = [openStore(), openStore()];
 		await Promise.all([
 			one.put(anAccount("a", { label: "work" })),
@@ -291,7 +291,7 @@ describe("changing accounts", () => {
 		});
 	});
 
-	it("loses neither side's change where two processes write at once", async () => {
+	it("loses neither side's change if two processes write at once", async () => {
 		writeRows(storedRow("a"), storedRow("b"));
 		const [one, other] = [openStore(), openStore()];
 		await Promise.all([
@@ -405,7 +405,7 @@ describe("a patch of a credential", () => {
 		expect(row(idOf("work"))).toMatchObject({ credential: { refresh: "refresh-work" } });
 	});
 
-	it("takes any where one of the two does not say when it was issued", async () => {
+	it("takes any if one of the two does not say when it was issued", async () => {
 		writeRows(storedRow("work"));
 		await openStore().patch(idOf("work"), { credential: { access: "opaque", refresh: "next", expiresAt: NOW } });
 		expect(row(idOf("work"))).toMatchObject({ credential: { refresh: "next", expires: NOW } });
@@ -449,7 +449,7 @@ describe("removing accounts", () => {
 		expect(fileSchema.parse(scratch.json(backups[1] ?? "")).accounts).toMatchObject([{ label: "renamed" }]);
 	});
 
-	it("takes the last one for the last, also where the clock was set back in between", async () => {
+	it("takes the last one for the last, even if the clock was set back in between", async () => {
 		writeRows(...["a", "b", "c", "d", "e"].map((name) => storedRow(name)));
 		const store = openStore();
 		for (const name of ["a", "b", "c", "d"]) {
@@ -485,7 +485,7 @@ describe("removing accounts", () => {
 		expect(await openStore().lastRemoved()).toMatchObject({ credential: { refresh: "next" } });
 	});
 
-	it("changes nothing where it cannot be written, neither by removing nor by hand", async () => {
+	it("changes nothing if it cannot be written, neither by removing nor by hand", async () => {
 		writeRows(storedRow("work"));
 		const store = openStore();
 		const before = store.list();
@@ -546,7 +546,7 @@ describe("the account that was taken out last", () => {
 		for (const name of scratch.names(`${NAME}.bak-`)) expectMode(scratch.path(name), 0o600);
 	});
 
-	it("stays the one with a later sign-in where an earlier one is kept aside, and gives way to a later one", async () => {
+	it("stays the one with a later sign-in if an earlier one is kept aside, and gives way to a later one", async () => {
 		writeRows(storedRow("a"));
 		const store = openStore();
 		const [account = anAccount("none")] = store.list();
@@ -591,7 +591,7 @@ describe("the account that was taken out last", () => {
 		expect(row(idOf("b"))).toMatchObject({ credential: { refresh: "refresh-b" } });
 	});
 
-	it("is undefined where its backup is damaged, gone, or of another time", async () => {
+	it("is undefined if its backup is damaged, gone, or of another time", async () => {
 		writeRows(storedRow("a"), storedRow("b"));
 		const store = openStore();
 		await store.remove(idOf("b"));
@@ -641,7 +641,7 @@ describe("an account that is put back", () => {
 		expect(store.list()).toMatchObject([{ label: "moved" }, { id: idOf("work"), disabledReason: "closed" }]);
 	});
 
-	it("is ours where it was pi's, since pi gave that grant up", async () => {
+	it("is ours if it was pi's, since pi gave that grant up", async () => {
 		writeRows(storedRow("work", { linked: true, source: "pi" }));
 		const store = openStore();
 		await store.remove(idOf("work"));
@@ -649,7 +649,7 @@ describe("an account that is put back", () => {
 		expect(rows()).toEqual([storedRow("work", { linked: false, source: "login" })]);
 	});
 
-	it("has its former label, numbered where another has that by now", async () => {
+	it("has its former label, numbered if another has that by now", async () => {
 		writeRows(storedRow("a", { label: "work" }), storedRow("b"));
 		const store = openStore();
 		await store.remove(idOf("a"));
@@ -658,7 +658,7 @@ describe("an account that is put back", () => {
 		expect(rows()).toMatchObject([{ label: "work" }, { id: idOf("a"), label: "work-2" }]);
 	});
 
-	it("stays as it is where it is back already, in whatever process", async () => {
+	it("stays as it is if it is back already, in whatever process", async () => {
 		writeRows(storedRow("work"));
 		const [one, other] = [openStore(), openStore()];
 		await one.remove(idOf("work"));
@@ -669,7 +669,7 @@ describe("an account that is put back", () => {
 		expect(rows()).toEqual([storedRow("work", { plan: "pro" })]);
 	});
 
-	it("is undefined where its backup is damaged or gone", async () => {
+	it("is undefined if its backup is damaged or gone", async () => {
 		writeRows(storedRow("a"), storedRow("b"));
 		const store = openStore();
 		await store.remove(idOf("b"));
@@ -683,7 +683,7 @@ describe("an account that is put back", () => {
 		expect(rows()).toEqual([storedRow("a")]);
 	});
 
-	it("is not in the list where it cannot be written, and can be put back later", async () => {
+	it("is not in the list if it cannot be written, and can be put back later", async () => {
 		writeRows(storedRow("work"));
 		const store = openStore();
 		await store.remove(idOf("work"));
@@ -708,7 +708,7 @@ describe("an account that is put over one with a later token", () => {
 		expect(rows()).toEqual([storedRow("work")]);
 	});
 
-	it("takes its place where that one is signed out", async () => {
+	it("takes its place if that one is signed out", async () => {
 		writeRows(storedRow("work", { needsLogin: { reason: "revoked", at: NOW } }));
 		await openStore().put(early());
 		expect(rows()).toMatchObject([{ label: "again", needsLogin: null, credential: { refresh: "early" } }]);
@@ -941,7 +941,7 @@ describe("a file that is damaged in places", () => {
 	});
 
 	it.each([["2"], [null], [undefined], [true], [{}], ["two"], [1], [0]])(
-		"keeps its rows where its version is %j, and no copy of 2.x is made of it",
+		"keeps its rows if its version is %j, and no copy of 2.x is made of it",
 		async (version) => {
 			scratch.write(NAME, { version, accounts: [storedRow("work"), { strange: 1 }], kept: 1 });
 			const store = openStore();
@@ -953,7 +953,7 @@ describe("a file that is damaged in places", () => {
 		},
 	);
 
-	it("is left to a newer version also where that is written as text", async () => {
+	it("is left to a newer version even if that is written as text", async () => {
 		scratch.write(NAME, { version: "3", accounts: [storedRow("work")] });
 		const before = scratch.text(NAME);
 		await expect(openStore().patch(idOf("work"), { plan: "pro" })).rejects.toThrow("newer");
@@ -1107,7 +1107,7 @@ describe("an account that has moved into a pool", () => {
 		expect(scratch.names(`${NAME}.bak-`)).toEqual([]);
 	});
 
-	it("stays in the file where it has signed in anew since", async () => {
+	it("stays in the file if it has signed in anew since", async () => {
 		writeRows(storedRow("work"));
 		const store = openStore();
 		await store.backUp(idOf("work"));

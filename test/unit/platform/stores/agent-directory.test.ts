@@ -135,7 +135,7 @@ describe("an accounts file that two agent directories share", () => {
 		expect(a.account("work")).toMatchObject({ linked: true });
 	});
 
-	onPosix("keeps it also where the row was written by a version that named no auth.json", async () => {
+	onPosix("keeps it even if the row was written by a version that named no auth.json", async () => {
 		const { a, b } = await two();
 		const [{ linkedTo: _, ...row }] = a.rows();
 		writeFileSync(join(home, "a", FILE), JSON.stringify({ version: 2, accounts: [row] }));
@@ -192,7 +192,7 @@ describe("an accounts file that two agent directories share", () => {
 		expect(b.account("work")).toMatchObject({ linkedElsewhere: true, credential: credentialOf("work") });
 	});
 
-	onPosix("lets a person sign in anew where the other pi's login cannot be renewed", async () => {
+	onPosix("lets a person sign in anew if the other pi's login cannot be renewed", async () => {
 		const { a, b } = await two();
 		const own = credentialOf("work", NOW + HOUR_MS);
 		await b.membership.join(own, { source: "login" });
@@ -201,7 +201,7 @@ describe("an accounts file that two agent directories share", () => {
 		expect(a.inFile()).toBe(credentialOf("work").refresh);
 	});
 
-	onPosix("holds one copy of a grant, also where that is imported or its removal undone", async () => {
+	onPosix("holds one copy of a grant, even if that is imported or its removal undone", async () => {
 		const { b } = await two();
 		await b.membership.join(credentialOf("work"), { source: "import:file" });
 		expect(b.account("work")).toMatchObject({ linkedElsewhere: true });
@@ -336,7 +336,7 @@ describe("the place of the state", () => {
 		expect(readFileSync(join(home, "a/codex-state.json"), "utf8")).toBe(state);
 	});
 
-	it("is made by nothing where there is none", () => {
+	it("is made by nothing if there is none", () => {
 		adoptState(join(home, "a"), accountsPlaceOf(join(home, "a")));
 		expect(existsSync(join(home, "a/codex-state.json"))).toBe(false);
 	});

@@ -140,7 +140,7 @@ describe("the decision log", () => {
 		expect((await log.read(2)).map(({ kind }) => kind)).toEqual(["pinned", "rotated"]);
 	});
 
-	it("loses nothing where another process has just set the file aside and not begun a new one yet", async () => {
+	it("loses nothing if another process has just set the file aside and not begun a new one yet", async () => {
 		scratch.write(NAME, "x".repeat(LOG_BYTES));
 		const log = aLog();
 		log.append(rotated);
@@ -155,7 +155,7 @@ describe("the decision log", () => {
 		expect(await log.read(9)).toMatchObject([{ kind: "rotated" }]);
 	});
 
-	onPosix("stays a link where it is one, and is set aside where it really is", async () => {
+	onPosix("stays a link if it is one, and is set aside where it really is", async () => {
 		mkdirSync(scratch.path("real"));
 		scratch.write("real/there.jsonl", "x".repeat(LOG_BYTES));
 		symlinkSync(scratch.path("real/there.jsonl"), scratch.path(NAME));
@@ -166,7 +166,7 @@ describe("the decision log", () => {
 		expect(scratch.text("real/there.1.jsonl")).toHaveLength(LOG_BYTES);
 	});
 
-	it("loses lines, and nothing else, where it cannot be written", async () => {
+	it("loses lines, and nothing else, if it cannot be written", async () => {
 		mkdirSync(scratch.path(NAME));
 		const log = aLog();
 		log.append(rotated);

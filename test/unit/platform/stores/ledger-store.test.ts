@@ -97,7 +97,7 @@ describe("the ledger", () => {
 		expectMode(scratch.path(NAME), 0o600);
 	});
 
-	it("names no model that is none, no folder where none is known, and the end of a path that has no end", async () => {
+	it("names no model that is none, no folder if none is known, and the end of a path that has no end", async () => {
 		const store = aStore();
 		store.add([
 			answered(anId("a"), "", 'a "model" of many words, which nothing has'),
@@ -208,7 +208,7 @@ describe("a ledger that was damaged", () => {
 		]);
 	});
 
-	it("is left as it is where a newer version has written it", async () => {
+	it("is left as it is if a newer version has written it", async () => {
 		const newer = `${JSON.stringify({ version: 2, rows: [] })}\n`;
 		scratch.write(NAME, newer);
 		const store = aStore();
@@ -241,14 +241,14 @@ describe("a ledger that was damaged", () => {
 		expect(sumOf(await store.read()).requests).toBe(4);
 	});
 
-	onPosix("a ledger is no reason for a word where its path is a pipe", async () => {
+	onPosix("a ledger is no reason for a word if its path is a pipe", async () => {
 		execFileSync("mkfifo", [scratch.path(NAME)]);
 		const store = aStore();
 		store.add([answered()]);
 		expect(await store.read()).toEqual([]);
 	});
 
-	it("a ledger that was damaged is no reason for a word where its path is a folder", async () => {
+	it("a ledger that was damaged is no reason for a word if its path is a folder", async () => {
 		mkdirSync(scratch.path(NAME));
 		const store = aStore();
 		store.add([answered()]);
@@ -272,7 +272,7 @@ describe("a ledger that cannot be written", () => {
 		expect(sumOf(await aStore().read()).requests).toBe(2);
 	});
 
-	it("has every line once where the disk was full in the middle of one", async () => {
+	it("has every line once if the disk was full in the middle of one", async () => {
 		const store = aStore();
 		store.add([answered(anId("a")), answered(anId("b"))]);
 		const handle = await open(scratch.write("any", ""), "r");

@@ -98,7 +98,7 @@ describe("pi's login", () => {
 		["unreadable", "a field is missing", pretty({ "openai-codex": { type: "oauth", access: "a", expires: 1 } })],
 		["unreadable", "a field is broken", pretty({ "openai-codex": entry({ refresh: 5 }) })],
 		["oauth", "only the token has an end", pretty({ "openai-codex": entry({ expires: "soon" }) })],
-	])("pi's login is %s where %s", (kind, _name, bytes) => {
+	])("pi's login is %s if %s", (kind, _name, bytes) => {
 		expect(parseLogin(bytes).kind).toBe(kind);
 		scratch.write(NAME, bytes);
 		expect(open().peek().kind).toBe(kind);
@@ -112,7 +112,7 @@ describe("pi's login", () => {
 		}
 	});
 
-	it("pi's login is none where there is no file, and unreadable where the file is a folder", () => {
+	it("pi's login is none if there is no file, and unreadable if the file is a folder", () => {
 		expect(open().peek().kind).toBe("none");
 		expect(open().signature()).toBeUndefined();
 		mkdirSync(scratch.path(NAME));
@@ -194,7 +194,7 @@ describe("replacing pi's credential", () => {
 		["pi is signed out by now", pretty({ anthropic: entry() })],
 		["pi holds an API key by now", pretty({ "openai-codex": { type: "api_key", key: "refresh-old" } })],
 		["the file does not parse", '{"openai-codex":{"refresh":"refresh-old"'],
-	])("replacing pi's credential does nothing where %s", async (_name, bytes) => {
+	])("replacing pi's credential does nothing if %s", async (_name, bytes) => {
 		scratch.write(NAME, bytes);
 		expect(await replace()).toBe(false);
 		expect(await open().writeBack("refresh-old", next, aWorkspaceId("acct"))).toBe(false);
@@ -233,7 +233,7 @@ describe("replacing pi's credential", () => {
 		},
 	);
 
-	it("does nothing where pi signed in anew after the last look at the file", async () => {
+	it("does nothing if pi signed in anew after the last look at the file", async () => {
 		write({ "openai-codex": entry() });
 		const isDone = await open().exclusively(async (file) => {
 			await afterNextCall("sync", () => write({ "openai-codex": entry({ refresh: "anew" }) }));
@@ -242,7 +242,7 @@ describe("replacing pi's credential", () => {
 		expect([isDone, scratch.json(NAME)]).toMatchObject([false, { "openai-codex": { refresh: "anew" } }]);
 	});
 
-	it("fails where pi writes each time, and overwrites nothing", async () => {
+	it("fails if pi writes each time, and overwrites nothing", async () => {
 		write({ "openai-codex": entry() });
 		let writes = 0;
 		const replacing = open().exclusively(async (file) => {
@@ -284,7 +284,7 @@ describe("replacing pi's credential", () => {
 		expect(hasRun).toBe(false);
 	});
 
-	it("leaves nothing behind where the work fails", async () => {
+	it("leaves nothing behind if the work fails", async () => {
 		write({ "openai-codex": entry() });
 		const failing = open().exclusively(() => Promise.reject(new Error("no answer")), undefined);
 		await expect(failing).rejects.toThrow("no answer");
@@ -300,7 +300,7 @@ describe("a write that was held up", () => {
 		expect(scratch.json(NAME)).toMatchObject({ groq: { key: "new" }, "openai-codex": { refresh: next.refresh } });
 	});
 
-	it("fails where pi writes each time right before the rename, and overwrites nothing", async () => {
+	it("fails if pi writes each time right before the rename, and overwrites nothing", async () => {
 		write({ "openai-codex": entry() });
 		let writes = 0;
 		await afterEachCall("stat", () => {
@@ -313,7 +313,7 @@ describe("a write that was held up", () => {
 		expect(scratch.json(NAME)).toEqual({ "openai-codex": entry(), groq: { key: `${writes}` } });
 	});
 
-	it("changes nothing where pi wrote meanwhile", async () => {
+	it("changes nothing if pi wrote meanwhile", async () => {
 		write({ "openai-codex": entry() });
 		const release = await lockfile.lock(scratch.path(NAME), { realpath: false });
 		const writing = open().writeBack("refresh-old", next, aWorkspaceId("acct"));

@@ -63,7 +63,7 @@ describe("the history file", () => {
 		expectMode(scratch.path(NAME), 0o600);
 	});
 
-	it("is empty where there is no file, or no file that can be read", async () => {
+	it("is empty if there is no file, or no file that can be read", async () => {
 		expect(await aFile().read()).toEqual([]);
 		scratch.write(NAME, '{ "this is": no JSON\n\u0000\u0000');
 		expect(await aFile().read()).toEqual([]);
@@ -186,7 +186,7 @@ describe("the history file", () => {
 		expect((await file.read()).map(({ usedPercent }) => usedPercent)).toEqual([5, 9]);
 	});
 
-	it("the history file begins anew where it is larger than any of ours", async () => {
+	it("the history file begins anew if it is larger than any of ours", async () => {
 		scratch.write(NAME, "");
 		truncateSync(scratch.path(NAME), 100 * HISTORY_BYTES);
 		const file = aFile();
@@ -203,7 +203,7 @@ describe("the history file", () => {
 		expect((await file.read()).map(({ usedPercent }) => usedPercent)).toEqual([7, 5, 50]);
 	});
 
-	it("the history file takes nothing in where its path is a folder", async () => {
+	it("the history file takes nothing in if its path is a folder", async () => {
 		mkdirSync(scratch.path(NAME));
 		const file = aFile();
 		await file.append([aSample(0, 9)]);
@@ -211,7 +211,7 @@ describe("the history file", () => {
 		expect(scratch.names()).toEqual([NAME]);
 	});
 
-	onPosix("the history file takes nothing in where its path is a pipe", async () => {
+	onPosix("the history file takes nothing in if its path is a pipe", async () => {
 		execFileSync("mkfifo", [scratch.path(NAME)]);
 		const file = aFile();
 		await file.append([aSample(0, 9)]);

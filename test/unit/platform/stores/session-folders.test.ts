@@ -84,7 +84,7 @@ describe("the account set of a session", () => {
 		}
 	});
 
-	it("takes no longer to read what leads to a repository where that was made to be slow", () => {
+	it("takes no longer to read what leads to a repository if that was made to be slow", () => {
 		const worktree = folder("slow");
 		const began = process.cpuUsage();
 		for (const text of [`gitdir:${" ".repeat(2000)}${"/".repeat(2000)}x`, `gitdir:${"/worktrees".repeat(400)} x`]) {
@@ -110,7 +110,7 @@ describe("the account set of a session", () => {
 		expect(folders.setFor(aSessionId("s"))?.accounts).toEqual(["a"]);
 	});
 
-	it("stays that of the folder in which the session began, also where that is moved away or gone", () => {
+	it("stays that of the folder in which the session began, even if that is moved away or gone", () => {
 		const project = folder("project");
 		sets = { [project]: [anId("a")] };
 		const folders = instance();
@@ -190,7 +190,7 @@ describe("a request of no known session", () => {
 		expect(instance().setFor(aSessionId("unknown"))?.accounts).toEqual(["a"]);
 	});
 
-	it("is bound to every set where that folder is gone", () => {
+	it("is bound to every set if that folder is gone", () => {
 		sets = { [folder("one")]: [anId("a"), anId("b")], [folder("two")]: [anId("b")] };
 		processFolder = () => {
 			throw new Error("ENOENT: uv_cwd");

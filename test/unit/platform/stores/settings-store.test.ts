@@ -29,7 +29,7 @@ const write = (ours: unknown, others: Record<string, unknown> = {}) =>
 	scratch.write(NAME, { theme: "dark", ...others, "pi-multicodex": ours });
 
 describe("preferences", () => {
-	it("preferences are the defaults where there is no file, no key, or an empty one", () => {
+	it("preferences are the defaults if there is no file, no key, or an empty one", () => {
 		expect(open().read()).toEqual(DEFAULT_SETTINGS);
 		scratch.write(NAME, { theme: "dark" });
 		expect(open().read()).toEqual(DEFAULT_SETTINGS);
@@ -271,7 +271,7 @@ describe("a bad value", () => {
 		);
 	});
 
-	it("a bad value are those of pi-multicodex 2.x where there is no footer yet", () => {
+	it("a bad value are those of pi-multicodex 2.x if there is no footer yet", () => {
 		const former = { usageMode: "used", resetWindow: "7d", showAccount: false, showReset: false, order: "usage-first" };
 		write(former);
 		const footer = { usage: "used", windows: "7d", account: false, reset: false, order: "usage-first" };
@@ -383,7 +383,7 @@ describe("storing values of rotation", () => {
 		});
 	});
 
-	it("begins a group where there is none, or something else in its place", async () => {
+	it("begins a group if there is none, or something else in its place", async () => {
 		for (const before of [{}, { rotation: "fast" }, { rotation: { reserve: 5 } }]) {
 			scratch.write(NAME, { "pi-multicodex": before });
 			await open().set({ "rotation.reserve.5h": 10 });
@@ -453,7 +453,7 @@ describe("storing values of rotation", () => {
 		expect(scratch.names()).toEqual([NAME]);
 	});
 
-	it("makes the file where there is none, for its person alone", async () => {
+	it("makes the file if there is none, for its person alone", async () => {
 		const settings = open();
 		expect(settings.read()).toEqual(DEFAULT_SETTINGS);
 		await settings.set({ "rotation.policy": "in-order" });
@@ -507,7 +507,7 @@ describe("storing values of rotation", () => {
 		expect(scratch.names()).toEqual([NAME]);
 	});
 
-	it("loses nothing where many write at once, pi among them", async () => {
+	it("loses nothing if many write at once, pi among them", async () => {
 		scratch.write(NAME, pretty(whole));
 		const mine = ROTATION_PREFERENCES.map(({ key, choices }) => [key, choices.at(-1) ?? ""] as const);
 		const wanted = mine.map(([key, choice]) => [key, /^\d+$/.test(choice) ? Number(choice) : choice] as const);
@@ -532,7 +532,7 @@ describe("storing values of rotation", () => {
 		expect(scratch.names()).toEqual([NAME]);
 	});
 
-	it("succeeds, and loses nothing, where another process is quicker each time", async () => {
+	it("succeeds, and loses nothing, if another process is quicker each time", async () => {
 		scratch.write(NAME, pretty(whole));
 		let isOver = false;
 		const storing = open()
@@ -570,7 +570,7 @@ describe("storing values of rotation", () => {
 		}
 	});
 
-	onPosix("fails, and changes nothing, where the file stays locked", async () => {
+	onPosix("fails, and changes nothing, if the file stays locked", async () => {
 		scratch.write(NAME, pretty(whole));
 		const release = await lockfile.lock(scratch.path(NAME), { realpath: false });
 		hurryLocks();
@@ -588,7 +588,7 @@ describe("the model that the person has saved", () => {
 	const PROVIDER = "openai-codex";
 	const saved = () => savedCodexModelIn(scratch.path(NAME));
 
-	it("is the default that pi keeps, where it is a Codex model and not the virtual one", () => {
+	it("is the default that pi keeps, if it is a Codex model and not the virtual one", () => {
 		scratch.write(NAME, { defaultProvider: PROVIDER, defaultModel: "gpt-6.1" });
 		expect(saved()).toBe("gpt-6.1");
 		scratch.write(NAME, { defaultProvider: "other", defaultModel: "gpt-6.1" });
@@ -607,7 +607,7 @@ describe("the model that the person has saved", () => {
 		expect(saved()).toBeUndefined();
 	});
 
-	it("the model that the person has saved is none where there is no file", () => {
+	it("the model that the person has saved is none if there is no file", () => {
 		expect(saved()).toBeUndefined();
 	});
 });

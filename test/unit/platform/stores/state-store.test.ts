@@ -48,7 +48,7 @@ const write = (accounts: Record<string, unknown>, more: Record<string, unknown> 
 const nothing = { cooldowns: [], strikes: 0 };
 
 describe("what is remembered of an account", () => {
-	it("is not read again where another process has changed that of another account alone", async () => {
+	it("is not read again if another process has changed that of another account alone", async () => {
 		const [one, other] = [openStore(), openStore()];
 		for (const id of [anId("a"), anId("b")]) await other.update(id, (status) => ({ ...status, usage: aSnapshot() }));
 		const before = one.status(anId("a")).usage;
@@ -130,7 +130,7 @@ describe("what is remembered of an account", () => {
 		expect(read?.limits["limit-0"]).toEqual({ name: undefined, windows: [past] });
 	});
 
-	it("is merged where two processes write of it at once", async () => {
+	it("is merged if two processes write of it at once", async () => {
 		const [one, other] = [openStore(), openStore()];
 		await Promise.all([
 			one.update(anId("a"), (status) => ({ ...status, strikes: status.strikes + 1 })),
@@ -142,7 +142,7 @@ describe("what is remembered of an account", () => {
 		expect(openStore().status(anId("b"))).toMatchObject({ strikes: 1 });
 	});
 
-	it("is dropped where a change says undefined", async () => {
+	it("is dropped if a change says undefined", async () => {
 		const state = openStore();
 		await state.update(anId("a"), (status) => ({ ...status, exchange: { tokenHash: "abc", at: NOW } }));
 		await state.update(anId("a"), (status) => ({ ...status, exchange: undefined }));
@@ -150,7 +150,7 @@ describe("what is remembered of an account", () => {
 		expect(scratch.text(NAME)).not.toContain("exchange");
 	});
 
-	it("is written in the background where no process needs it at once", async () => {
+	it("is written in the background if no process needs it at once", async () => {
 		const state = openStore();
 		state.updateSoon(anId("a"), (status) => ({ ...status, lastUsedAt: NOW }));
 		expect(state.status(anId("a"))).toMatchObject({ lastUsedAt: NOW });
@@ -286,7 +286,7 @@ describe("a session at work", () => {
 		expect([live(state), state.lastChosen(), scratch.names()]).toEqual([{ a: 1 }, "a", []]);
 	});
 
-	it("is written at once where that is news: it begins, it moves, it is back after a pause", async () => {
+	it("is written at once if that is news: it begins, it moves, it is back after a pause", async () => {
 		const [one, other] = [openStore(), openStore()];
 		// What is written behind waits for a timer.
 		vi.useFakeTimers({ toFake: ["setTimeout"] });
@@ -350,7 +350,7 @@ describe("a session at work", () => {
 		}
 	});
 
-	it("a session at work is not at work for hours where a clock was set back", async () => {
+	it("a session at work is not at work for hours if a clock was set back", async () => {
 		const state = openStore();
 		state.acquireLease(aSessionId("s1"), anId("a"), true);
 		await state.flush();
@@ -423,7 +423,7 @@ describe("a session at work", () => {
 		});
 	});
 
-	it("is kept in memory where nothing can be written, and never a failure", async () => {
+	it("is kept in memory if nothing can be written, and never a failure", async () => {
 		scratch.write("folder", "a file where a folder should be");
 		const state = openStore(scratch.path(`folder/${NAME}`));
 		state.acquireLease(aSessionId("s1"), anId("a"), true);
@@ -547,7 +547,7 @@ describe("a damaged part", () => {
 		expect(state.status(anId("b")).cooldowns).toEqual([]);
 	});
 
-	it("is set aside as a whole where nothing can be read, and reported", async () => {
+	it("is set aside as a whole if nothing can be read, and reported", async () => {
 		scratch.write(NAME, '{"version":1,"pin":');
 		const state = openStore();
 		expect(state.status(anId("a"))).toEqual(nothing);
@@ -591,7 +591,7 @@ describe("ending cooldowns", () => {
 describe("a cooldown that is written after a reset, and was set before it", () => {
 	const rest = aCooldown({ until: NOW + 5 * HOUR_MS });
 
-	it.each(["at once", "behind"])("does not come back where it is written %s by another process", async (how) => {
+	it.each(["at once", "behind"])("does not come back if it is written %s by another process", async (how) => {
 		const [one, other] = [openStore(), openStore()];
 		await other.update(anId("a"), (status) => ({ ...status, lastUsedAt: NOW - 1 }));
 		one.status(anId("a"));
@@ -710,7 +710,7 @@ describe("changes that wait while a file cannot be written", () => {
 		},
 	);
 
-	it("a waiting change leaves that note where the account was forgotten, with what is spent", async () => {
+	it("a waiting change leaves that note if the account was forgotten, with what is spent", async () => {
 		const spent = [{ tokenHash: "first", reason: "refresh_token_reused" }];
 		const store = await openWaiting({ strikes: 1 }, (waiting) => void waiting.forget(anId("a")));
 		write({ a: { ...nothing, strikes: 1, exchange: theirs, spent } });
@@ -792,7 +792,7 @@ describe("a state file that is damaged in places", () => {
 		expect(openStore().status(anId("constructor")).strikes).toBe(2);
 	});
 
-	it.each([["1"], [null], [undefined], ["one"], [[]]])("is read where its version is %j", (version) => {
+	it.each([["1"], [null], [undefined], ["one"], [[]]])("is read if its version is %j", (version) => {
 		scratch.write(NAME, { version, pin: "a", accounts: { a: status } });
 		const state = openStore();
 		expect([state.pin(), state.status(anId("a")).strikes]).toEqual(["a", 1]);
@@ -815,7 +815,7 @@ describe("a state file that is damaged in places", () => {
 		expect([state.status(anId("b")).strikes, state.status(anId("c")).strikes, state.pin()]).toEqual([0, 1, undefined]);
 	});
 
-	it("is begun anew where its accounts are none, and keeps the pin", async () => {
+	it("is begun anew if its accounts are none, and keeps the pin", async () => {
 		scratch.write(NAME, { version: 1, pin: "a", accounts: [1, 2] });
 		const state = openStore();
 		await state.update(anId("a"), (former) => ({ ...former, strikes: 2 }));
@@ -924,7 +924,7 @@ describe("news that one process passes on", () => {
 		expect(Object.keys((scratch.json(NAME) as { told: object }).told).sort()).toEqual(["dry", "far"]);
 	});
 
-	it("is decided by memory where nothing can be written", async () => {
+	it("is decided by memory if nothing can be written", async () => {
 		scratch.write(NAME, { version: 99 });
 		const state = openStore();
 		expect([await state.claimNotice("dry", claim), await state.claimNotice("dry", claim)]).toEqual([true, false]);
@@ -957,7 +957,7 @@ describe("the first words in a home", () => {
 	});
 
 	it.skipIf(process.getuid?.() === 0)(
-		"first words are not said where that cannot be remembered, and nothing else is",
+		"first words are not said if that cannot be remembered, and nothing else is",
 		async () => {
 			chmodSync(scratch.path(""), 0o500);
 			try {
