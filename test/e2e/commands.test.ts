@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { showSchema } from "../../src/pi/json-schemas.ts";
 import { answers } from "../support/fake-codex/index.ts";
+import { wide } from "../support/tiers.ts";
 import { type Bench, besidesPi, createBench, resultLines, until } from "./support.ts";
 
 const HOUR_MS = 3_600_000;
@@ -180,7 +181,7 @@ describe("/multicodex use", () => {
 		expect(bench.pin()).toBe(bench.id("a"));
 	});
 
-	it("refuses what is unknown, ambiguous or missing, and changes nothing", async () => {
+	wide("refuses what is unknown, ambiguous or missing, and changes nothing", async () => {
 		const email = "me@example.test";
 		const bench = await createBench({
 			accounts: [{ name: "home", email }, { name: "work", email }, "spare"],

@@ -67,7 +67,7 @@ describe("with every account out of quota", () => {
 		expect(bench.asked()).toEqual([]);
 	});
 
-	it("does not wake pi's own retry, even with a reset in 500 or 429 minutes", async () => {
+	wide("does not wake pi's own retry, even with a reset in 500 or 429 minutes", async () => {
 		const bench = await createSseBench({ usage: usageUnknown });
 		bench.codex.account("a").always(spent(500 * MINUTE_MS + 10 * SECOND_MS));
 		bench.codex.account("b").always(spent(429 * MINUTE_MS + 10 * SECOND_MS));
@@ -156,7 +156,7 @@ describe("an account that is back soon", () => {
 		expect((answered?.at ?? 0) - (refused?.at ?? 0)).toBeGreaterThanOrEqual(2 * SECOND_MS);
 	});
 
-	it("is waited for also when it was known from the start to be away", async () => {
+	wide("is waited for also when it was known from the start to be away", async () => {
 		const bench = await createSseBench({
 			accounts: ["a"],
 			usage: usageUnknown,
@@ -269,7 +269,7 @@ describe("the wait for an account", () => {
 		await rpc.abort();
 	});
 
-	it("ends when the state file says that an account is free", async () => {
+	wide("ends when the state file says that an account is free", async () => {
 		const bench = await createSseBench({ usage: usageUnknown });
 		for (const name of ["a", "b"]) bench.codex.account(name).next(spent(50 * SECOND_MS));
 		const rpc = bench.rpc();
@@ -283,7 +283,7 @@ describe("the wait for an account", () => {
 		expect(bench.asked()).toEqual(["a", "b", "b"]);
 	});
 
-	it("ends when an account is added meanwhile", async () => {
+	wide("ends when an account is added meanwhile", async () => {
 		const bench = await createSseBench({ accounts: ["a"], strangers: ["b"], usage: usageUnknown });
 		bench.codex.account("a").next(spent(50 * SECOND_MS));
 		const rpc = bench.rpc();

@@ -184,7 +184,7 @@ describe("a quota failure inside the stream", () => {
 		expect(bench.status("a").cooldowns).toMatchObject([{ scope: "account", reason: "usage_limit" }]);
 	});
 
-	it("a failure after text leaves no half message in the session", async () => {
+	wide("a failure after text leaves no half message in the session", async () => {
 		const bench = await createBench({ usage: usageUnknown, settings: SSE });
 		bench.codex.account("a").always(answers.failedAfterOutput(...failure, "half of the first"));
 		const rpc = bench.rpc();
@@ -355,7 +355,7 @@ describe("the notice of a rotation", () => {
 		expect(rpc.notifications).toHaveLength(1);
 	});
 
-	it("is left out with notifications off, and wherever there is no screen", async () => {
+	wide("is left out with notifications off, and wherever there is no screen", async () => {
 		const bench = await createBench({
 			usage: usageUnknown,
 			settings: { "pi-multicodex": { notifications: false } },

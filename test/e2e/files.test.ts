@@ -15,7 +15,7 @@ import {
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { answers, type Grant } from "../support/fake-codex/index.ts";
-import { coreOf } from "../support/tiers.ts";
+import { coreOf, wide } from "../support/tiers.ts";
 import { filesNamed, loginOfPi, modeOf, signPiInAs, storedAccounts } from "./credentials-support.ts";
 import { type Bench, createBench, until } from "./support.ts";
 
@@ -209,7 +209,7 @@ it("makes new files that only their owner may read, even under the widest mask",
 describe("PI_MULTICODEX_DISABLE=1", () => {
 	const env = { PI_MULTICODEX_DISABLE: "1" };
 
-	it("leaves pi as it is without the extension: no account, no command, no file, no request", async () => {
+	wide("leaves pi as it is without the extension: no account, no command, no file, no request", async () => {
 		const bench = await createBench({ host: "0.87.1" });
 		const rowsBefore = bench.dir.read("codex-accounts.json");
 		const without = (result: { code: number | null; stdout: string; stderr: string }) => {

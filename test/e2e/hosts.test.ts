@@ -6,7 +6,7 @@ import { answers, type RecordedRequest, usageAnswers } from "../support/fake-cod
 import { findModernNode, type Host, type HostName, hostNames, repositoryRoot } from "../support/hosts.ts";
 import { parseJsonEvents, runPi, startRpc } from "../support/pi.ts";
 import type { Rpc } from "../support/rpc.ts";
-import { coreHosts, coreOf, endHosts, isWide } from "../support/tiers.ts";
+import { coreOf, endHosts, isWide } from "../support/tiers.ts";
 import { signPiInAs } from "./credentials-support.ts";
 import { type Bench, createBench } from "./support.ts";
 
@@ -32,7 +32,7 @@ const withWebSocket: readonly Platform[] = [...hostNames, ...withLostPlace].map(
 }));
 
 const everyPlatform = [...onDefaultNode, ...withWebSocket];
-const inCore = ({ host }: Platform) => coreHosts.includes(host);
+const inCore = ({ host }: Platform) => endHosts.includes(host);
 
 let newNode = "";
 beforeAll(async () => {

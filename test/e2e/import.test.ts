@@ -333,7 +333,7 @@ describe("what /multicodex import is given", () => {
 		expect(tools.dir.read("codex-accounts.json")).toBeUndefined();
 	});
 
-	it("a path: a file or a folder, with a blank in it, from the home or from here", async () => {
+	wide("a path: a file or a folder, with a blank in it, from the home or from here", async () => {
 		const tools = await createTools(["a", "b", "c", "d", "e", "f", "g"]);
 		const { home, cwd } = tools.dir;
 		writeAt(join(home, "my logins/first one.json"), codexFile(tools.login("a")));
@@ -494,7 +494,7 @@ describe("a sign-in that two programs share", () => {
 });
 
 describe("what cannot be taken", () => {
-	it("is listed by place and reason, and does not keep the others from being imported", async () => {
+	wide("is listed by place and reason, and does not keep the others from being imported", async () => {
 		const tools = await createTools(["a", "b", "c"]);
 		const { home } = tools.dir;
 		const orchestrator = (name: string) => join(home, ".codex-account-orchestrator", name, "auth.json");
@@ -585,7 +585,7 @@ describe("what cannot be taken", () => {
 		untouched();
 	});
 
-	it("what cannot be taken is not a token that has run out: it is renewed at first use, once", async () => {
+	wide("what cannot be taken is not a token that has run out: it is renewed at first use, once", async () => {
 		const tools = await createTools(["a"]);
 		await writeTool("codex", tools.dir.home, [tools.login("a", { expiresInMs: -60_000 })]);
 		const untouched = tools.furnished();

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { logSchema, whySchema } from "../../src/pi/json-schemas.ts";
 import { answers, type FakeAccountInit } from "../support/fake-codex/index.ts";
 import { hostNames } from "../support/hosts.ts";
-import { coreOf } from "../support/tiers.ts";
+import { coreOf, wide } from "../support/tiers.ts";
 import { type Bench, createBench, until } from "./support.ts";
 
 const HOUR_MS = 3_600_000;
@@ -111,7 +111,7 @@ describe("after a rotation", () => {
 	});
 });
 
-it("loses no line of processes that log at once, and passes over what is none", async () => {
+wide("loses no line of processes that log at once, and passes over what is none", async () => {
 	const bench = await createBench({ accounts: people, usage });
 	bench.dir.write(LOG, '{"at":"2026-01-01T00:00:00.000Z","kind":"from-the-future"}\n{"torn');
 	bench.codex.account("ann").always(answers.usageLimit({ resetsInMs: HOUR_MS }));

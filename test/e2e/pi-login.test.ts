@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from "vitest";
 import { answers } from "../support/fake-codex/index.ts";
 import { hostNames, NEWEST_HOST } from "../support/hosts.ts";
 import type { Terminal } from "../support/terminal.ts";
-import { coreOf, endHosts } from "../support/tiers.ts";
+import { coreOf, endHosts, wide } from "../support/tiers.ts";
 import {
 	bearerOf,
 	filesNamed,
@@ -407,7 +407,7 @@ describe("pi's /login, in its own screen", () => {
 		expect(await answersAt(second.redirectUri.port)).toBe(false);
 	});
 
-	it("tells that the sign-in was refused in the browser", async () => {
+	wide("tells that the sign-in was refused in the browser", async () => {
 		const bench = await browserBench();
 		const terminal = await openTerminal(bench, WIDE);
 		const { url } = await beginSignIn(terminal);

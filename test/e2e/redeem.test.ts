@@ -2,6 +2,7 @@ import { expect, it, vi } from "vitest";
 import { logSchema } from "../../src/pi/json-schemas.ts";
 import { answers, resetCreditAnswers } from "../support/fake-codex/index.ts";
 import { NEWEST_HOST, OLDEST_HOST } from "../support/hosts.ts";
+import { coreOf } from "../support/tiers.ts";
 import { openTerminal, PATIENCE_MS } from "./sign-in-support.ts";
 import { type Bench, type BenchOptions, createBench } from "./support.ts";
 
@@ -24,7 +25,7 @@ const ACCOUNTS: BenchOptions["accounts"] = [
 const redeemed = (bench: Bench) => bench.codex.account("work").resetCredits.ids("redeemed");
 const keys = (bench: Bench) => bench.codex.redeemRequests().map(({ body }) => body?.redeem_request_id);
 
-it.each([OLDEST_HOST, NEWEST_HOST])(
+it.each(coreOf([NEWEST_HOST, OLDEST_HOST]))(
 	"a reset credit is redeemed after a yes, and the account serves at once: pi %s",
 	async (host) => {
 		const bench = await createBench({ host, accounts: ACCOUNTS });

@@ -144,7 +144,7 @@ describe("/multicodex add in a terminal", () => {
 		},
 	);
 
-	it("says what is wrong with a pasted text, and takes the right one after that", async () => {
+	wide("says what is wrong with a pasted text, and takes the right one after that", async () => {
 		const bench = await browserBench();
 		const terminal = await openTerminal(bench);
 		const { url } = await beginInBrowser(terminal);

@@ -1,10 +1,12 @@
-import { expect, it, vi } from "vitest";
+import { expect, vi } from "vitest";
+import { wide } from "../support/tiers.ts";
 import { runStress } from "./stress.ts";
 import { expectSurvival, stressSeed } from "./stress-verdict.ts";
 
 vi.setConfig({ testTimeout: 400_000 });
 
-it("loses no account and spends no token twice while half of its processes are killed", async () => {
+/** The chaos test of the core kills processes too. */
+wide("loses no account and spends no token twice while half of its processes are killed", async () => {
 	const seed = stressSeed();
 	const report = await runStress({
 		host: "0.87.1",

@@ -26,9 +26,6 @@ export function coreOf<T>(
 	return isWide ? cases : chosen;
 }
 
-/** Every host in a wide run. The core leaves those out that differ in nothing it looks at from a newer one. */
-export const coreHosts: readonly HostName[] = coreOf(hostNames, (host) => host !== "1.5.2" || host === NEWEST_HOST);
-
 /** Every host in a wide run, the oldest and the newest in the core. */
 export const endHosts: readonly HostName[] = coreOf(hostNames, isAtAnEnd);
 
