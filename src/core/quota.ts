@@ -306,13 +306,15 @@ export function isLimitReached(snapshot: UsageSnapshot | undefined): boolean {
 }
 
 /**
- * Returns when included quota is back, epoch ms: the latest reset of the spent windows, else the reset of the fullest
- * one. Undefined if unknown.
+ * Returns when included quota is back, epoch ms: the latest reset of the spent windows; if none is spent, the reset of
+ * the fullest one. Undefined if unknown.
  */
 export function knownReset(snapshot: UsageSnapshot | undefined, now: number): number | undefined {
 	if (!snapshot) return undefined;
 	const quotas = includedOf(snapshot);
-	return exhaustedUntil(quotas, now) ?? fullestAhead(quotas, now)?.resetsAt;
+	// The reset of a spent window is unknown. That of another window says nothing about it.
+	if (isExhausted(quotas, now)) return exhaustedUntil(quotas, now);
+	return fullestAhead(quotas, now)?.resetsAt;
 }
 
 /** Returns when a further limit is back, by the rules of {@link knownReset}. */
@@ -349,6 +351,11 @@ export function creditsUntil(snapshot: UsageSnapshot | undefined, now: number): 
 	if (!snapshot || !hasFunds(snapshot.credits) || !isSpent(snapshot, now)) return undefined;
 	if (isExhausted(budgetsOf(snapshot), now)) return undefined;
 	return knownReset(snapshot, now) ?? Math.max(snapshot.capturedAt + STALE_AFTER_MS, now + RESET_JITTER_MS);
+}
+
+/** Returns the models with a limit of their own that has quota left. A spent general limit does not block them. */
+export function modelsApart({ limits }: UsageSnapshot, now: number): readonly string[] {
+	return Object.values(limits).flatMap(({ models = [], windows }) => (isExhausted(windows, now) ? [] : models));
 }
 
 /** Sorts windows, shortest first. */

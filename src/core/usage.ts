@@ -56,6 +56,8 @@ export interface UsageSnapshot {
 	readonly source: "headers" | "api";
 	readonly plan?: string | undefined;
 	readonly windows: readonly UsageWindow[];
+	/** True if the answer had a window that could not be read. What was known of it still holds. */
+	readonly isPartial?: true | undefined;
 	/** Only the usage endpoint reports budgets. */
 	readonly budgets?: readonly Budget[] | undefined;
 	/** By limit id, e.g. `codex_bengalfox`. */

@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { answers } from "../support/fake-codex/index.ts";
 import { NEWEST_HOST, OLDEST_HOST } from "../support/hosts.ts";
 import { coreOf } from "../support/tiers.ts";
 import { signPiInAs } from "./credentials-support.ts";
@@ -69,6 +70,26 @@ it("a session is asked before it goes on with credits, and leaves them when the 
 	set(bench, { credits: "own" });
 	expect((await rpc.prompt("five")).text).toBe("OK from rich #4");
 	expect(bench.asked()).toHaveLength(4);
+});
+
+it("credits are not spent while the other account only waits for a moment, within one turn either", async () => {
+	const bench = await createBench({
+		accounts: [
+			{ ...RICH, quota: { week: { usedPercent: 50 } } },
+			{ name: "b", quota: { week: { usedPercent: 5 } } },
+		],
+		settings: { transport: "sse", "pi-multicodex": { rotation: { maxWait: "60s" } } },
+	});
+	const rpc = bench.rpc();
+	await rpc.send("/multicodex use rich");
+	expect((await rpc.prompt("one")).text).toBe("OK from rich #1");
+	await rpc.send("/multicodex use auto");
+	bench.codex.account("rich").setQuota(SPENT);
+	await rpc.send("/multicodex refresh");
+	// Longer than an account is asked again by itself.
+	bench.codex.account("b").next(answers.rateLimit({ retryAfterSeconds: 11 }));
+	expect((await rpc.prompt("two")).text).toMatch(/^OK from b/);
+	expect(bench.asked()).toEqual(["rich", "b", "b"]);
 });
 
 it("credits of the only account are spent as by plain pi, unless the settings or their limit say no", async () => {

@@ -6,11 +6,11 @@ import {
 	exhaustedUntil,
 	hasFunds,
 	includedOf,
-	isExhausted,
 	isNamedAfter,
 	isResetOf,
 	isSpent,
 	limitOf,
+	modelsApart,
 	remaining,
 } from "../quota.ts";
 import type { Credits, MeteredLimit, ReserveModel, UsageSnapshot, UsageWindow } from "../usage.ts";
@@ -51,12 +51,14 @@ export function mergeUsage(
 	const known = withModels(isWholeAnswer(usage) ? usage.limits : mergedLimits(former, usage), former, answered);
 	const isWhole = isWholeAnswer(usage);
 	const budgets = isWhole ? usage.budgets : former?.budgets;
-	const { askedForReserve: _asked, ...told } = usage;
+	const { askedForReserve: _asked, isPartial = false, ...told } = usage;
+	const windows = mergedWindows(former, usage);
 	const reserveModel = mergedReserve(former?.reserveModel, usage);
 	const resetCredits = isWhole ? usage.resetCredits : former?.resetCredits;
 	const merged: UsageSnapshot = {
 		...told,
-		windows: mergedWindows(former, usage),
+		windows,
+		limitReached: usage.limitReached || isStillReached(former, usage, now),
 		...(budgets && { budgets }),
 		limits: known,
 		credits: isWhole ? usage.credits : mergedCredits(former?.credits, usage.credits),
@@ -64,7 +66,13 @@ export function mergeUsage(
 		reserveModel,
 		resetCredits,
 	};
-	const reported = { ...merged, windows: usage.windows, budgets: usage.budgets, limits: usage.limits };
+	const reported = {
+		...merged,
+		windows: isPartial ? windows : usage.windows,
+		limitReached: usage.limitReached,
+		budgets: usage.budgets,
+		limits: usage.limits,
+	};
 	const except = modelsApart(merged, now);
 	const before = { cooldowns: status.cooldowns, redeemedAt: resetAt(status) };
 	const cooldowns = reconcileCooldowns(before, reported, former, now, except);
@@ -131,11 +139,6 @@ function withModels(
 	);
 }
 
-/** Returns the models with a limit of their own that has room. A spent general limit does not block them. */
-function modelsApart({ limits }: UsageSnapshot, now: number): readonly string[] {
-	return Object.values(limits).flatMap(({ models = [], windows }) => (isExhausted(windows, now) ? [] : models));
-}
-
 /** Removes the cooldowns that cover a model which was answered just now. */
 function sparing(cooldowns: readonly Cooldown[], modelId: string): readonly Cooldown[] {
 	const isWrong = (each: Cooldown) => each.scope === "account" && isOfQuota(each) && covers(each, modelId);
@@ -164,9 +167,25 @@ export function withReserveWindows(status: AccountStatus, windows: readonly Usag
 	return { ...status, usage: { ...usage, reserveModel: { limitId, wireModel, visibleModel, windows } } };
 }
 
-/** The endpoint reports every window. The headers of a refusal may report only the one that was hit. */
+/**
+ * The endpoint reports every window, though not all of them may be readable. The headers of a refusal may report only
+ * the one that was hit.
+ */
 function mergedWindows(former: UsageSnapshot | undefined, usage: UsageSnapshot): readonly UsageWindow[] {
-	return isWholeAnswer(usage) ? usage.windows : withNewer(former?.windows ?? [], usage.windows);
+	const isWhole = isWholeAnswer(usage) && !usage.isPartial;
+	return isWhole ? usage.windows : withNewer(former?.windows ?? [], usage.windows);
+}
+
+/**
+ * True if the endpoint has said that the general limit is reached, and no window shows more quota since. Headers do not
+ * report that flag.
+ */
+function isStillReached(former: UsageSnapshot | undefined, usage: UsageSnapshot, now: number): boolean {
+	if (isWholeAnswer(usage) || !former || !isSpent(former, now) || !former.limitReached) return false;
+	return usage.windows.every(({ windowMinutes, usedPercent }) => {
+		const before = former.windows.find((window) => window.windowMinutes === windowMinutes);
+		return before !== undefined && usedPercent >= before.usedPercent;
+	});
 }
 
 function withNewer(former: readonly UsageWindow[], newer: readonly UsageWindow[]): readonly UsageWindow[] {

@@ -12,7 +12,16 @@ import {
 import type { AccountId } from "../ids.ts";
 import { ownValue } from "../own-value.ts";
 import { planFactor } from "../plan-sizes.ts";
-import { budgetsOf, creditsUntil, isSpent, isUntouched, remaining, windowName, windowsOf } from "../quota.ts";
+import {
+	budgetsOf,
+	creditsUntil,
+	isSpent,
+	isUntouched,
+	modelsApart,
+	remaining,
+	windowName,
+	windowsOf,
+} from "../quota.ts";
 import type { UsageSnapshot, UsageWindow } from "../usage.ts";
 
 /** An account with everything that decides whether and when it is chosen. */
@@ -143,8 +152,19 @@ export function gateOf(candidate: Candidate, modelId: string | undefined, now: n
 		const isOfQuota = isReadyAtOfQuota(cooldowns, modelId, now);
 		return { kind: "cooling", until, ...(isGuess && { guessed: true }), ...(isOfQuota && { ofQuota: true }) };
 	}
-	const included = creditsUntil(usage, now);
+	const included = onCreditsUntil(usage, modelId, now);
 	return included === undefined ? undefined : { kind: "credits", until: included };
+}
+
+/** Until when `modelId` would be served from bought credits alone, epoch ms. A model may have a limit of its own. */
+function onCreditsUntil(
+	usage: UsageSnapshot | undefined,
+	modelId: string | undefined,
+	now: number,
+): number | undefined {
+	const until = creditsUntil(usage, now);
+	if (until === undefined || !usage || modelId === undefined) return until;
+	return modelsApart(usage, now).includes(modelId) ? undefined : until;
 }
 
 /** Returns the cap that the candidate has reached. It lasts at least as long as the candidate's cooldowns. */
@@ -171,7 +191,7 @@ export function returnOf(
 	if (!account.enabled || account.needsLogin || outsideOf !== undefined) return undefined;
 	const cap = reachedCap(floors, usage, now);
 	if (cap && cap.until === undefined) return undefined;
-	return Math.max(readyAt(cooldowns, modelId, now), creditsUntil(usage, now) ?? now, cap?.until ?? now);
+	return Math.max(readyAt(cooldowns, modelId, now), onCreditsUntil(usage, modelId, now) ?? now, cap?.until ?? now);
 }
 
 /** Returns the cooldowns that keep the candidate from serving `modelId` now. */

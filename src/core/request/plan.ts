@@ -272,17 +272,20 @@ function isOutOfQuota({ gate, candidate }: Looked, modelId: string | undefined, 
  */
 function onCredits<T extends Looked>(
 	seen: readonly T[],
-	{ served, modelId, patienceMs = 0 }: SelectionRequest,
+	request: SelectionRequest,
 	now: number,
 	isOut: (account: Account) => boolean,
 ): T | undefined {
+	const { served, modelId, patienceMs = 0, givenUp } = request;
 	if (!seen.some(({ gate }) => gate?.kind === "credits")) return undefined;
 	const usable = seen.filter(({ account }) => account.enabled && !account.needsLogin);
 	const own = usable.length === 1 ? usable[0] : usable.find(({ account }) => account.id === served);
 	if (own?.gate?.kind !== "credits" || isOut(own.account)) return undefined;
+	// The request may have tried that account already, and asks it again after a wait.
 	const isBackSoon = usable.some(({ account, gate, candidate }) => {
-		if (account === own.account || isOut(account) || gate?.kind !== "cooling") return false;
-		return gate.until <= now + patienceMs && isOnlyResting(candidate, modelId, now);
+		if (account === own.account || givenUp?.has(account.id) || (gate && gate.kind !== "cooling")) return false;
+		const backAt = Math.max(gate?.until ?? now, retryOf(account, request, now));
+		return patienceMs > 0 && backAt <= now + patienceMs && isOnlyResting(candidate, modelId, now);
 	});
 	return isBackSoon ? undefined : own;
 }

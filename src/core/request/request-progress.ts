@@ -145,11 +145,11 @@ export function next(progress: Progress, plan: Plan, now: Circumstances): Step {
 	if (progress.isFinished) return { kind: "done" };
 	if (progress.isStopped) return { kind: "give-up", why: "exhausted" };
 	if (progress.signedOutInARow >= MOST_SIGNED_OUT_IN_A_ROW) return { kind: "give-up", why: "signed-out-in-a-row" };
-	const [first] = plan.order;
+	const [first] = offered(plan.order, progress);
 	if (first) return tryOf(first, false, progress, plan);
 	if (!now.isEnabled) return { kind: "give-up", why: "switched-off" };
 	const wait = waitOf(progress, plan);
-	const [lastResort] = plan.lastResort;
+	const [lastResort] = offered(plan.lastResort, progress);
 	const isBackSoon = wait !== undefined && wait.until - plan.now <= LONGEST_WAIT_BEFORE_TRIAL_MS;
 	if (plan.trial && !progress.hadTrial && !isBackSoon) {
 		return tryOf({ account: plan.trial, gate: undefined }, true, progress, plan);
@@ -220,6 +220,15 @@ export function redeemed(progress: Progress, rung: ResetCreditRung): Progress {
 	return closed(resume({ ...progress, refusals }), rung);
 }
 
+/** Returns the accounts that may be tried. If the request itself may be at fault, no bought credits are spent on it. */
+function offered(some: readonly Ranked[], progress: Progress): readonly Ranked[] {
+	return isProbing(progress) ? some.filter(isIncluded) : some;
+}
+
+function isIncluded(ranked: Pick<Ranked, "gate">): boolean {
+	return onOf(ranked) === "included";
+}
+
 function onOf({ gate }: Pick<Ranked, "gate">): ServedOn {
 	return gate?.kind === "credits" ? "credits" : "included";
 }
@@ -234,7 +243,8 @@ function tryOf(
 	const { previous, attempts, maxRotations, suspects } = progress;
 	const rotations = rotationsWith(account, progress);
 	if (rotations > maxRotations) return { kind: "give-up", why: "exhausted" };
-	const hasNext = [...order, ...lastResort].some((other) => other.account.id !== account.id);
+	// No session leaves included quota for bought credits to find out whether the request is at fault.
+	const hasNext = [...order, ...lastResort].some((other) => isIncluded(other) && other.account.id !== account.id);
 	const mayTryElsewhere = hasNext && !isProbing(progress) && rotations < maxRotations;
 	const leftFor = attempts > 0 ? reasonOf(suspects.at(-1), previous) : undefined;
 	return { kind: "try", account, on: onOf(ranked), others: { hasNext, mayTryElsewhere }, isTrial, rotations, leftFor };

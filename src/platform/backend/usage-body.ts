@@ -26,6 +26,17 @@ export function flagOf(value: unknown): boolean | undefined {
 	return FLAGS.get(String(value).trim().toLowerCase());
 }
 
+const ODD_WINDOW = {
+	used_percent: Number.POSITIVE_INFINITY,
+	limit_window_seconds: undefined,
+	reset_at: undefined,
+	reset_after_seconds: undefined,
+};
+
+function isNothing(value: unknown): boolean {
+	return value === undefined || value === null;
+}
+
 /** Each part of an answer is read by itself, so that a malformed one spoils only itself. */
 const schemas = lazily(() => {
 	const anything = z.optional(z.unknown());
@@ -36,7 +47,9 @@ const schemas = lazily(() => {
 	const flag = read(flagOf);
 
 	const resetFields = { reset_at: anything, reset_after_seconds: anything };
-	const windowSchema = lenient(z.object({ used_percent: number, limit_window_seconds: number, ...resetFields }));
+	const window = z.object({ used_percent: number, limit_window_seconds: number, ...resetFields });
+	// Something in the place of a window is a window that cannot be read. Nothing there is no window.
+	const windowSchema = read((value) => (isNothing(value) ? undefined : (window.safeParse(value).data ?? ODD_WINDOW)));
 	const limitSchema = lenient(
 		z.object({
 			allowed: flag,
@@ -114,6 +127,7 @@ export function usageFromBody(text: string, askedAt: number, asksForReserve = fa
 		source: "api",
 		plan: body.plan_type,
 		windows,
+		...((isGeneralOdd || hasUnreadWindow(general, askedAt)) && { isPartial: true }),
 		...(budgets.length > 0 && { budgets }),
 		// Not by assignment, since an id may be the name of an inherited member.
 		limits: Object.fromEntries(limits),
@@ -132,12 +146,31 @@ function hasAnyPart(text: string): boolean {
 }
 
 function windowsOf(limit: Body["rate_limit"], askedAt: number): UsageWindow[] {
-	return [limit?.primary_window, limit?.secondary_window, limit?.tertiary_window].flatMap((window) => {
-		if (!window) return [];
-		const { used_percent: usedPercent, limit_window_seconds: seconds, reset_at, reset_after_seconds } = window;
-		const windowMinutes = seconds === undefined ? undefined : Math.ceil(seconds / 60);
-		const resetsAt = resetIn(reset_at, reset_after_seconds, askedAt);
-		return boundedWindow({ usedPercent, windowMinutes, resetsAt }, askedAt) ?? [];
+	return slotsOf(limit).flatMap((slot) => windowIn(slot, askedAt) ?? []);
+}
+
+type Slot = NonNullable<NonNullable<Body["rate_limit"]>["primary_window"]>;
+
+function slotsOf(limit: Body["rate_limit"]): readonly Slot[] {
+	const slots = [limit?.primary_window, limit?.secondary_window, limit?.tertiary_window];
+	return slots.filter((slot) => slot !== undefined);
+}
+
+function windowIn(slot: Slot, askedAt: number): UsageWindow | undefined {
+	const { used_percent: usedPercent, limit_window_seconds: seconds, reset_at, reset_after_seconds } = slot;
+	const windowMinutes = seconds === undefined ? undefined : Math.ceil(seconds / 60);
+	return boundedWindow(
+		{ usedPercent, windowMinutes, resetsAt: resetIn(reset_at, reset_after_seconds, askedAt) },
+		askedAt,
+	);
+}
+
+/** True if a window has a length, or something was used of it, and it still cannot be read. */
+function hasUnreadWindow(limit: Body["rate_limit"], askedAt: number): boolean {
+	return slotsOf(limit).some((slot) => {
+		const { used_percent: used, limit_window_seconds: seconds } = slot;
+		const isWindow = seconds === undefined ? used !== undefined && used > 0 : seconds > 0;
+		return isWindow && windowIn(slot, askedAt) === undefined;
 	});
 }
 

@@ -7,7 +7,7 @@ import type { Budget, UsageSnapshot } from "../../../../src/core/usage.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
 import { anId, aSessionId } from "../../../support/ids.ts";
 import { runs } from "../../../support/tiers.ts";
-import { answered, createHarness, gaveUp, type Harness, refused } from "../../harness.ts";
+import { answered, createHarness, failedWith, gaveUp, type Harness, refused } from "../../harness.ts";
 
 const week = (usedPercent: number, resetsInMs = 3 * DAY_MS) => ({
 	usedPercent,
@@ -110,6 +110,73 @@ describe("bought credits", () => {
 		});
 		hasServed(harness, anId("a"));
 		expect((await harness.ask()).text).toBe("from a");
+	});
+
+	describe("with an account on bought credits, and a request that has tried the other one", () => {
+		const aHarness = (maxWaitMs = MINUTE_MS) => {
+			const harness = createHarness(anAccount("a"), anAccount("b"));
+			harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs } };
+			hasServed(harness, anId("a"));
+			harness.pool.noteUsage(anId("a"), onCredits());
+			harness.pool.noteUsage(anId("b"), aSnapshot({ source: "api", windows: [week(5)] }));
+			return harness;
+		};
+		const throttled = () =>
+			refused(429, { error: { code: "rate_limit_exceeded", message: "Try again in 30s." } }, { "retry-after": "30" });
+
+		it("the request waits for an account that is throttled for less than it may wait", async () => {
+			const harness = aHarness();
+			harness.play("b", throttled(), answered("from b"));
+			expect((await harness.ask()).text).toBe("from b");
+			expect(harness.tries).toEqual(["b", "b"]);
+			expect(told(harness)).toEqual([]);
+		});
+
+		it("the request goes on as pi would if the other account stays away for longer, or refuses again", async () => {
+			const impatient = aHarness(0);
+			impatient.play("b", throttled());
+			expect((await impatient.ask()).text).toBe("from a");
+			const refusedAgain = aHarness();
+			refusedAgain.play("b", throttled(), throttled());
+			expect((await refusedAgain.ask()).text).toBe("from a");
+			expect(refusedAgain.tries).toEqual(["b", "b", "a"]);
+		});
+
+		it.each([
+			["a refusal that the request may have caused", () => refused(403, { error: { code: "brand_new" } })],
+			["a model at capacity", () => failedWith("Selected model is at capacity. Please try a different model.")],
+		])("nothing is spent to find out who is at fault: %s", async (_what, refusal) => {
+			const harness = aHarness();
+			harness.play("b", refusal());
+			expect((await harness.ask()).final?.type).toBe("error");
+			expect(harness.tries).toEqual(["b"]);
+			expect(told(harness)).toEqual([]);
+		});
+
+		it("the credits are spent as ever if the other account is out of quota", async () => {
+			const harness = aHarness();
+			harness.play("b", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 36_000 } }));
+			expect((await harness.ask()).text).toBe("from a");
+			expect(harness.tries).toEqual(["b", "a"]);
+		});
+	});
+
+	it("bought credits do not stand before a limit of the model's own that has quota left", async () => {
+		const harness = createHarness(anAccount("a"), anAccount("b"));
+		const windows = [{ usedPercent: 10, windowMinutes: 300, resetsAt: NOW + HOUR_MS }];
+		const limits = (percent: number) => ({
+			codex_x: { models: ["gpt-5.5"], windows: windows.map((window) => ({ ...window, usedPercent: percent })) },
+		});
+		harness.pool.noteUsage(anId("a"), spent({ credits: FUNDED, limits: limits(10) }));
+		harness.pool.noteUsage(anId("b"), spent());
+		const candidate = (percent: number) => ({
+			account: anAccount("a"),
+			cooldowns: [],
+			usage: spent({ credits: FUNDED, limits: limits(percent) }),
+		});
+		expect(gateOf(candidate(10), "gpt-5.5", NOW)).toBeUndefined();
+		expect(gateOf(candidate(10), "gpt-6", NOW)).toMatchObject({ kind: "credits" });
+		expect(gateOf(candidate(100), "gpt-5.5", NOW)).toMatchObject({ kind: "credits" });
 	});
 
 	it("bought credits are not spent because the others are doubted", async () => {

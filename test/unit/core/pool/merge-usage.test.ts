@@ -160,3 +160,29 @@ describe("a cooldown that the endpoint contradicts within a minute", () => {
 		expect(cooldownsWith({ creditId: "c", key: "k", at: NOW - 6000 })).toEqual([]);
 	});
 });
+
+describe("windows that an answer does not tell", () => {
+	const fiveHours = { usedPercent: 100, windowMinutes: 300, resetsAt: NOW + HOUR_MS };
+	const week = { usedPercent: 30, windowMinutes: 10_080, resetsAt: NOW + 3 * DAY_MS };
+
+	it("windows that could not be read are as they were, and end no cooldown", () => {
+		const cooldowns = [aCooldown({ setAt: NOW - HOUR_MS, until: NOW + HOUR_MS })];
+		const before: AccountStatus = { cooldowns, strikes: 0, usage: ofEndpoint({ windows: [fiveHours, week] }) };
+		const partial = ofEndpoint({ windows: [{ ...week, usedPercent: 40 }], isPartial: true });
+		const { usage, cooldowns: after } = mergeUsage(before, partial, NOW);
+		expect(usage?.windows).toEqual([{ ...week, usedPercent: 40 }, fiveHours]);
+		expect(usage).not.toHaveProperty("isPartial");
+		expect(after).toHaveLength(1);
+		// A window that a whole answer leaves out is there no more.
+		expect(mergeUsage(before, ofEndpoint({ windows: [week] }), NOW)).toMatchObject({ cooldowns: [] });
+	});
+
+	it("a limit that the endpoint calls reached stays so in headers, until a window has more left", () => {
+		const almost = { ...fiveHours, usedPercent: 99.7 };
+		const reached = ofEndpoint({ windows: [almost], limitReached: true });
+		expect(merged(reached, aSnapshot({ windows: [almost] })).usage?.limitReached).toBe(true);
+		expect(merged(reached, aSnapshot({ windows: [] })).usage?.limitReached).toBe(true);
+		expect(merged(reached, aSnapshot({ windows: [{ ...almost, usedPercent: 2 }] })).usage?.limitReached).toBe(false);
+		expect(merged(reached, ofEndpoint({ windows: [almost] })).usage?.limitReached).toBe(false);
+	});
+});

@@ -391,6 +391,18 @@ describe("usage from the endpoint", () => {
 		expect(snapshot.windows).toEqual([KEPT]);
 		expect(snapshot.limits).toEqual({ spark: { name: "Spark", windows: [KEPT] } });
 		expect(snapshot).toMatchObject({ plan: "pro", limitReached: false });
+		// A window of no length is one that the plan has switched off.
+		expect(snapshot.isPartial).toBe(_name === "a negative length" ? undefined : true);
+	});
+
+	it("says of an answer whether each of its windows could be read", async () => {
+		const of = async (rate_limit: unknown) => (await askWith({ rate_limit })).isPartial;
+		for (const whole of [null, {}, { primary_window: null }, { primary_window: WINDOW, secondary_window: null }]) {
+			expect(await of(whole)).toBeUndefined();
+		}
+		for (const odd of ["soon", [WINDOW], { primary_window: { used_percent: 100, reset_at: NOW } }]) {
+			expect(await of(odd)).toBe(true);
+		}
 	});
 
 	it.each<[string, Record<string, unknown>, number | undefined]>([
