@@ -1,5 +1,5 @@
 import { type CooldownReason, type CooldownScope, isOfQuota, plausibleLength, plausibleReset } from "../cooldown.ts";
-import { exhaustedUntil, isExhausted, knownReset, knownResetOfLimit } from "../quota.ts";
+import { exhaustedUntil, includedOf, isExhausted, knownReset, knownResetOfLimit } from "../quota.ts";
 import type { UsageSnapshot } from "../usage.ts";
 import {
 	type CoolingRule,
@@ -92,8 +92,13 @@ export function tellingCode(codes: readonly string[]): string | undefined {
 export function withKnownReset(cooling: Cooling, usage: UsageSnapshot | undefined, now: number): Cooling {
 	if (!cooling.guessed || !isOfQuota(cooling) || !usage) return cooling;
 	const limitId = cooling.scope.startsWith("limit:") ? cooling.scope.slice("limit:".length) : undefined;
-	const until = limitId === undefined ? knownReset(usage, now) : knownResetOfLimit(usage, limitId, now);
+	const until = limitId === undefined ? resetBehind(cooling, usage, now) : knownResetOfLimit(usage, limitId, now);
 	return until === undefined ? cooling : { ...cooling, until, guessed: false };
+}
+
+/** Returns the reset that ends a quota cooldown of the account. A workspace's limit is no window that has quota left. */
+function resetBehind({ reason }: Cooling, usage: UsageSnapshot, now: number): number | undefined {
+	return reason === "workspace_limit" ? exhaustedUntil(includedOf(usage), now) : knownReset(usage, now);
 }
 
 /**

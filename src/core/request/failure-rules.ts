@@ -145,6 +145,25 @@ const OF_SIGN_IN = String.raw`\b(token|session|sign-in|login|jwt|signature)`;
 /** Limits that hold for every seat of a workspace. An unknown kind of limit counts against the refused seat only. */
 const OF_WORKSPACE = /^workspace_(owner|credits?)_.{0,60}(depleted|reached|exceeded|exhausted)$/;
 
+/** Statuses of a refusal for want of quota. */
+const LIMIT_STATUSES = [402, 403, 429];
+const LIMIT_CODES = ["usage_limit_reached", "usage_limit_exceeded", "insufficient_quota", "quota_exceeded"];
+/** Matches the words of a host that shows neither status nor code. */
+const OF_LIMIT = /usage[ _]limit|\bquota\b|\bcredits?\b|\bspend/i;
+
+/**
+ * Signs of a limit by the header that names its type. An answer that begins well may have the header too, so it only
+ * tells which limit a failure is about that is one of quota.
+ */
+function reached(type: RegExp): readonly Sign[] {
+	const header = ["x-codex-rate-limit-reached-type", type] as const;
+	return [
+		{ header, status: LIMIT_STATUSES },
+		{ header, codes: LIMIT_CODES },
+		{ header, message: OF_LIMIT, unanswered: true },
+	];
+}
+
 /** Codes of a 401 that a renewal will hardly cure. One renewal is tried anyway. */
 export const SIGN_IN_GONE_CODES: readonly string[] = [
 	"token_invalidated",
@@ -194,6 +213,10 @@ export const RULES: readonly Rule[] = [
 			{ message: new RegExp(`\\b(${POLICY_CODES.join("|")})\\b`, "i") },
 			{ message: OF_POLICY },
 			{ message: /context window|requires a newer version of codex/i },
+			{
+				message:
+					/^(codex error: )?invalid (schema|type|value)\b|^(codex error: )?(missing|unknown) (required )?parameter\b/i,
+			},
 		],
 		remedy: "surface",
 		samples: [
@@ -274,7 +297,7 @@ export const RULES: readonly Rule[] = [
 	{
 		name: "workspace-limit",
 		signs: [
-			{ header: ["x-codex-rate-limit-reached-type", OF_WORKSPACE] },
+			...reached(OF_WORKSPACE),
 			{ codes: ["workspace_owner_credits_depleted", "workspace_owner_usage_limit_reached"] },
 			{ codeLike: OF_WORKSPACE },
 		],
@@ -293,7 +316,7 @@ export const RULES: readonly Rule[] = [
 	{
 		name: "member-limit",
 		signs: [
-			{ header: ["x-codex-rate-limit-reached-type", /^workspace_/] },
+			...reached(/^workspace_/),
 			{ codes: ["workspace_member_credits_depleted", "workspace_member_usage_limit_reached"] },
 			{ codeLike: /^workspace_.{0,60}(depleted|reached|exceeded|exhausted)$/ },
 		],
@@ -368,25 +391,33 @@ export const RULES: readonly Rule[] = [
 	{
 		name: "usage-limit",
 		signs: [
-			{ codes: ["usage_limit_reached", "usage_limit_exceeded", "insufficient_quota", "quota_exceeded"] },
+			{ codes: LIMIT_CODES },
 			{ exhausted: true, status: [429] },
-			{
-				header: [
-					"x-codex-rate-limit-reached-type",
-					/(^|_)(spend|spending|budget|individual|credits?)(_|$)|^rate_limit_reached$/,
-				],
-			},
+			...reached(/(^|_)(spend|spending|budget|individual|credits?)(_|$)|^rate_limit_reached$/),
 			{ codeLike: /^(spend_control|spend_limit|spending_limit|individual_limit)(_|$)/ },
 			{
 				codeLike: /(^|_)(spend|spending|budget|credits?|quota)(_|$)|(individual|monthly|usage|hard)_(limit|cap)/,
 				statusNot: REQUEST_STATUSES,
 			},
-			{ message: /usage[ _]limit|insufficient_quota|exceeded your current quota|(?<!disk )quota exceeded/i },
-			{ message: /\b(spend|spending)[ _](control|limit|cap)\b|\bindividual[ _]limit\b|\bout of (credits|budget)\b/i },
-			{ message: /\b(no|insufficient|not enough) (credits?|quota)\b|\busage cap\b|\b(billing )?hard limit\b/i },
-			{ message: /\b(hourly|daily|weekly|monthly|(five|\d{1,3})[- ]?(hour|day|h|d))[ -](limit|cap)\b/i },
+			{
+				message: /usage[ _]limit|insufficient_quota|exceeded your current quota|(?<!disk )quota exceeded/i,
+				statusNot: REQUEST_STATUSES,
+			},
+			{
+				message: /\b(spend|spending)[ _](control|limit|cap)\b|\bindividual[ _]limit\b|\bout of (credits|budget)\b/i,
+				statusNot: REQUEST_STATUSES,
+			},
+			{
+				message: /\b(no|insufficient|not enough) (credits?|quota)\b|\busage cap\b|\b(billing )?hard limit\b/i,
+				statusNot: REQUEST_STATUSES,
+			},
+			{
+				message: /\b(hourly|daily|weekly|monthly|(five|\d{1,3})[- ]?(hour|day|h|d))[ -](limit|cap)\b/i,
+				statusNot: REQUEST_STATUSES,
+			},
 			{
 				message: new RegExp(`${OF_QUOTA}.{0,40}\\b(reached|exceeded|depleted|exhausted|used up)\\b`, "i"),
+				statusNot: REQUEST_STATUSES,
 			},
 		],
 		remedy: "rotate",

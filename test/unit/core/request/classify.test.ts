@@ -104,6 +104,12 @@ describe("evidence of different strength", () => {
 		["a violation of a policy", { status: 400, code: "content_policy_violation", message: "no" }],
 		["a policy that has no room", { status: 429, code: "policy_capacity_unavailable", message: "no" }],
 		["a token that a request names", { status: 400, message: "The page token is expired." }],
+		[
+			"a schema that names a limit",
+			{ status: 400, message: "Invalid schema for function 'x': ('usage_limit') must be" },
+		],
+		["the same in a frame", { message: "Codex error: Invalid schema for function 'get_usage_limit': no type" }],
+		["a parameter that names a limit", { status: 422, message: "The field usage_limit is out of credits" }],
 		["an unknown code of a request", { status: 422, code: "workspace_name_too_long" }],
 		["nothing at all", {}],
 	])("surfaces %s and blames no account", (_name, evidence) => {
@@ -460,6 +466,14 @@ describe("a reset that the refusal did not tell", () => {
 		expect(withKnownReset(guess(), aSnapshot({ windows }), NOW)).toMatchObject({ until, guessed: false });
 	});
 
+	it("a reset that the refusal did not tell is unknown if the spent window has none, or the limit is a workspace's", () => {
+		const endless = { ...spent, resetsAt: undefined };
+		expect(withKnownReset(guess(), aSnapshot({ windows: [endless, fullest] }), NOW)).toEqual(guess());
+		const ofWorkspace = { ...guess(), reason: "workspace_limit" as const };
+		expect(withKnownReset(ofWorkspace, aSnapshot({ windows: [free, fullest] }), NOW)).toEqual(ofWorkspace);
+		expect(withKnownReset(ofWorkspace, aSnapshot({ windows: [spent] }), NOW).until).toBe(NOW + 3 * DAY_MS);
+	});
+
 	it("stays a guess if no window tells one", () => {
 		const past = { ...spent, resetsAt: NOW - 1 };
 		const windows = [past, { ...free, resetsAt: undefined }, { ...free, resetsAt: NOW + 400 * DAY_MS }];
@@ -482,6 +496,31 @@ describe("a reset that the refusal did not tell", () => {
 		]) {
 			expect(withKnownReset(cooling, usage, NOW)).toEqual(cooling);
 		}
+	});
+});
+
+describe("a header that names the type of a limit", () => {
+	const types = ["rate_limit_reached", "workspace_owner_credits_depleted", "workspace_member_usage_limit_reached"];
+	const withType = (type: string) => ({ headers: { "x-codex-rate-limit-reached-type": type } });
+
+	it.each<[string, FailureEvidence, string]>([
+		["a broken stream", { message: "terminated" }, "other"],
+		["content that is refused", { message: "This content was flagged for possible cybersecurity risk." }, "request"],
+		["a full context", { message: "Your input exceeds the context window of this model." }, "request"],
+		["a busy model", { message: "Selected model is at capacity." }, "overloaded"],
+		["a wrong request", { status: 400, code: "invalid_value" }, "other"],
+		["an old token", { status: 401, message: "Unauthorized" }, "unauthorized"],
+	])("makes no limit of %s", (_what, evidence, kind) => {
+		for (const type of types) expect(kindOf({ ...evidence, ...withType(type) })).toBe(kind);
+	});
+
+	it.each<[string, FailureEvidence]>([
+		["status", { status: 429 }],
+		["code", { code: "usage_limit_reached" }],
+		["words", { message: "The usage limit has been reached" }],
+	])("says which limit a refusal for want of quota is about, which is known by its %s", (_what, evidence) => {
+		const kinds = types.map((type) => kindOf({ ...evidence, ...withType(type) }));
+		expect(kinds).toEqual(["usage-limit", "workspace-limit", "member-limit"]);
 	});
 });
 
