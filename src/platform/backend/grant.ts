@@ -40,7 +40,14 @@ export function grantIn(body: string): Grant | undefined {
 	const content = parseJson(contentSchema(), body);
 	const places = content === undefined ? wholeMembersOf(body) : objectsIn(content, DEEPEST).slice(0, MOST_OBJECTS);
 	if (places.length === 0) return undefined;
-	const read = places.map((place) => grantSchema().parse({ ...inSnakeCase(place), ...place }));
+	const read = places.map((place) => {
+		const [told, renamed] = [place, inSnakeCase(place)].map((fields) => grantSchema().parse(fields));
+		return {
+			access_token: told?.access_token ?? renamed?.access_token,
+			refresh_token: told?.refresh_token ?? renamed?.refresh_token,
+			expires_in: told?.expires_in ?? renamed?.expires_in,
+		};
+	});
 	const best = read.find((grant) => isUsable(grant.access_token)) ?? read.find((grant) => grant.access_token);
 	const { access_token, refresh_token, expires_in } = best ?? read[0] ?? {};
 	return {

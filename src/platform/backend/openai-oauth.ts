@@ -54,6 +54,8 @@ const LONGEST_ANSWER_BYTES = 262_144;
 
 const WITHOUT_TOKEN = "the sign-in service gave an answer without a token";
 
+const NO_ANSWER = "the sign-in service did not answer";
+
 /** Creates the client of the OAuth issuer at `issuer`. Throws if tokens must not be sent there. */
 export function createOAuthClient(issuer: string, now: () => number): OAuthClient {
 	return {
@@ -78,7 +80,8 @@ export function createOAuthClient(issuer: string, now: () => number): OAuthClien
 				const grant = grantIn(came.text);
 				const tokens = grant && tokensOf(grant, response.ok, refreshToken, now());
 				if (tokens) return tokens;
-				if (came.broken) return connectionFailure(came.broken.by);
+				// An answer has begun, so the token was sent, however the connection broke.
+				if (came.broken) return { kind: "unknown", reason: NO_ANSWER };
 				timeout.signal.throwIfAborted();
 				return outcomeOf(response, came.isWhole ? came.text : "");
 			} catch (error) {

@@ -47,7 +47,7 @@ const CERTIFICATE = new Set([
 	"UNKNOWN_CERTIFICATE_VERIFICATION_ERROR",
 ]);
 
-/** Codes of a failed connection. The last two are bun's. */
+/** Codes of a connection that could not be made. The last two are bun's. */
 const UNCONNECTED = new Set([
 	"EAI_AGAIN",
 	"EAI_FAIL",
@@ -150,9 +150,12 @@ function kindOf(error: Error): Unreached {
 		return { kind, code, maybeSent: false };
 	};
 	if (CERTIFICATE.has(code)) return never("certificate", code);
-	if (UNCONNECTED.has(code)) return never("unconnected", code);
+	const syscall = "syscall" in error ? String(error.syscall) : undefined;
+	// A network that goes away breaks open connections with the same codes.
+	const isBefore = syscall === undefined || BEFORE_SENDING.has(syscall);
+	if (UNCONNECTED.has(code) && isBefore) return never("unconnected", code);
 	if (HANDSHAKE.test(code)) return never("tls", code);
-	if ("syscall" in error && BEFORE_SENDING.has(String(error.syscall))) return never("unconnected", undefined);
+	if (syscall !== undefined && isBefore) return never("unconnected", undefined);
 	// These errors have no code: Node's TLS, undici's tunnel through a proxy, and fetch's list of blocked ports.
 	if (/before secure TLS connection was established/.test(error.message)) return never("tls", undefined);
 	if (/when HTTP Tunneling/.test(error.message)) return never("proxy", undefined);

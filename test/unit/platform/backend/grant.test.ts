@@ -20,6 +20,11 @@ describe("the tokens in an answer", () => {
 		expect(grantIn("<html>")).toBeUndefined();
 	});
 
+	it.each([null, "", 7, "two words"])("the tokens in an answer are those under the other name beside %j", (odd) => {
+		const body = { access_token: odd, accessToken: usable, refresh_token: odd, refreshToken: "next" };
+		expect(grantIn(JSON.stringify(body))).toMatchObject({ access: usable, refresh: "next" });
+	});
+
 	it("the tokens in an answer that was cut off are those that are whole in it", () => {
 		const body = JSON.stringify({ refresh_token: "next", access_token: usable });
 		expect(grantIn(body.slice(0, -10))).toMatchObject({ access: undefined, refresh: "next" });

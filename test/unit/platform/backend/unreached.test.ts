@@ -115,6 +115,12 @@ describe("a service that is not reached", () => {
 		for (const thrown of [undefined, "text", loop, reset, fetchFailed(reset), coded("ERR_SSL_DECRYPTION_FAILED")]) {
 			expect(whyUnreached(thrown)).toMatchObject({ kind: "unanswered", maybeSent: true });
 		}
+		for (const code of ["EHOSTUNREACH", "ENETUNREACH", "ENETDOWN", "EHOSTDOWN"]) {
+			for (const syscall of ["read", "write"]) {
+				expect(whyUnreached(fetchFailed(coded(code, { syscall })))).toMatchObject({ maybeSent: true });
+			}
+			expect(whyUnreached(fetchFailed(coded(code, { syscall: "connect" })))).toMatchObject({ code, maybeSent: false });
+		}
 		const mixed = new AggregateError([coded("ECONNREFUSED", { syscall: "connect" }), reset]);
 		expect(whyUnreached(fetchFailed(mixed))).toMatchObject({ maybeSent: true });
 	});
