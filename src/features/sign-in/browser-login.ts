@@ -6,7 +6,7 @@ import { CLIENT_ID } from "../../platform/backend/openai-oauth.ts";
 import { refusalToSendTokens, withoutSlash } from "../../platform/backend/token-url.ts";
 import { exchangeCode } from "./code-grant.ts";
 import type { LoginDialog } from "./ports.ts";
-import { CodeRefusedError, isCancelled, LOGIN_CANCELLED, SignInError } from "./rules.ts";
+import { CodeRefusedError, isCancelled, LOGIN_CANCELLED, SignInError, signInAddressIn } from "./rules.ts";
 
 /** Redirect ports that the issuer has registered for this client, in the order to try. */
 const PORTS = [1455, 1457];
@@ -244,8 +244,15 @@ async function pastedCode(dialog: LoginDialog, state: string, first: string | un
 	}
 }
 
+/** Finds a redirect URL in what was pasted: within quotes or other words, in several lines, or without its start. */
+function addressIn(pasted: string): string | undefined {
+	const address = signInAddressIn(pasted)?.replace(/["'`<>›»)\].,;]+$/, "");
+	return address !== undefined && /^[\d[]/.test(address) ? `http://${address}` : address;
+}
+
 /** Finds the code in what was pasted: a redirect URL, `code#state`, a query, or the code itself. */
-function codeIn(text: string, state: string): { readonly code: string } | { readonly problem: string } {
+function codeIn(pasted: string, state: string): { readonly code: string } | { readonly problem: string } {
+	const text = addressIn(pasted) ?? pasted;
 	const [bare = "", hashState] = text.split("#");
 	const query = URL.canParse(text) ? new URL(text).searchParams : new URLSearchParams(text);
 	const code = query.get("code") ?? (/[=/\s]/.test(text) ? null : bare);

@@ -9,6 +9,7 @@ import {
 	defaultLabel,
 	idOf,
 	isLinkedElsewhere,
+	isReadable,
 	type Row,
 	rowSchema,
 	toAccounts,
@@ -24,7 +25,7 @@ type DirectoryOf = () => AgentDirectory;
 
 /** Adds an account, or replaces its row, unless a later token was stored there meanwhile. */
 export function putRow(draft: AccountsFile, account: Account, directory: DirectoryOf): void {
-	const at = draft.accounts.findIndex((row) => idOf(row) === account.id);
+	const at = draft.accounts.findIndex((row) => isReadable(row, account.id));
 	const former = rowSchema.safeParse(draft.accounts[at]).data;
 	const row = {
 		...former,
@@ -83,7 +84,7 @@ export function patchRow(
 
 /** Adds the row of an account that was removed, unless the account is back. */
 export function restoreRow(draft: AccountsFile, id: AccountId, row: Row, directory: DirectoryOf): void {
-	if (draft.accounts.some((other) => idOf(other) === id)) return;
+	if (draft.accounts.some((other) => isReadable(other, id))) return;
 	const label = uniqueLabel(row.label ?? defaultLabel(row.email ?? undefined, id), labelsBeside(draft, id));
 	// Our pi owned this login and lost it with the account, so it is ours now. Another pi has kept its own.
 	const isOurs = !isLinkedElsewhere(row, directory());
@@ -91,10 +92,16 @@ export function restoreRow(draft: AccountsFile, id: AccountId, row: Row, directo
 	draft.accounts.push({ ...row, label, ...(isOurs && { linked: false, linkedTo: undefined, source }) });
 }
 
-/** Removes an account, whatever its row contains. Returns the row; undefined without one. */
+/** Returns the row of an account: one that can be read, else one that cannot; undefined without one. */
+export function rowOf({ accounts }: AccountsFile, id: AccountId): unknown {
+	return accounts.find((row) => isReadable(row, id)) ?? accounts.find((row) => idOf(row) === id);
+}
+
+/** Removes an account, and only what can be read of it, if anything can. Returns its row; undefined without one. */
 export function removeRow(draft: AccountsFile, id: AccountId): unknown {
-	const removed = draft.accounts.find((row) => idOf(row) === id);
-	draft.accounts = draft.accounts.filter((row) => idOf(row) !== id);
+	const removed = rowOf(draft, id);
+	const isMeant = isReadable(removed, id) ? isReadable : (row: unknown) => idOf(row) === id;
+	draft.accounts = draft.accounts.filter((row) => !isMeant(row, id));
 	return removed;
 }
 
@@ -118,5 +125,5 @@ function labelsBeside(file: AccountsFile, id: AccountId): ReadonlySet<string> {
  */
 function rowWith(draft: AccountsFile, id: AccountId): unknown {
 	const isFormer = (row: unknown) => rowSchema.safeParse(row).data?.formerIds?.includes(id) === true;
-	return draft.accounts.find((row) => idOf(row) === id) ?? draft.accounts.find(isFormer);
+	return rowOf(draft, id) ?? draft.accounts.find(isFormer);
 }

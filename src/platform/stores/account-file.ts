@@ -292,3 +292,8 @@ export function fileFrom(bytes: string): AccountsFile {
 export function idOf(row: unknown): unknown {
 	return typeof row === "object" && row !== null && "id" in row ? row.id : undefined;
 }
+
+/** True if a row is one of the account that can be read. A damaged row may have the same id. */
+export function isReadable(row: unknown, id: AccountId): boolean {
+	return idOf(row) === id && rowSchema.safeParse(row).success;
+}

@@ -6,7 +6,7 @@ import {
 	type AccountsFile,
 	bytesOf,
 	claimsIn,
-	idOf,
+	isReadable,
 	type Row,
 	rowSchema,
 	speakerOf,
@@ -91,8 +91,8 @@ export function unite(draft: AccountsFile, id: AccountId): Merged[] {
 			needsLogin: best.needsLogin,
 		};
 		draft.accounts = draft.accounts.flatMap((raw) => {
-			if (idOf(raw) === older.id) return [united];
-			return idOf(raw) === newer.id ? [] : [raw];
+			if (isReadable(raw, older.id)) return [united];
+			return isReadable(raw, newer.id) ? [] : [raw];
 		});
 		merged.push({ into: older.id, former: newer.id, spare });
 		wanted = older.id;

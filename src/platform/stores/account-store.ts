@@ -19,13 +19,12 @@ import {
 	renewBackups,
 	rowIn,
 } from "./account-backups.ts";
-import { dropRow, patchRow, putRow, removeRow, restoreRow } from "./account-changes.ts";
+import { dropRow, patchRow, putRow, removeRow, restoreRow, rowOf } from "./account-changes.ts";
 import {
 	ACCOUNTS_VERSION,
 	type AccountsFile,
 	accountsFormat,
 	bytesOf,
-	idOf,
 	type Row,
 	rowSchema,
 	toAccounts,
@@ -106,7 +105,7 @@ export function openAccountStore(
 	 * Copies a row into a backup. Call the result with the row as it left the file, since it may have changed meanwhile.
 	 */
 	const keepCopy = async (id: AccountId): Promise<(row: unknown) => Promise<void>> => {
-		const row = document.read().accounts.find((candidate) => idOf(candidate) === id);
+		const row = rowOf(document.read(), id);
 		const replace = await keepBackup(path, { id, why: "removed" }, bytesOf(row), now());
 		return async (changed) => {
 			if (changed !== undefined && bytesOf(changed) !== bytesOf(row)) await replace(bytesOf(changed));

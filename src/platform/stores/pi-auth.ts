@@ -82,7 +82,7 @@ export function parseLogin(bytes: string): PiLogin {
 	const entries = parseJson(fileSchema, bytes);
 	if (!entries) return { kind: "unreadable" };
 	const entry = entries[ENTRY];
-	if (entry === undefined) return { kind: "none" };
+	if (entry === undefined || entry === null) return { kind: "none" };
 	const { data: login } = oauthSchema.safeParse(entry);
 	if (login) {
 		const { access, refresh, expires, accountId } = login;

@@ -330,6 +330,10 @@ describe("a sign-in whose code is pasted", () => {
 		["the query", (redirect) => redirect.search],
 		["the query without its mark", (redirect) => redirect.search.slice(1)],
 		["the address without a scheme", (redirect) => redirect.href.replace("http://", "")],
+		["the same with the machine's number", ({ href }) => href.replace(/http:\/\/[\w.]+/, "127.0.0.1")],
+		["the address in quotes", (redirect) => `"${redirect.href}"`],
+		["the address in a sentence", (redirect) => `It says <${redirect.href}>.`],
+		["the address in two lines", ({ href }) => href.replace("&state", "\n   &state")],
 	])("takes %s", async (_what, textOf) => {
 		const signIn = await begin();
 		signIn.codex.signIn("b");

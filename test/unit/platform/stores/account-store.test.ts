@@ -894,6 +894,46 @@ describe("a token that names no workspace", () => {
 describe("a file that is damaged in places", () => {
 	const good = () => storedRow("other");
 
+	describe("with a damaged row of the same id before an account's own", () => {
+		const damaged = () => ({ ...storedRow("work"), credential: "damaged" });
+		const begun = () => {
+			writeRows(damaged(), storedRow("work"), good());
+			return openStore();
+		};
+
+		it("changes and new tokens go to the account's own row", async () => {
+			const store = begun();
+			const credential = {
+				access: aTokenOf("work", { issuedAt: NOW + 60_000 }),
+				refresh: "next",
+				expiresAt: NOW + DAY_MS,
+			};
+			await store.patch(idOf("work"), { label: "new", credential });
+			const [account] = store.list();
+			if (account) await store.put({ ...account, plan: "pro" });
+			expect(rows()).toMatchObject([damaged(), { label: "new", plan: "pro", credential: { refresh: "next" } }, good()]);
+		});
+
+		it("a removal takes the account's own row out, which can be put back", async () => {
+			const store = begun();
+			await store.remove(idOf("work"));
+			expect(rows()).toEqual([damaged(), good()]);
+			expect(await store.lastRemoved()).toMatchObject({ id: idOf("work") });
+			await store.restore(idOf("work"));
+			expect(store.list().map(({ label }) => label)).toEqual(["other", "work"]);
+			expect(rows()[0]).toEqual(damaged());
+		});
+
+		it("a new sign-in leaves a damaged row as it is", async () => {
+			writeRows(storedRow("work"));
+			const [account] = openStore().list();
+			writeRows(damaged());
+			const store = openStore();
+			if (account) await store.put(account);
+			expect(rows()).toMatchObject([damaged(), { label: "work" }]);
+		});
+	});
+
 	it.each<[string, Record<string, unknown>]>([
 		["an end that is a word", { credential: { ...storedRow("work").credential, expires: "soon" } }],
 		["no end", { credential: { access: storedRow("work").credential.access, refresh: "r" } }],
