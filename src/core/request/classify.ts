@@ -96,7 +96,7 @@ export function withKnownReset(cooling: Cooling, usage: UsageSnapshot | undefine
 	return until === undefined ? cooling : { ...cooling, until, guessed: false };
 }
 
-/** Returns the reset that ends a quota cooldown of the account. A workspace's limit is no window that has quota left. */
+/** Returns the reset that ends a quota cooldown of the account. A workspace's limit is no window with quota left. */
 function resetBehind({ reason }: Cooling, usage: UsageSnapshot, now: number): number | undefined {
 	return reason === "workspace_limit" ? exhaustedUntil(includedOf(usage), now) : knownReset(usage, now);
 }
