@@ -1,4 +1,5 @@
 import { basename } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import type * as z from "zod/mini";
 import { writeAtomically } from "./atomic-file.ts";
 import type { Conflicts } from "./carry-over.ts";
@@ -75,6 +76,8 @@ export interface SharedDocumentOptions<S extends JsonSchema> extends DocumentFor
 type Loaded<T> = Reading<T> | { readonly kind: "none" };
 
 const LOCK_WAIT_MS = 10_000;
+/** A program that writes without our lock may be in the middle of it. What is broken for longer stays so. */
+const SETTLING_MS = 500;
 /** A signature that no file has, so that the next read reads the file again. */
 const FORGOTTEN = "forgotten";
 /** Reading so many rows of a document costs about as much as applying one change again. */
@@ -293,6 +296,8 @@ async function loadForWriting<S extends JsonSchema>(
 	if (bytes === undefined) return { kind: "none" };
 	const loaded = readDocument(bytes, options);
 	if (loaded.kind === "corrupt") {
+		await pause(SETTLING_MS);
+		if (signatureOf(target) !== seen) return undefined;
 		const kept = quarantine(target, options.path, seen);
 		if (kept === undefined) return undefined;
 		const name = basename(options.path);

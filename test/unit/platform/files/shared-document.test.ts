@@ -356,6 +356,21 @@ describe("a document that cannot be read", () => {
 		expect(counts.read().counts).toEqual({});
 	});
 
+	it("is not set aside while another program is in the middle of writing it", async () => {
+		const whole = JSON.stringify({ version: 2, counts: { restored: 3 } });
+		scratch.write(NAME, whole.slice(0, 20));
+		const counts = openCounts();
+		counts.read();
+		const changed = counts.update(set("a"));
+		await new Promise((resolve) => setTimeout(resolve, 100));
+		// In place, as a redirection of a shell or a copy does.
+		writeFileSync(scratch.path(NAME), whole);
+		await changed;
+		expect(stored()).toEqual({ restored: 3, a: 1 });
+		expect(scratch.names()).toEqual([NAME]);
+		expect(problems).toEqual([]);
+	});
+
 	it("is set aside once if two processes find it", async () => {
 		scratch.write(NAME, "{torn");
 		const [one, other] = [openCounts(), openCounts()];
