@@ -209,7 +209,7 @@ function resetOf(layer: Layer, now: number): number | undefined {
 }
 
 /** A number and its unit, such as `2 minutes`. */
-const AMOUNT = String.raw`(\d{1,9}(?:\.\d{1,15})?) ?(ms|milliseconds?|[smh]|seconds?|minutes?|hours?)(?![a-z])`;
+const AMOUNT = String.raw`(\d{1,9}(?:\.\d{1,15})?) ?(ms|milliseconds?|[smhd]|secs?|mins?|hrs?|seconds?|minutes?|hours?|days?)(?![a-z])`;
 const ASKED_WAIT = new RegExp(`(?:try again|retry) (?:in|after) ((?:${AMOUNT} ?){1,4})`, "i");
 
 /** Reads the wait that a message asks for: "Please try again in 1.2s", "in 350ms", "in 1m30s", "in 2 minutes". */
@@ -223,7 +223,8 @@ function waitIn(message: string | undefined): Pick<FailureEvidence, "retryAfterM
 function unitMs(unit: string): number {
 	if (unit.startsWith("ms") || unit.startsWith("mil")) return 1;
 	if (unit.startsWith("s")) return 1000;
-	return unit.startsWith("m") ? 60_000 : 3_600_000;
+	if (unit.startsWith("m")) return 60_000;
+	return unit.startsWith("h") ? 3_600_000 : 86_400_000;
 }
 
 function lowerCased(headers: Readonly<Record<string, unknown>>): Record<string, string> {
