@@ -468,6 +468,8 @@ describe("/multicodex add in a terminal", () => {
 				new Set([url]),
 			);
 			for (const line of terminal.screen().split("\n")) expect(line.length).toBeLessThanOrEqual(cols);
+			// pi shows a notice in the place of the one before it, and the first start has one of its own.
+			await until("the first line", () => terminal.transcript().includes("No Codex account yet."));
 			await terminal.press("escape");
 			await terminal.waitForText("Nothing was changed.", PATIENCE_MS);
 		},
