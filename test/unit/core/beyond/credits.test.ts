@@ -153,6 +153,17 @@ describe("bought credits", () => {
 			expect(told(harness)).toEqual([]);
 		});
 
+		it("nothing is spent to find out who is at fault, once a third account is out of quota either", async () => {
+			const harness = createHarness(anAccount("a"), anAccount("b"), anAccount("c"));
+			hasServed(harness, anId("a"));
+			harness.pool.noteUsage(anId("a"), onCredits());
+			harness.play("b", refused(403, { error: { code: "brand_new" } }));
+			harness.play("c", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 36_000 } }));
+			expect((await harness.ask()).final?.type).toBe("error");
+			expect(harness.tries).toEqual(["b", "c"]);
+			expect(told(harness)).toEqual([]);
+		});
+
 		it("the credits are spent as ever if the other account is out of quota", async () => {
 			const harness = aHarness();
 			harness.play("b", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 36_000 } }));
