@@ -1,5 +1,4 @@
 import { basename } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import type * as z from "zod/mini";
 import { writeAtomically } from "./atomic-file.ts";
 import type { Conflicts } from "./carry-over.ts";
@@ -296,7 +295,7 @@ async function loadForWriting<S extends JsonSchema>(
 	if (bytes === undefined) return { kind: "none" };
 	const loaded = readDocument(bytes, options);
 	if (loaded.kind === "corrupt") {
-		await pause(SETTLING_MS);
+		await new Promise((resolve) => setTimeout(resolve, SETTLING_MS));
 		if (signatureOf(target) !== seen) return undefined;
 		const kept = quarantine(target, options.path, seen);
 		if (kept === undefined) return undefined;

@@ -15,6 +15,7 @@ import {
 	refused,
 	silent,
 } from "../../harness.ts";
+import { hurryTimersOf } from "../../waits.ts";
 
 const cost = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0, total: 0.25 };
 const usage = { input: 10, output: 3, cacheRead: 7, cacheWrite: 0, totalTokens: 20, cost };
@@ -83,6 +84,7 @@ describe("what a request has counted", () => {
 	});
 
 	it("is nothing for an answer that was given up before its first output, and an answer after that", async () => {
+		hurryTimersOf(500);
 		const countedOf = async (text: string) => {
 			const harness = createHarness(anAccount("a"));
 			const stop = new AbortController();

@@ -5,6 +5,7 @@ import { type Delivery, deliver } from "../../../../src/core/request/delivery.ts
 import { settled } from "../../../support/fakes.ts";
 import { runs } from "../../../support/tiers.ts";
 import { aMessage } from "../../streams.ts";
+import { hurryTimersOf } from "../../waits.ts";
 
 type Event = AssistantMessageEvent;
 
@@ -151,6 +152,7 @@ describe("delivery", () => {
 
 describe("an abort", () => {
 	it("ends a silent stream soon", async () => {
+		hurryTimersOf(500);
 		const abort = new AbortController();
 		async function* silent(): AsyncGenerator<Event> {
 			yield start;
@@ -179,6 +181,7 @@ describe("an abort", () => {
 	});
 
 	it("ends a stream that goes on and on", async () => {
+		hurryTimersOf(500);
 		const abort = new AbortController();
 		async function* endless(): AsyncGenerator<Event> {
 			for (;;) {
@@ -193,6 +196,7 @@ describe("an abort", () => {
 	});
 
 	it("lets nothing through that the host sends after the end", async () => {
+		hurryTimersOf(500);
 		const abort = new AbortController();
 		let goOn = (): void => undefined;
 		async function* late(): AsyncGenerator<Event> {
@@ -213,6 +217,7 @@ describe("an abort", () => {
 	});
 
 	it("an abort that came before the stream still ends it", async () => {
+		hurryTimersOf(500);
 		async function* silent(): AsyncGenerator<Event> {
 			yield* [];
 			await new Promise(() => undefined);
@@ -221,6 +226,7 @@ describe("an abort", () => {
 	});
 
 	it("leaves no failure of the stream unheard", async () => {
+		hurryTimersOf(500);
 		const unheard: unknown[] = [];
 		const onUnheard = (reason: unknown) => unheard.push(reason);
 		process.on("unhandledRejection", onUnheard);

@@ -30,6 +30,7 @@ import {
 	refused,
 	silent,
 } from "../../harness.ts";
+import { hurryTimersOf } from "../../waits.ts";
 
 const LIMIT = refused(429, { error: { type: "usage_limit_reached", message: "limit", resets_in_seconds: 3600 } });
 const someone = (...names: string[]) => createHarness(...names.map((name) => anAccount(name)));
@@ -1483,6 +1484,7 @@ describe("an abort", () => {
 	});
 
 	it("keeps what was shown in the final message", async () => {
+		hurryTimersOf(500);
 		const harness = someone("a");
 		const abort = new AbortController();
 		harness.play("a", async function* (options) {

@@ -332,6 +332,7 @@ describe("a document that cannot be read", () => {
 		["has another shape", '{"version":2,"counts":["secret-token"]}'],
 		["is no object", '"secret-token"'],
 	])("a file that %s is kept byte for byte, reported once, and begun anew", async (_name, bytes) => {
+		hurryTimersOf(500);
 		scratch.write(NAME, bytes);
 		const counts = openCounts();
 		expect(counts.read().counts).toEqual({});
@@ -347,6 +348,7 @@ describe("a document that cannot be read", () => {
 	});
 
 	it("is set aside by a look alone, and reported", async () => {
+		hurryTimersOf(500);
 		scratch.write(NAME, "{torn");
 		const counts = openCounts();
 		counts.read();
@@ -372,6 +374,7 @@ describe("a document that cannot be read", () => {
 	});
 
 	it("is set aside once if two processes find it", async () => {
+		hurryTimersOf(500);
 		scratch.write(NAME, "{torn");
 		const [one, other] = [openCounts(), openCounts()];
 		one.read();
@@ -618,6 +621,7 @@ describe("a document of an older version", () => {
 	});
 
 	it("counts as broken when it cannot be brought to today's shape", async () => {
+		hurryTimersOf(500);
 		scratch.write(NAME, '{"list":5}');
 		const migrate = () => {
 			throw new Error("secret-token");

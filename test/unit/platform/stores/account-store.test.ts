@@ -24,7 +24,7 @@ import {
 import { anId, aWorkspaceId } from "../../../support/ids.ts";
 import { expectMode } from "../../../support/posix.ts";
 import { scratchForEach } from "../../../support/scratch-for-each.ts";
-import { hurryLocks } from "../../waits.ts";
+import { hurryLocks, hurryTimersOf } from "../../waits.ts";
 
 const NAME = "codex-accounts.json";
 const WORK_CLAIMS = {
@@ -536,6 +536,7 @@ describe("the account that was taken out last", () => {
 	});
 
 	it("is one that left with a file that was damaged, once it was kept aside", async () => {
+		hurryTimersOf(500);
 		writeRows(storedRow("a"));
 		const store = openStore();
 		const [account = anAccount("none")] = store.list();
@@ -801,6 +802,7 @@ describe("an accounts file that cannot be used", () => {
 		["torn", '{"version":2,"accounts":[{"id":"3f9c'],
 		["of no version that ever was", '{"version":2,"accounts":{}}'],
 	])("a file that is %s is kept byte for byte, and reported without its content", async (_name, bytes) => {
+		hurryTimersOf(500);
 		scratch.write(NAME, bytes);
 		const store = openStore();
 		expect(store.list()).toEqual([]);

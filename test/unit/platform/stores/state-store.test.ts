@@ -548,6 +548,7 @@ describe("a damaged part", () => {
 	});
 
 	it("is set aside as a whole if nothing can be read, and reported", async () => {
+		hurryTimersOf(500);
 		scratch.write(NAME, '{"version":1,"pin":');
 		const state = openStore();
 		expect(state.status(anId("a"))).toEqual(nothing);
