@@ -208,8 +208,9 @@ function resetOf(layer: Layer, now: number): number | undefined {
 	return inMs > 0 ? now + inMs : undefined;
 }
 
+const UNIT = "ms|milliseconds?|[smhd]|secs?|mins?|hrs?|seconds?|minutes?|hours?|days?";
 /** A number and its unit, such as `2 minutes`. */
-const AMOUNT = String.raw`(\d{1,9}(?:\.\d{1,15})?) ?(ms|milliseconds?|[smhd]|secs?|mins?|hrs?|seconds?|minutes?|hours?|days?)(?![a-z])`;
+const AMOUNT = String.raw`(\d{1,9}(?:\.\d{1,15})?) ?(${UNIT})(?![a-z])`;
 const ASKED_WAIT = new RegExp(`(?:try again|retry) (?:in|after) ((?:${AMOUNT} ?){1,4})`, "i");
 
 /** Reads the wait that a message asks for: "Please try again in 1.2s", "in 350ms", "in 1m30s", "in 2 minutes". */

@@ -41,11 +41,12 @@ export function grantIn(body: string): Grant | undefined {
 	const places = content === undefined ? wholeMembersOf(body) : objectsIn(content, DEEPEST).slice(0, MOST_OBJECTS);
 	if (places.length === 0) return undefined;
 	const read = places.map((place) => {
-		const [told, renamed] = [place, inSnakeCase(place)].map((fields) => grantSchema().parse(fields));
+		const told = grantSchema().parse(place);
+		const renamed = grantSchema().parse(inSnakeCase(place));
 		return {
-			access_token: told?.access_token ?? renamed?.access_token,
-			refresh_token: told?.refresh_token ?? renamed?.refresh_token,
-			expires_in: told?.expires_in ?? renamed?.expires_in,
+			access_token: told.access_token ?? renamed.access_token,
+			refresh_token: told.refresh_token ?? renamed.refresh_token,
+			expires_in: told.expires_in ?? renamed.expires_in,
 		};
 	});
 	const best = read.find((grant) => isUsable(grant.access_token)) ?? read.find((grant) => grant.access_token);

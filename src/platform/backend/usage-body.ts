@@ -26,6 +26,7 @@ export function flagOf(value: unknown): boolean | undefined {
 	return FLAGS.get(String(value).trim().toLowerCase());
 }
 
+/** Stands for a window that is no object. Used up beyond any bound, it counts as one that cannot be read. */
 const ODD_WINDOW = {
 	used_percent: Number.POSITIVE_INFINITY,
 	limit_window_seconds: undefined,
@@ -159,10 +160,8 @@ function slotsOf(limit: Body["rate_limit"]): readonly Slot[] {
 function windowIn(slot: Slot, askedAt: number): UsageWindow | undefined {
 	const { used_percent: usedPercent, limit_window_seconds: seconds, reset_at, reset_after_seconds } = slot;
 	const windowMinutes = seconds === undefined ? undefined : Math.ceil(seconds / 60);
-	return boundedWindow(
-		{ usedPercent, windowMinutes, resetsAt: resetIn(reset_at, reset_after_seconds, askedAt) },
-		askedAt,
-	);
+	const resetsAt = resetIn(reset_at, reset_after_seconds, askedAt);
+	return boundedWindow({ usedPercent, windowMinutes, resetsAt }, askedAt);
 }
 
 /** True if a window has a length, or something was used of it, and it still cannot be read. */

@@ -61,7 +61,7 @@ export function patchRow(
 	directory: DirectoryOf,
 	{ applies, isExchanged = false }: PatchTerms = {},
 ): void {
-	const row = rowWith(draft, id);
+	const row = rowToChange(draft, id);
 	const former = rowSchema.safeParse(row).data;
 	if (typeof row !== "object" || row === null || !former) return;
 	if (applies && !applies(toCredential(former))) return;
@@ -120,10 +120,10 @@ function labelsBeside(file: AccountsFile, id: AccountId): ReadonlySet<string> {
 }
 
 /**
- * Returns the row of an account, or of the account that it was merged into: an exchange in progress stores its token
- * there.
+ * Returns the readable row of an account, or of the account that it was merged into: an exchange in progress stores its
+ * token there, although a damaged row may still have the former id.
  */
-function rowWith(draft: AccountsFile, id: AccountId): unknown {
+function rowToChange({ accounts }: AccountsFile, id: AccountId): unknown {
 	const isFormer = (row: unknown) => rowSchema.safeParse(row).data?.formerIds?.includes(id) === true;
-	return rowOf(draft, id) ?? draft.accounts.find(isFormer);
+	return accounts.find((row) => isReadable(row, id)) ?? accounts.find(isFormer);
 }

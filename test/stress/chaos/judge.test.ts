@@ -162,7 +162,7 @@ describe("a broken promise is seen:", () => {
 		expect(judge({ shown: [2], endedAt: began + 3100 })).toEqual([]);
 	});
 
-	it("an account that is asked again even if it has answered since, but not if it answers what was asked before", () => {
+	it("an account that is asked again even if it has answered since, but not if it answers what came before", () => {
 		ask("t", "a2", "quota");
 		expect(judge({ reason: "error" })).toEqual([]);
 		const refusedAt = began;

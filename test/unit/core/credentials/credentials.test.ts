@@ -435,7 +435,7 @@ describe("a sign-in that is over", () => {
 		expect(row().needsLogin).toBeUndefined();
 	});
 
-	it("a refused token leaves a sign-in alone that was stored meanwhile, even if its access token has run out by now", async () => {
+	it("a refused token leaves a sign-in alone that was stored meanwhile, even if that has run out by now", async () => {
 		open(EXPIRED);
 		const newer = issued(NOW - 20 * MINUTE_MS, NOW - MINUTE_MS);
 		answer = async () => {
@@ -634,7 +634,7 @@ describe("what came for a refresh token while its exchange was under way", () =>
 		expect(row().credential).toEqual(issued(NOW));
 	});
 
-	it("is kept in a backup of its own if the file was lost meanwhile, and no other copy has its former token", async () => {
+	it("is kept in a backup of its own if the file was lost, and no other copy has its former token", async () => {
 		open(EXPIRED);
 		meanwhile(() => {
 			accounts.rows = [];

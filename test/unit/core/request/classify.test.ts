@@ -466,7 +466,7 @@ describe("a reset that the refusal did not tell", () => {
 		expect(withKnownReset(guess(), aSnapshot({ windows }), NOW)).toMatchObject({ until, guessed: false });
 	});
 
-	it("a reset that the refusal did not tell is unknown if the spent window has none, or the limit is a workspace's", () => {
+	it("a reset that the refusal did not tell stays a guess for a window without one, and for a workspace", () => {
 		const endless = { ...spent, resetsAt: undefined };
 		expect(withKnownReset(guess(), aSnapshot({ windows: [endless, fullest] }), NOW)).toEqual(guess());
 		const ofWorkspace = { ...guess(), reason: "workspace_limit" as const };

@@ -467,6 +467,15 @@ describe("an answer, as it comes over the wire,", () => {
 		expect(await refresh("spent", await issuerThatWrites(parts, end))).toEqual(granted);
 	});
 
+	it("leaves open whether the token was spent if it breaks off, whatever code that has", async () => {
+		const broken = new ReadableStream({
+			pull: (controller) => controller.error(Object.assign(new Error("gone"), { code: "ENETDOWN" })),
+		});
+		const fetching = vi.spyOn(globalThis, "fetch").mockResolvedValue(new Response(broken));
+		onTestFinished(() => fetching.mockRestore());
+		expect(await refresh("spent")).toMatchObject({ kind: "unknown" });
+	});
+
 	it("is taken if nothing tells that it has ended, when its time is up", async () => {
 		let isWritten = false;
 		const issuer = await issuerThatWrites([head("transfer-encoding: chunked"), chunk(json)], "keep", () => {

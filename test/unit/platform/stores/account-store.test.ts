@@ -926,6 +926,13 @@ describe("a file that is damaged in places", () => {
 			expect(rows()[0]).toEqual(damaged());
 		});
 
+		it("a token goes to the account that its own was merged into, past a damaged row with the former id", async () => {
+			writeRows(damaged(), storedRow("other", { formerIds: [idOf("work")] }));
+			const credential = { access: aTokenOf("other", { issuedAt: NOW + 60_000 }), refresh: "next", expiresAt: NOW };
+			await openStore().patch(idOf("work"), { credential });
+			expect(rows()).toMatchObject([damaged(), { label: "other", credential: { refresh: "next" } }]);
+		});
+
 		it("a new sign-in leaves a damaged row as it is", async () => {
 			writeRows(storedRow("work"));
 			const [account] = openStore().list();

@@ -88,6 +88,7 @@ describe("pi's login", () => {
 	it.each([
 		["none", "there is no entry", "{}"],
 		["none", "there are only others", pretty({ anthropic: entry() })],
+		["none", "its entry is null", pretty({ "openai-codex": null })],
 		["foreign", "it is an API key", pretty({ "openai-codex": { type: "api_key", key: "sk-1" } })],
 		["foreign", "its type is unknown", pretty({ "openai-codex": { type: "passkey" } })],
 		["foreign", "it is a text", pretty({ "openai-codex": "sk-1" })],
