@@ -39,9 +39,17 @@ export function boundedWindow(
 	reportedAt: number,
 ): UsageWindow | undefined {
 	const usedPercent = boundedPercent(reported.usedPercent);
-	const { windowMinutes } = reported;
-	// A window of zero minutes means that the plan has switched it off.
+	const windowMinutes = boundedLength(reported.windowMinutes);
 	if (usedPercent === undefined || windowMinutes === undefined) return undefined;
-	if (!(windowMinutes > 0 && windowMinutes <= MOST_MINUTES)) return undefined;
 	return { usedPercent, windowMinutes, resetsAt: boundedReset(reported.resetsAt, reportedAt) };
+}
+
+/**
+ * Bounds a length in minutes. Undefined if it is implausible; zero means that the plan has switched the window off.
+ * Headers may round down: 299 minutes are the same window as 300.
+ */
+function boundedLength(minutes: number | undefined): number | undefined {
+	if (minutes === undefined || !(minutes > 0 && minutes <= MOST_MINUTES)) return undefined;
+	const wholeHours = Math.ceil(minutes / 60) * 60;
+	return wholeHours - minutes <= 1 ? wholeHours : minutes;
 }

@@ -16,8 +16,8 @@ const TIMEOUT_MS = 15_000;
 /** An answer of the backend is a few KiB. */
 const LONGEST_ANSWER_BYTES = 1_048_576;
 
-/** Ids of the general limit. Any other id is a limit of certain models. */
-const GENERAL_LIMITS = new Set(["codex", "premium"]);
+/** Ids of the general limit, the usual one first. Any other id is a limit of certain models. */
+const GENERAL_LIMITS = ["codex", "premium"];
 
 /** Creates the client for the usage endpoint next to a model's base URL: `<base>/wham/usage`. */
 export function createUsageApi(now: () => number): UsageApi {
@@ -69,14 +69,15 @@ export function usageFromHeaders(headers: Readonly<Record<string, string>>, now:
 	for (const family of families) {
 		const id = boundedWord(family.replaceAll("-", "_"));
 		const windows = familyWindows(headers, family, now);
-		if (id === undefined || id === "codex" || windows.length === 0 || isReserveFamily(headers, family)) continue;
+		const isGeneral = id !== undefined && GENERAL_LIMITS.includes(id);
+		if (id === undefined || isGeneral || windows.length === 0 || isReserveFamily(headers, family)) continue;
 		found.push([id, { name: boundedWord(headers[`x-${family}-limit-name`]), windows }]);
 	}
 	// Not by assignment, since an id may be the name of an inherited member.
 	const limits: Readonly<Record<string, MeteredLimit>> = Object.fromEntries(found.slice(0, MOST_LIMITS));
-	const windows = familyWindows(headers, "codex", now);
 	const activeId = boundedWord(headers["x-codex-active-limit"]?.toLowerCase().replaceAll("-", "_"));
-	const isOfSomeModels = activeId !== undefined && !GENERAL_LIMITS.has(activeId) && !isReserveLimit(activeId);
+	const windows = generalWindows(headers, activeId, now);
+	const isOfSomeModels = activeId !== undefined && !GENERAL_LIMITS.includes(activeId) && !isReserveLimit(activeId);
 	const activeLimit = isOfSomeModels ? activeId : undefined;
 	const reserveModel = reserveModelOf(headers, families, now);
 	const known = windows.length > 0 || Object.keys(limits).length > 0 || reserveModel !== undefined;
@@ -96,6 +97,14 @@ export function usageFromHeaders(headers: Readonly<Record<string, string>>, now:
 		activeLimit,
 		activeWindows: activeLimit ? (ownValue(limits, activeLimit)?.windows ?? []) : windows,
 	};
+}
+
+/** Returns the windows of the general limit under whichever of its names the headers report them. */
+function generalWindows(headers: Readonly<Record<string, string>>, activeId: string | undefined, now: number) {
+	const reported = GENERAL_LIMITS.map((id) => ({ id, windows: familyWindows(headers, id, now) })).filter(
+		({ windows }) => windows.length > 0,
+	);
+	return (reported.find(({ id }) => id === activeId) ?? reported[0])?.windows ?? [];
 }
 
 function isReserveFamily(headers: Readonly<Record<string, string>>, family: string): boolean {

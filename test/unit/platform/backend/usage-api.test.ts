@@ -158,6 +158,33 @@ describe("usage in response headers", () => {
 		expect(activeWindows).toMatchObject([{ usedPercent: 10 }]);
 	});
 
+	it.each([
+		["codex", "codex", 100],
+		["premium", "premium", 30],
+		["codex and premium", "premium", 30],
+		["codex and premium", "codex", 100],
+		["codex and premium", "", 100],
+	])("reads the general limit from the families of %s if the limit %j governs", (names, active, usedPercent) => {
+		const codex = family("codex", "primary", { "used-percent": 100, "window-minutes": 300 });
+		const premium = family("premium", "primary", { "used-percent": 30, "window-minutes": 300 });
+		const headers = { ...(names.includes("codex") && codex), ...(names.includes("premium") && premium) };
+		const { snapshot, activeLimit, activeWindows } = read({ ...headers, "x-codex-active-limit": active });
+		const windows = [{ usedPercent, windowMinutes: 300, resetsAt: undefined }];
+		expect(snapshot).toMatchObject({ windows, limits: {} });
+		expect({ activeLimit, activeWindows }).toEqual({ activeLimit: undefined, activeWindows: windows });
+	});
+
+	it.each([
+		[299, 300],
+		[10_079, 10_080],
+		["299.5", 300],
+		[298, 298],
+		[300, 300],
+	])("takes a window of %s minutes for one of %i, since a rounded length names no second window", (told, minutes) => {
+		const headers = family("codex", "primary", { "used-percent": 1, "window-minutes": told });
+		expect(windowsOf(headers)).toMatchObject([{ windowMinutes: minutes }]);
+	});
+
 	it("blames no window of the general limit if the governing one tells none", () => {
 		const spent = family("codex", "primary", { "used-percent": 100, "window-minutes": 300 });
 		expect(read({ ...spent, "x-codex-active-limit": "codex_other" })).toMatchObject({
