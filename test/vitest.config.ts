@@ -23,8 +23,6 @@ const A_LONG_WHILE = 120_000;
 const A_MOMENT = isWide ? 50_000 : 5000;
 
 const hosted = {
-	// One more than there are cores: while a test waits for a clock or a late answer, another one can run.
-	maxWorkers: 3,
 	// Fetches the hosts once. Runs only when a test of its project does.
 	globalSetup: ["test/support/hosts-setup.ts"],
 	testTimeout: A_LONG_WHILE,
@@ -39,7 +37,8 @@ export default defineConfig({
 	test: {
 		root: inTests(".."),
 		env: ON_LOOPBACK,
-		maxWorkers: 2,
+		// One more than there are cores: while a test waits for a clock or a late answer, another one can run.
+		maxWorkers: 3,
 		projects: [
 			{
 				extends: true,

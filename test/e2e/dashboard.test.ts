@@ -170,28 +170,26 @@ describe("the dashboard in a terminal", () => {
 		expect(terminal.screen()).not.toMatch(`${SIGN_IN_SCREEN}|${CLOSE}`);
 	});
 
-	it.each(
-		coreOf(
-			hostNames.map((host) => ({ host })),
-			({ host }) => host === NEWEST_HOST,
-		),
-	)("drops what is typed ahead of a question, which the editor would send to the model: pi $host", async ({ host }) => {
-		const bench = await createBench({ host, accounts: THREE });
-		const terminal = await openTerminal(bench, { cols: 80, rows: 30 });
-		await open(terminal);
-		await terminal.type("x");
-		await terminal.waitForText("Remove work?", PATIENCE_MS);
-		// As a slow connection brings it: all at once.
-		await terminal.type("yes, remove it\r\r");
-		await terminal.waitForText("Letters do not answer.", PATIENCE_MS);
-		await terminal.press("escape");
-		await terminal.waitForText("Nothing was removed.", PATIENCE_MS);
-		expect(storedLabels(bench)).toEqual(["work", "personal", "side"]);
-		await terminal.submit("say hi");
-		await terminal.waitForText(/OK from \w+ #1/, PATIENCE_MS);
-		await until("the request", () => bench.asked().length === 1);
-		expect(JSON.stringify(bench.codex.responsesRequests()[0]?.body)).toMatch(/"say hi"/);
-	});
+	it.each(coreOf(hostNames.map((host) => ({ host }))))(
+		"drops what is typed ahead of a question, which the editor would send to the model: pi $host",
+		async ({ host }) => {
+			const bench = await createBench({ host, accounts: THREE });
+			const terminal = await openTerminal(bench, { cols: 80, rows: 30 });
+			await open(terminal);
+			await terminal.type("x");
+			await terminal.waitForText("Remove work?", PATIENCE_MS);
+			// As a slow connection brings it: all at once.
+			await terminal.type("yes, remove it\r\r");
+			await terminal.waitForText("Letters do not answer.", PATIENCE_MS);
+			await terminal.press("escape");
+			await terminal.waitForText("Nothing was removed.", PATIENCE_MS);
+			expect(storedLabels(bench)).toEqual(["work", "personal", "side"]);
+			await terminal.submit("say hi");
+			await terminal.waitForText(/OK from \w+ #1/, PATIENCE_MS);
+			await until("the request", () => bench.asked().length === 1);
+			expect(JSON.stringify(bench.codex.responsesRequests()[0]?.body)).toMatch(/"say hi"/);
+		},
+	);
 
 	wide("shows labels in any writing on any width", async () => {
 		const labels = ["café", "職場のアカウント", "👩‍👩‍👧 home", "Ünïcödé"];
@@ -283,31 +281,29 @@ describe("the dashboard while it stands open", () => {
 		expect(asked("work")).toBeLessThanOrEqual(2);
 	});
 
-	it.each(
-		coreOf(
-			hostNames.map((host) => ({ host })),
-			({ host }) => host === NEWEST_HOST,
-		),
-	)("keeps its row in every theme, survives another model, and ends with its session: pi $host", async ({ host }) => {
-		const bench = await createBench({ host, accounts: THREE, settings: { theme: "dark" } });
-		const { terminal, act } = await openBesideLater(bench);
-		await open(terminal);
-		await terminal.press("down");
-		await selected(terminal, "personal");
-		const dark = backgroundOf(terminal, "personal ");
-		expect([dark, backgroundOf(terminal, "side ")]).toEqual([expect.stringMatching(/^#/), undefined]);
-		await act("light");
-		await until("the light theme", () => ![dark, undefined].includes(backgroundOf(terminal, "personal ")));
-		await act("dark");
-		await until("the dark theme", () => backgroundOf(terminal, "personal ") === dark);
-		await act("model");
-		await terminal.press("down");
-		await selected(terminal, "side");
-		await act("new");
-		await terminal.waitForScreen((screen) => !screen.includes("MultiCodex"), PATIENCE_MS);
-		await terminal.submit("say hi");
-		await terminal.waitForText(/OK from \w+ #1/, PATIENCE_MS);
-	});
+	it.each(coreOf(hostNames.map((host) => ({ host }))))(
+		"keeps its row in every theme, survives another model, and ends with its session: pi $host",
+		async ({ host }) => {
+			const bench = await createBench({ host, accounts: THREE, settings: { theme: "dark" } });
+			const { terminal, act } = await openBesideLater(bench);
+			await open(terminal);
+			await terminal.press("down");
+			await selected(terminal, "personal");
+			const dark = backgroundOf(terminal, "personal ");
+			expect([dark, backgroundOf(terminal, "side ")]).toEqual([expect.stringMatching(/^#/), undefined]);
+			await act("light");
+			await until("the light theme", () => ![dark, undefined].includes(backgroundOf(terminal, "personal ")));
+			await act("dark");
+			await until("the dark theme", () => backgroundOf(terminal, "personal ") === dark);
+			await act("model");
+			await terminal.press("down");
+			await selected(terminal, "side");
+			await act("new");
+			await terminal.waitForScreen((screen) => !screen.includes("MultiCodex"), PATIENCE_MS);
+			await terminal.submit("say hi");
+			await terminal.waitForText(/OK from \w+ #1/, PATIENCE_MS);
+		},
+	);
 });
 
 describe("a list while it stands open", () => {

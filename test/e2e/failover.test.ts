@@ -266,7 +266,7 @@ describe("a pinned account", () => {
 
 describe("requests that are not ours", () => {
 	// Over the transport that the host takes by itself. Those of newer hosts know their sockets by session alone.
-	it.each(coreOf(hostNames, (host) => host === NEWEST_HOST))(
+	it.each(coreOf(hostNames))(
 		"requests to the person's own provider carry none of our tokens, on pi %s",
 		async (host) => {
 			const bench = await createBench({ usage: usageUnknown, host });

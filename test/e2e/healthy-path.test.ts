@@ -4,7 +4,7 @@ import lockfile from "proper-lockfile";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { type HostName, hostNames } from "../support/hosts.ts";
-import { coreOf, isAtAnEnd } from "../support/tiers.ts";
+import { coreOf } from "../support/tiers.ts";
 import { keepers, signPiInAs } from "./credentials-support.ts";
 import { type Bench, createBench, until } from "./support.ts";
 import { NO_SESSION, readLedger, watchedDisk } from "./under-fire-support.ts";
@@ -111,7 +111,7 @@ describe("JSON mode", () => {
 	}
 	const newIn = z.looseObject({ type: z.string() });
 
-	it.each(coreOf(hostNames, isAtAnEnd))(
+	it.each(coreOf(hostNames))(
 		"tells of a turn what plain pi tells, and of the session's account when the message is over, on %s",
 		async (host) => {
 			const [ours, plain] = [await told(host, true), await told(host, false)];

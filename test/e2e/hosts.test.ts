@@ -125,7 +125,7 @@ describe.each(everyPlatform)("pi $name, WebSockets refused", (platform) => {
 	});
 });
 
-describe.each(coreOf(everyPlatform, inCore))("pi $name, WebSockets refused", (platform) => {
+describe.each(coreOf(everyPlatform, (each) => inCore(each) && !each.onNewNode))("pi $name, WebSockets refused", (platform) => {
 	it("leaves a turn whose quota ran out in mid-answer to pi's retry, which finishes on another account", async () => {
 		const bench = await createBench({ host: platform.host, usage, settings });
 		bench.codex.websocket = "refuse";

@@ -1,13 +1,13 @@
 import { describe, expect, it, vi } from "vitest";
 import { answers } from "../support/fake-codex/index.ts";
-import { hostNames, NEWEST_HOST } from "../support/hosts.ts";
+import { hostNames } from "../support/hosts.ts";
 import { coreOf } from "../support/tiers.ts";
 import { openTerminal } from "./sign-in-support.ts";
 import { createBench } from "./support.ts";
 
 vi.setConfig({ testTimeout: 120_000 });
 
-describe.each(coreOf(hostNames, (name) => name === NEWEST_HOST))("a terminal that others see, on pi %s", (host) => {
+describe.each(coreOf(hostNames))("a terminal that others see, on pi %s", (host) => {
 	it("shows no e-mail: not in the footer, the list, a question, a sign-in or a failure", async () => {
 		const bench = await createBench({
 			host,

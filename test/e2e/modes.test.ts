@@ -5,7 +5,7 @@ import { z } from "zod";
 import { logSchema, showSchema, usageSchema, verifySchema, whySchema } from "../../src/pi/json-schemas.ts";
 import { COMMANDS } from "../support/commands.ts";
 import { answers } from "../support/fake-codex/index.ts";
-import { hostNames, NEWEST_HOST } from "../support/hosts.ts";
+import { hostNames } from "../support/hosts.ts";
 import { launchCommand } from "../support/launch.ts";
 import { coreOf, wide } from "../support/tiers.ts";
 import { type Bench, besidesPi, createBench, resultLines } from "./support.ts";
@@ -37,34 +37,31 @@ async function labelsPiped(bench: Bench) {
 	return { labels: showSchema.parse(JSON.parse(stdout)).accounts.map(({ label }) => label), stderr: besidesPi(stderr) };
 }
 
-describe.each(coreOf(hostNames, (host) => host === NEWEST_HOST))(
-	"a pipe behind pi -p show --json, on pi %s",
-	(host) => {
-		it("gets one document of a thousand accounts, every byte of it, however late it reads", async () => {
-			const names = Array.from({ length: 1000 }, (_, index) => `account-${index}`);
-			const bench = await createBench({ host, accounts: names });
-			const { stdout, stderr } = await piped(bench, "/multicodex show --json");
-			expect(stdout.length).toBeGreaterThan(5 * 65_536);
-			expect(showSchema.parse(JSON.parse(stdout)).accounts.map(({ label }) => label)).toEqual(names);
-			expect(stderr).toBe("exit 0\n");
-		});
+describe.each(coreOf(hostNames))("a pipe behind pi -p show --json, on pi %s", (host) => {
+	it("gets one document of a thousand accounts, every byte of it, however late it reads", async () => {
+		const names = Array.from({ length: 1000 }, (_, index) => `account-${index}`);
+		const bench = await createBench({ host, accounts: names });
+		const { stdout, stderr } = await piped(bench, "/multicodex show --json");
+		expect(stdout.length).toBeGreaterThan(5 * 65_536);
+		expect(showSchema.parse(JSON.parse(stdout)).accounts.map(({ label }) => label)).toEqual(names);
+		expect(stderr).toBe("exit 0\n");
+	});
 
-		it("gets one document from a pool that is used up, from none, and beside a file that is damaged", async () => {
-			const bench = await createBench({ host, usage });
-			for (const name of ["a", "b"]) bench.codex.account(name).always(answers.usageLimit({ resetsInMs: HOUR_MS }));
-			expect((await bench.print("say hi")).code).toBe(1);
-			expect(await labelsPiped(bench)).toEqual({ labels: ["a", "b"], stderr: "exit 0\n" });
+	it("gets one document from a pool that is used up, from none, and beside a file that is damaged", async () => {
+		const bench = await createBench({ host, usage });
+		for (const name of ["a", "b"]) bench.codex.account(name).always(answers.usageLimit({ resetsInMs: HOUR_MS }));
+		expect((await bench.print("say hi")).code).toBe(1);
+		expect(await labelsPiped(bench)).toEqual({ labels: ["a", "b"], stderr: "exit 0\n" });
 
-			bench.dir.write("codex-accounts.json", "{ this is no JSON");
-			const damaged = await labelsPiped(bench);
-			expect(damaged.labels).toEqual([]);
-			expect(damaged.stderr).toMatch(/exit 0\n$/);
-			expect(bench.dir.read("codex-accounts.json")).toBeUndefined();
+		bench.dir.write("codex-accounts.json", "{ this is no JSON");
+		const damaged = await labelsPiped(bench);
+		expect(damaged.labels).toEqual([]);
+		expect(damaged.stderr).toMatch(/exit 0\n$/);
+		expect(bench.dir.read("codex-accounts.json")).toBeUndefined();
 
-			expect(await labelsPiped(bench)).toEqual({ labels: [], stderr: "exit 0\n" });
-		});
-	},
-);
+		expect(await labelsPiped(bench)).toEqual({ labels: [], stderr: "exit 0\n" });
+	});
+});
 
 /** Every document that `--json` prints. */
 const DOCUMENTS = { show: showSchema, why: whySchema, log: logSchema, usage: usageSchema, verify: verifySchema };

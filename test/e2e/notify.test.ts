@@ -11,7 +11,7 @@ import { noticeSchema } from "../../src/pi/json-schemas.ts";
 import { openQuotaHistory } from "../../src/platform/stores/quota-history-store.ts";
 import { answers } from "../support/fake-codex/index.ts";
 import { aScratch } from "../support/fakes.ts";
-import { hostNames, NEWEST_HOST, prepareHost, repositoryRoot } from "../support/hosts.ts";
+import { hostNames, prepareHost, repositoryRoot } from "../support/hosts.ts";
 import { anId } from "../support/ids.ts";
 import { ANY_HOST, coreOf, isWide, wide } from "../support/tiers.ts";
 import { PATIENCE_MS } from "./sign-in-support.ts";
@@ -59,7 +59,7 @@ describe("notices of a pi in a terminal", () => {
 		return { bench, terminal };
 	};
 
-	it.each(coreOf(hostNames, (host) => host === NEWEST_HOST))(
+	it.each(coreOf(hostNames))(
 		"notices are shown by a terminal that knows them, while the screen stays what it is, on pi %s",
 		async (host) => {
 			const { bench, terminal } = await aTerminal({ TERM_PROGRAM: "ghostty" }, host);

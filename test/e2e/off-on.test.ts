@@ -3,7 +3,7 @@ import { answers } from "../support/fake-codex/index.ts";
 import { hostNames, NEWEST_HOST, prepareHost } from "../support/hosts.ts";
 import { startRpc } from "../support/pi.ts";
 import type { Rpc } from "../support/rpc.ts";
-import { coreOf, isAtAnEnd, wide } from "../support/tiers.ts";
+import { coreOf, wide } from "../support/tiers.ts";
 import { bearerOf, EXPIRED_MS, loginOfPi, redirectOf, signPiInAs } from "./credentials-support.ts";
 import { type Bench, besidesPi, createBench, resultLines, until } from "./support.ts";
 
@@ -39,7 +39,7 @@ async function expectBothFollow(bench: Bench, first: Rpc, second: Rpc): Promise<
 	expect([...first.strayLines, ...second.strayLines]).toEqual([]);
 }
 
-describe.each(coreOf(hostNames, isAtAnEnd))("/multicodex off and on, on pi %s", (host) => {
+describe.each(coreOf(hostNames))("/multicodex off and on, on pi %s", (host) => {
 	it("leaves every running process to pi's own login at its next request, and takes each back", async () => {
 		const bench = await createBench({ host, accounts: ["a"], strangers: ["p"], usage });
 		signPiInAs(bench, "p");

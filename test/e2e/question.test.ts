@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from "node:util";
 import { describe, expect, it } from "vitest";
 import { answers } from "../support/fake-codex/index.ts";
-import { type HostName, hostNames, NEWEST_HOST, prepareHost } from "../support/hosts.ts";
+import { type HostName, hostNames, prepareHost } from "../support/hosts.ts";
 import type { Rpc } from "../support/rpc.ts";
 import type { Terminal } from "../support/terminal.ts";
 import { ANY_HOST, coreOf } from "../support/tiers.ts";
@@ -47,45 +47,40 @@ const isGone = (terminal: Terminal) => terminal.waitForScreen((screen) => !scree
 const footer = (rpc: Rpc) => stripVTControlCharacters(rpc.status("multicodex") ?? "");
 const questions = ({ events }: Rpc) => events.filter(({ method }) => method === "select").length;
 
-describe.each(coreOf(hostNames, (host) => host === NEWEST_HOST))(
-	"a pool without quota and without a yes, on pi %s",
-	(host) => {
-		it("asks in the middle of the turn, takes no text for an answer, and does what is chosen", async () => {
-			const bench = await dryBench(host, { beyond: { credits: "ask" } });
-			const terminal = bench.terminal([], { cols: 100, rows: 30 });
-			await terminal.ready();
-			// An account of which nothing is known yet is asked like any other.
-			await until("usage to be stored", () => ["poor", "rich"].every((name) => bench.status(name).usage !== undefined));
-			const screen = await asked(terminal, "say hi");
-			expect(screen).toMatch(
-				/^█ {2}Wait for (poor|rich) until .*\n {3}Use bought credits of rich \(balance 12\.40\)\n/m,
-			);
-			expect(screen).toContain("waiting for your answer");
-			expect(bench.asked().includes("rich")).toBe(false);
+describe.each(coreOf(hostNames))("a pool without quota and without a yes, on pi %s", (host) => {
+	it("asks in the middle of the turn, takes no text for an answer, and does what is chosen", async () => {
+		const bench = await dryBench(host, { beyond: { credits: "ask" } });
+		const terminal = bench.terminal([], { cols: 100, rows: 30 });
+		await terminal.ready();
+		// An account of which nothing is known yet is asked like any other.
+		await until("usage to be stored", () => ["poor", "rich"].every((name) => bench.status(name).usage !== undefined));
+		const screen = await asked(terminal, "say hi");
+		expect(screen).toMatch(/^█ {2}Wait for (poor|rich) until .*\n {3}Use bought credits of rich \(balance 12\.40\)\n/m);
+		expect(screen).toContain("waiting for your answer");
+		expect(bench.asked().includes("rich")).toBe(false);
 
-			await terminal.type("and then the tests");
-			await terminal.press("enter");
-			await terminal.waitForText("Letters do not answer");
-			await terminal.press("down", "right");
-			await terminal.waitForText("(today)");
-			await terminal.press("left", "enter");
-			await terminal.waitForText("OK from rich", PATIENCE_MS);
-			// What was typed for the editor stands there, and was not sent.
-			await terminal.waitForText(/^ ?and then the tests$/m);
-			expect(bench.asked().filter((name) => name === "rich")).toHaveLength(1);
+		await terminal.type("and then the tests");
+		await terminal.press("enter");
+		await terminal.waitForText("Letters do not answer");
+		await terminal.press("down", "right");
+		await terminal.waitForText("(today)");
+		await terminal.press("left", "enter");
+		await terminal.waitForText("OK from rich", PATIENCE_MS);
+		// What was typed for the editor stands there, and was not sent.
+		await terminal.waitForText(/^ ?and then the tests$/m);
+		expect(bench.asked().filter((name) => name === "rich")).toHaveLength(1);
 
-			// The next turn has a question of its own, which Esc ends.
-			await terminal.press("ctrl+u");
-			await asked(terminal, "say more");
-			await terminal.press("escape");
-			await isGone(terminal);
-			await terminal.waitForText(/Bought\s+credits\s+are\s+left:\s+\/multicodex\s+beyond/, PATIENCE_MS);
-			expect(bench.asked().filter((name) => name === "rich")).toHaveLength(1);
-		});
-	},
-);
+		// The next turn has a question of its own, which Esc ends.
+		await terminal.press("ctrl+u");
+		await asked(terminal, "say more");
+		await terminal.press("escape");
+		await isGone(terminal);
+		await terminal.waitForText(/Bought\s+credits\s+are\s+left:\s+\/multicodex\s+beyond/, PATIENCE_MS);
+		expect(bench.asked().filter((name) => name === "rich")).toHaveLength(1);
+	});
+});
 
-it.each(coreOf(hostNames, (host) => host === NEWEST_HOST))(
+it.each(coreOf(hostNames))(
 	"asks an RPC client by a dialog, once a turn, and remembers a yes for the day in every pi: pi %s",
 	async (host) => {
 		const bench = await dryBench(host, { beyond: { credits: "ask" } });

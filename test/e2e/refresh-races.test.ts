@@ -4,7 +4,7 @@ import lockfile from "proper-lockfile";
 import { describe, expect, it, type TestContext } from "vitest";
 import type { PiResult } from "../support/child.ts";
 import { type Grant, tokenAnswers } from "../support/fake-codex/index.ts";
-import { hostNames, NEWEST_HOST, OLDEST_HOST } from "../support/hosts.ts";
+import { hostNames, OLDEST_HOST } from "../support/hosts.ts";
 import { onPosix } from "../support/posix.ts";
 import { ANY_HOST, coreOf, wide } from "../support/tiers.ts";
 import {
@@ -161,7 +161,7 @@ it("does not write over another login that pi stored during the exchange, and lo
 	expect(bench.codex.tokenRequests()).toHaveLength(1);
 });
 
-it.each(coreOf(hostNames, (host) => host === NEWEST_HOST).map((host) => ({ host })))(
+it.each(coreOf(hostNames).map((host) => ({ host })))(
 	"exchanges once when four of ours and four plain pi $host start together on one expired login",
 	async ({ host }) => {
 		const bench = await benchWithExpiredLogin("pi", [], { host });

@@ -37,23 +37,20 @@ const waitsForRoom = (rpc: Rpc) => footer(rpc).includes("waiting for room");
 const waits = (rpc: Rpc) => until("the wait", () => waitsForRoom(rpc));
 const lastAsked = (bench: Bench, count: number) => bench.asked().slice(-count);
 
-describe.each(coreOf(hostNames, (host) => host === NEWEST_HOST))(
-	"a session that has lost its account, on %s",
-	(host) => {
-		it("waits for it rather than take what another session needs, and goes on where it was", async () => {
-			const { bench, mine } = await crowdedBench(host, "1m", 8000);
-			await waits(mine);
-			expect(footer(mine)).toMatch(/^codex waiting for room · a back (?:\w{3} )?\d\d:\d\d \(\ds\)$/);
-			await mine.send("/multicodex why");
-			expect(mine.notifications.at(-1)?.message).toMatch(
-				/^No account has room before .*\n- a +out of quota [\s\S]*\n- b +kept for its 1 live session$/,
-			);
+describe.each(coreOf(hostNames))("a session that has lost its account, on %s", (host) => {
+	it("waits for it rather than take what another session needs, and goes on where it was", async () => {
+		const { bench, mine } = await crowdedBench(host, "1m", 8000);
+		await waits(mine);
+		expect(footer(mine)).toMatch(/^codex waiting for room · a back (?:\w{3} )?\d\d:\d\d \(\ds\)$/);
+		await mine.send("/multicodex why");
+		expect(mine.notifications.at(-1)?.message).toMatch(
+			/^No account has room before .*\n- a +out of quota [\s\S]*\n- b +kept for its 1 live session$/,
+		);
 
-			expect(await mine.settled()).toMatchObject({ stopReason: "stop", text: "OK from a #3", retries: 0 });
-			expect(lastAsked(bench, 3)).toEqual(["a", "a", "a"]);
-		});
-	},
-);
+		expect(await mine.settled()).toMatchObject({ stopReason: "stop", text: "OK from a #3", retries: 0 });
+		expect(lastAsked(bench, 3)).toEqual(["a", "a", "a"]);
+	});
+});
 
 it("waits no longer than until the other session is over", async () => {
 	const { bench, theirs, mine } = await crowdedBench(NEWEST_HOST, "8h", 3_600_000);

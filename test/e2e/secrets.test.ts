@@ -9,7 +9,7 @@ import {
 	tokenAnswers,
 } from "../support/fake-codex/index.ts";
 import { type HostName, hostNames, NEWEST_HOST } from "../support/hosts.ts";
-import { coreOf, isAtAnEnd } from "../support/tiers.ts";
+import { coreOf } from "../support/tiers.ts";
 import { benchWithExpiredLogin, signPiInAs, signPiOut } from "./credentials-support.ts";
 import { type Bench, createBench } from "./support.ts";
 
@@ -53,69 +53,66 @@ function contentsOf(bench: Bench, ...folders: readonly string[]): string {
 		.join("\n");
 }
 
-describe.each(coreOf(hosts, ({ host }) => host === NEWEST_HOST))(
-	"no secret is left after runs of all kinds on pi $host",
-	({ host }) => {
-		it("no secret is in any output, state or session; only the files that keep logins hold one", async () => {
-			const bench = await createBench({ host, accounts: people });
-			const { codex } = bench;
-			const [ann, ben] = ["ann", "ben"].map((name) => codex.account(name));
-			const outputs: string[] = [];
-			const run = async (...args: readonly string[]) => {
-				const { stdout, stderr } = await bench.run(args);
-				outputs.push(stdout, stderr);
-			};
+describe.each(coreOf(hosts))("no secret is left after runs of all kinds on pi $host", ({ host }) => {
+	it("no secret is in any output, state or session; only the files that keep logins hold one", async () => {
+		const bench = await createBench({ host, accounts: people });
+		const { codex } = bench;
+		const [ann, ben] = ["ann", "ben"].map((name) => codex.account(name));
+		const outputs: string[] = [];
+		const run = async (...args: readonly string[]) => {
+			const { stdout, stderr } = await bench.run(args);
+			outputs.push(stdout, stderr);
+		};
 
-			// A rotation, a token renewed after a 401, a sign-in that is over, a token endpoint that quotes what it was sent.
-			ann?.next(answers.usageLimit({ resetsInMs: 1_000 }));
-			ben?.expireAccessTokens();
-			await run("-p", "one");
-			ann?.always(answers.unauthorized("token_revoked"));
-			ann?.token(tokenAnswers.permanent("refresh_token_reused"));
-			await bench.run(["-p", "/multicodex reset backups --yes"]).then(({ stderr }) => outputs.push(stderr));
-			// An account with known usage would go before her.
-			await run("-p", "/multicodex use ann");
-			await run("-p", "two");
-			await run("--mode", "json", "three");
-			await run("-p", "/multicodex show --json");
-			await run("-p", "/multicodex");
-			await run("-p", "/multicodex path");
-			await run("-p", "/multicodex log --json");
-			await run("-p", "/multicodex why --json");
-			await run("-p", "/multicodex use ben");
-			const rpc = bench.rpc();
-			await rpc.prompt("four");
-			await rpc.send("/multicodex show");
-			await rpc.close();
-			outputs.push(rpc.process.stdout(), rpc.process.stderr());
-			// pi's login comes and goes, which leaves a backup; then our file breaks in the middle of a token.
-			signPiInAs(bench, "ann");
-			await run("-p", "five");
-			signPiOut(bench);
-			await run("-p", "six");
-			const whole = bench.dir.read("codex-accounts.json") ?? "";
-			const broken = whole.slice(0, whole.indexOf('"refresh"') + 30);
-			bench.dir.write("codex-accounts.json", broken);
-			await run("-p", "seven");
+		// A rotation, a token renewed after a 401, a sign-in that is over, a token endpoint that quotes what it was sent.
+		ann?.next(answers.usageLimit({ resetsInMs: 1_000 }));
+		ben?.expireAccessTokens();
+		await run("-p", "one");
+		ann?.always(answers.unauthorized("token_revoked"));
+		ann?.token(tokenAnswers.permanent("refresh_token_reused"));
+		await bench.run(["-p", "/multicodex reset backups --yes"]).then(({ stderr }) => outputs.push(stderr));
+		// An account with known usage would go before her.
+		await run("-p", "/multicodex use ann");
+		await run("-p", "two");
+		await run("--mode", "json", "three");
+		await run("-p", "/multicodex show --json");
+		await run("-p", "/multicodex");
+		await run("-p", "/multicodex path");
+		await run("-p", "/multicodex log --json");
+		await run("-p", "/multicodex why --json");
+		await run("-p", "/multicodex use ben");
+		const rpc = bench.rpc();
+		await rpc.prompt("four");
+		await rpc.send("/multicodex show");
+		await rpc.close();
+		outputs.push(rpc.process.stdout(), rpc.process.stderr());
+		// pi's login comes and goes, which leaves a backup; then our file breaks in the middle of a token.
+		signPiInAs(bench, "ann");
+		await run("-p", "five");
+		signPiOut(bench);
+		await run("-p", "six");
+		const whole = bench.dir.read("codex-accounts.json") ?? "";
+		const broken = whole.slice(0, whole.indexOf('"refresh"') + 30);
+		bench.dir.write("codex-accounts.json", broken);
+		await run("-p", "seven");
 
-			expect(outputs.filter((output) => holdsSecret(output, secretParts(bench)))).toEqual([]);
-			expect(outputs.join("").length).toBeGreaterThan(1_000);
-			const agent = relative(bench.dir.home, bench.dir.dir);
-			const holders = filesWithSecrets(bench);
-			expect(holders.length).toBeGreaterThan(0);
-			for (const path of holders) {
-				expect(path).toMatch(/^[^/]+\/[^/]+\/(auth\.json|codex-accounts\.json(\.(bak|corrupt)-\d+)?)$/);
-				expect(path.startsWith(agent)).toBe(true);
-			}
-			// Who the accounts belong to stays out of what is not a login either.
-			const files = ["codex-state.json", "codex-events.jsonl", "codex-history.jsonl", "codex-ledger.jsonl"];
-			const remembered = [...files.map(bench.dir.read), contentsOf(bench, "sessions")].join("\n");
-			expect(remembered).toContain(bench.id("ben"));
-			expect(bench.dir.read("codex-events.jsonl")).toContain("signed-out");
-			expect(remembered).not.toMatch(/secret-person|secret-user|"ann"|"ben"|"cat"/);
-		});
-	},
-);
+		expect(outputs.filter((output) => holdsSecret(output, secretParts(bench)))).toEqual([]);
+		expect(outputs.join("").length).toBeGreaterThan(1_000);
+		const agent = relative(bench.dir.home, bench.dir.dir);
+		const holders = filesWithSecrets(bench);
+		expect(holders.length).toBeGreaterThan(0);
+		for (const path of holders) {
+			expect(path).toMatch(/^[^/]+\/[^/]+\/(auth\.json|codex-accounts\.json(\.(bak|corrupt)-\d+)?)$/);
+			expect(path.startsWith(agent)).toBe(true);
+		}
+		// Who the accounts belong to stays out of what is not a login either.
+		const files = ["codex-state.json", "codex-events.jsonl", "codex-history.jsonl", "codex-ledger.jsonl"];
+		const remembered = [...files.map(bench.dir.read), contentsOf(bench, "sessions")].join("\n");
+		expect(remembered).toContain(bench.id("ben"));
+		expect(bench.dir.read("codex-events.jsonl")).toContain("signed-out");
+		expect(remembered).not.toMatch(/secret-person|secret-user|"ann"|"ben"|"cat"/);
+	});
+});
 
 it("repeats nothing that a token endpoint quotes, and nothing of a file that it cannot read", async () => {
 	const bench = await benchWithExpiredLogin("us", ["b"]);
@@ -191,7 +188,7 @@ function shapeOf(request: RecordedRequest) {
 	return { kind: request.kind, path: request.path, query: request.query, headers, body };
 }
 
-describe.each(coreOf(hosts, ({ host }) => isAtAnEnd(host)))("requests on pi $host", ({ host }) => {
+describe.each(coreOf(hosts))("requests on pi $host", ({ host }) => {
 	it.each(
 		coreOf([{ webSocket: "refuse" as const }, { webSocket: "accept" as const }], ({ webSocket }) =>
 			host === NEWEST_HOST ? webSocket === "accept" : webSocket === "refuse",

@@ -13,7 +13,7 @@ import { describe, expect, it, vi } from "vitest";
 import { verifySchema } from "../../src/pi/json-schemas.ts";
 import { answers } from "../support/fake-codex/index.ts";
 import { hostNames } from "../support/hosts.ts";
-import { coreOf, isAtAnEnd } from "../support/tiers.ts";
+import { coreOf } from "../support/tiers.ts";
 import { type Bench, createBench, resultLines, until } from "./support.ts";
 
 vi.setConfig({ testTimeout: 120_000 });
@@ -52,7 +52,7 @@ const codesOf = (stdout: string) =>
 		.findings.filter(({ level }) => level !== "ok")
 		.map(({ level, code }) => `${level} ${code}`);
 
-describe.each(coreOf(hostNames, isAtAnEnd))("/multicodex verify, on pi %s", (host) => {
+describe.each(coreOf(hostNames))("/multicodex verify, on pi %s", (host) => {
 	it("tells what is wrong in a session that runs, and leaves everything as it is", async () => {
 		const bench = await createBench({ host, accounts: ["a", "b"], rows: { b: lost }, usage });
 		const rpc = bench.rpc();

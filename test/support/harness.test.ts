@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type AgentDir, createAgentDir } from "./agent-dir.ts";
-import { type Host, hostNames, NEWEST_HOST, prepareHost } from "./hosts.ts";
+import { type Host, hostNames, prepareHost } from "./hosts.ts";
 import { runPi, startRpc } from "./pi.ts";
 import type { Rpc } from "./rpc.ts";
 import { startTerminal, type Terminal, type TerminalOptions } from "./terminal.ts";
@@ -123,7 +123,7 @@ export default function talkative(pi) {
 `;
 
 // On the others every test of the core uses them.
-describe.each(coreOf(hostNames, (name) => name === NEWEST_HOST))("pi %s against a backend on loopback", (name) => {
+describe.each(coreOf(hostNames))("pi %s against a backend on loopback", (name) => {
 	let host: Host;
 	let agentDir: AgentDir;
 	let talkative: string;
