@@ -39,8 +39,8 @@ export interface AccountStore {
 	put(account: Account): Promise<void>;
 	/**
 	 * Changes an account if it still exists and `applies` to its newest credential. A credential never replaces one that
-	 * was issued later, unless it was exchanged for it. Labels stay unique, and claims are added. Merges accounts as
-	 * `put` does.
+	 * was issued later, unless it was exchanged for it or the patch ends a refused sign-in. Labels stay unique, and
+	 * claims are added. Merges accounts as `put` does.
 	 */
 	patch(
 		id: AccountId,

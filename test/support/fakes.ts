@@ -263,7 +263,8 @@ export function anAccountStore(...rows: Account[]): FakeAccountStore {
 		store.rows.map((row) => {
 			if (row.id !== id || !applies(row.credential)) return row;
 			const { credential, label, claims, ...rest } = patch;
-			const isTaken = credential !== undefined && !isOlder(credential, row.credential);
+			const isRepaired = row.needsLogin !== undefined && "needsLogin" in patch && patch.needsLogin === undefined;
+			const isTaken = credential !== undefined && (isRepaired || !isOlder(credential, row.credential));
 			return {
 				...row,
 				...rest,

@@ -151,7 +151,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 		lastsFor,
 		catchUp: async (account) => {
 			const stored = loginOf(account, piAuth.peek(), tokens);
-			if (!stored || stored.refresh === account.credential.refresh) return;
+			if (account.needsLogin || !stored || stored.refresh === account.credential.refresh) return;
 			if (!isNewer(account, account.credential, stored)) return;
 			await piAuth.writeBack(stored.refresh, account.credential, account.workspaceId).catch(ignoreWriteFailure);
 		},

@@ -250,8 +250,18 @@ function addressIn(pasted: string): string | undefined {
 	return address !== undefined && /^[\d[]/.test(address) ? `http://${address}` : address;
 }
 
-/** Finds the code in what was pasted: a redirect URL, `code#state`, a query, or the code itself. */
-function codeIn(pasted: string, state: string): { readonly code: string } | { readonly problem: string } {
+type Read = { readonly code: string } | { readonly problem: string };
+
+/** Finds the code in what was pasted. A line may have ended in the middle of the state. */
+function codeIn(pasted: string, state: string): Read {
+	const read = codeInText(pasted, state);
+	if ("code" in read) return read;
+	const joined = codeInText(pasted.replaceAll(/\s+/g, ""), state);
+	return "code" in joined && URL.canParse(addressIn(pasted) ?? "") ? joined : read;
+}
+
+/** Finds the code in a redirect URL, `code#state`, a query, or takes the text for the code itself. */
+function codeInText(pasted: string, state: string): Read {
 	const text = addressIn(pasted) ?? pasted;
 	const [bare = "", hashState] = text.split("#");
 	const query = URL.canParse(text) ? new URL(text).searchParams : new URLSearchParams(text);

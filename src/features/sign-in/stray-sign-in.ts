@@ -4,8 +4,8 @@ import { poolSecretIn, signInAddressIn } from "./rules.ts";
 import { strayNotice, strayPoolSecret } from "./texts.ts";
 
 /**
- * Keeps secrets from the model: the address of a sign-in, which it passes to the waiting sign-in, and the secrets of a
- * shared pool.
+ * Keeps secrets from the model: the address of a sign-in, which it passes to the waiting sign-in with its prompt, and
+ * the secrets of a shared pool.
  */
 export interface StraySignIns {
 	/** Runs a sign-in. Until it ends, it takes an address from the editor as well as from its own field. */
@@ -38,10 +38,9 @@ export function createStraySignIns(): StraySignIns {
 		take: (prompt) => {
 			const secret = poolSecretIn(prompt);
 			if (secret !== undefined) return strayPoolSecret(secret);
-			const address = signInAddressIn(prompt);
-			if (address === undefined) return undefined;
+			if (signInAddressIn(prompt) === undefined) return undefined;
 			const give = [...waiting].at(-1);
-			give?.(address);
+			give?.(prompt);
 			return strayNotice(give !== undefined);
 		},
 	};

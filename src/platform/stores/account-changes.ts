@@ -75,8 +75,10 @@ export function patchRow(
 	if (label !== undefined) Object.assign(row, { label: uniqueLabel(label, labelsBeside(draft, former.id)) });
 	if ("needsLogin" in patch) Object.assign(row, { needsLogin: patch.needsLogin ?? null });
 	if ("disabledReason" in patch) Object.assign(row, { disabledReason: patch.disabledReason ?? null });
-	// A token that was exchanged for the stored one replaces it, even if the service's clock went back.
-	const isNext = isExchanged || !wasIssuedAfter(former.credential.access, credential?.access ?? "");
+	// A sign-in that works replaces one that is over. A token that was exchanged for the stored one replaces it, even if
+	// the service's clock went back.
+	const isRepaired = Boolean(former.needsLogin) && "needsLogin" in patch && patch.needsLogin === undefined;
+	const isNext = isExchanged || isRepaired || !wasIssuedAfter(former.credential.access, credential?.access ?? "");
 	if (credential && isNext) {
 		Object.assign(row, { credential: { ...former.credential, ...toStored(credential) } });
 	}

@@ -1,10 +1,11 @@
 import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Account, Credential } from "../../core/account.ts";
-import { accountWith, speakForOne } from "../../core/identity.ts";
+import { accountWith, allClaims, speakForOne } from "../../core/identity.ts";
 import type { AccountId } from "../../core/ids.ts";
 import type { AccountStore } from "../../core/ports.ts";
 import { stageFile, writeAtomically } from "../files/atomic-file.ts";
+import { carryOver } from "../files/carry-over.ts";
 import { withLockUnlessBusy } from "../files/lock.ts";
 import { realTarget } from "../files/real-path.ts";
 import { openSharedDocument } from "../files/shared-document.ts";
@@ -25,6 +26,7 @@ import {
 	type AccountsFile,
 	accountsFormat,
 	bytesOf,
+	claimsIn,
 	type Row,
 	rowSchema,
 	toAccounts,
@@ -208,12 +210,19 @@ async function proveWritable(path: string): Promise<void> {
 }
 
 /**
- * Decides about a row that two processes have changed: ours stays unless the other one holds a later sign-in. A token
- * exchanged for the stored one is later, whatever the issue times say.
+ * Decides about a row that two processes have changed: what we have changed in it stays, unless the other one holds a
+ * later sign-in. A token exchanged for the stored one is later, whatever the issue times say.
  */
 function laterSignIn(_key: string, mine: unknown, theirs: unknown, before: unknown): unknown {
-	const [ours, stored, former] = [mine, theirs, before].map((row) => rowSchema.safeParse(row).data?.credential);
+	const [ours, stored, former] = [mine, theirs, before].map((row) => rowSchema.safeParse(row).data);
 	if (!ours || !stored) return theirs;
-	const isOurs = stored.refresh === ours.refresh || stored.refresh === former?.refresh;
-	return isOurs || wasIssuedAfter(ours.access, stored.access) ? mine : theirs;
+	const { access, refresh } = stored.credential;
+	const isOurs = refresh === ours.credential.refresh || refresh === former?.credential.refresh;
+	if (!isOurs && !wasIssuedAfter(ours.credential.access, access)) return theirs;
+	const row = structuredClone(stored);
+	carryOver(former ?? {}, ours, row, { resolve: (_member, own) => own });
+	const { credential, needsLogin } = ours;
+	const isReplaced = credential.refresh !== refresh;
+	const claims = allClaims(claimsIn(stored), claimsIn(ours));
+	return { ...row, credential, claims, ...(isReplaced && { needsLogin }) };
 }

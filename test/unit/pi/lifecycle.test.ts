@@ -288,7 +288,7 @@ describe("a session", () => {
 		);
 		expect(await pi.fire("input", screen.ctx, { text: `here: ${address}` })).toEqual({ action: "handled" });
 		expect([await pasted, screen.notices.at(-1)]).toEqual([
-			address,
+			`here: ${address}`,
 			expect.stringMatching(/^info: .*went to the waiting sign-in/),
 		]);
 		// It waits no longer.

@@ -27,10 +27,10 @@ const token = lenient(
 );
 
 function partIn(content: Readonly<Record<string, unknown>>, part: keyof typeof NAMES): string | undefined {
-	const called = new Map(
-		Object.entries(content).map(([name, value]) => [name.toLowerCase().replace(/[-_ ]/g, ""), value]),
-	);
-	return NAMES[part].map((name) => token.parse(called.get(name))).find((value) => value !== undefined);
+	const members = Object.entries(content).map(([name, value]) => [name.toLowerCase().replace(/[-_ ]/g, ""), value]);
+	// Two spellings of one name may stand beside each other, one of them empty.
+	const values = NAMES[part].flatMap((name) => members.filter(([called]) => called === name));
+	return values.map(([, value]) => token.parse(value)).find((value) => value !== undefined);
 }
 
 const fileSchema = z.object({
@@ -65,7 +65,7 @@ function loginInCodexShape(content: unknown, whose: Whose): Finding {
 	const other = otherThanChatGpt(file);
 	if (other) return leftOut(whose, other);
 	const tokens = objectSchema.safeParse(record.tokens).data ?? record;
-	const access = partIn(tokens, "access");
+	const access = partIn(tokens, "access") ?? partIn(record, "access");
 	if (access === undefined)
 		return leftOut(whose, isOfCodex(record) && !hasToken(record.tokens) ? NONE : nothingIn(content));
 	if (file.auth_mode === "chatgptAuthTokens") return leftOut(whose, "holds tokens that another program lends to Codex");

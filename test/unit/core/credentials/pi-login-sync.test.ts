@@ -184,6 +184,14 @@ describe("pi's login", () => {
 		expect(rows()).toMatchObject([{ linked: true, needsLogin: undefined }]);
 	});
 
+	it("helps out such an account with a login of pi that was issued before the lost one", async () => {
+		const later = credentialOf("work", NOW + HOUR_MS, "of our own");
+		open(rowOf("work", { needsLogin: { reason: "revoked", at: NOW }, credential: later }));
+		login("work", credentialOf("work", NOW, "pi's own"));
+		await link.sync();
+		expect(rows()).toMatchObject([{ linked: true, needsLogin: undefined, credential: { refresh: "pi's own" } }]);
+	});
+
 	it("never puts an older token over a newer one of the same account", async () => {
 		open(rowOf("work", { linked: true, source: "pi", credential: credentialOf("work", NOW + HOUR_MS) }));
 		login("work", credentialOf("work", NOW));

@@ -334,6 +334,7 @@ describe("a sign-in whose code is pasted", () => {
 		["the address in quotes", (redirect) => `"${redirect.href}"`],
 		["the address in a sentence", (redirect) => `It says <${redirect.href}>.`],
 		["the address in two lines", ({ href }) => href.replace("&state", "\n   &state")],
+		["the address broken within its state", ({ href }) => href.replace(/(state=.{6})/, "$1\n   ")],
 	])("takes %s", async (_what, textOf) => {
 		const signIn = await begin();
 		signIn.codex.signIn("b");

@@ -378,6 +378,16 @@ describe("a patch of a credential", () => {
 		expect(one.list()).toMatchObject([{ credential: { refresh: "latest" } }]);
 	});
 
+	it("goes back to an earlier one that works if the later one is over", async () => {
+		const over = { reason: "token_revoked", at: NOW };
+		writeRows(storedRow("work", { needsLogin: over }));
+		const earlier = credentialOf(NOW - HOUR_MS, "of pi");
+		await openStore().patch(idOf("work"), { credential: earlier, needsLogin: over });
+		expect(row(idOf("work"))).toMatchObject({ credential: { refresh: "refresh-work" }, needsLogin: over });
+		await openStore().patch(idOf("work"), { credential: earlier, needsLogin: undefined, linked: true });
+		expect(row(idOf("work"))).toMatchObject({ credential: { refresh: "of pi" }, needsLogin: null, linked: true });
+	});
+
 	it("takes what came for the sign-in that is stored, though its service believes it to be earlier", async () => {
 		writeRows(storedRow("work"));
 		const next = credentialOf(NOW - HOUR_MS, "next");
@@ -1087,9 +1097,28 @@ it("carries a change over to a row that another process has changed, while both 
 	await store.patch(idOf("work"), { needsLogin: { reason: "revoked", at: NOW } }).catch(() => undefined);
 	await store.patch(idOf("work"), { plan: "pro" }).catch(() => undefined);
 	disk.mockRestore();
-	writeRows(storedRow("work", { label: "theirs" }));
+	writeRows(storedRow("work", { label: "theirs", enabled: false, ofOthers: 1 }));
 	await store.flush();
-	expect(row(idOf("work"))).toMatchObject({ plan: "pro", needsLogin: { reason: "revoked" } });
+	const changed = { plan: "pro", needsLogin: { reason: "revoked" } };
+	expect(row(idOf("work"))).toMatchObject({ ...changed, label: "theirs", enabled: false, ofOthers: 1 });
+});
+
+it("stores a renewed token late in a row that another process has changed, and leaves that change", async () => {
+	writeRows(storedRow("work", { needsLogin: null }));
+	const store = openStore();
+	store.list();
+	const disk = await aDiskThatFails();
+	const access = aTokenOf("work", { issuedAt: NOW + HOUR_MS });
+	const next = { access, refresh: "next", expiresAt: NOW + DAY_MS };
+	for (let tries = 0; tries < 2; tries += 1) {
+		await store.patch(idOf("work"), { credential: next, needsLogin: undefined }).catch(() => undefined);
+	}
+	disk.mockRestore();
+	const refusal = { reason: "revoked", at: NOW };
+	writeRows(storedRow("work", { label: "theirs", enabled: false, needsLogin: refusal }));
+	await store.flush();
+	const stored = { credential: { access, refresh: "next" }, needsLogin: null };
+	expect(row(idOf("work"))).toMatchObject({ ...stored, label: "theirs", enabled: false });
 });
 
 describe("a file of very many accounts", () => {

@@ -206,6 +206,14 @@ describe("a path", () => {
 			["-: work"],
 		],
 		[
+			"the refresh token alone among the tokens",
+			{ access_token: work.access, tokens: { refresh_token: work.refresh } },
+			["-: work"],
+		],
+		["figures called tokens beside it", { ...inSnake(work), tokens: { used: 1200, limit: 5000 } }, ["-: work"]],
+		["empty tokens beside it", { ...inSnake(work), tokens: {} }, ["-: work"]],
+		["an empty second spelling", { ...inSnake(work), accessToken: null, refreshToken: "" }, ["-: work"]],
+		[
 			"a sign-in of its own, and others",
 			{ ...codexFile(work), accounts: { two: inSnake(side) } },
 			["-: work", "two: side"],
