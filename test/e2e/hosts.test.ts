@@ -125,14 +125,17 @@ describe.each(everyPlatform)("pi $name, WebSockets refused", (platform) => {
 	});
 });
 
-describe.each(coreOf(everyPlatform, (each) => inCore(each) && !each.onNewNode))("pi $name, WebSockets refused", (platform) => {
-	it("leaves a turn whose quota ran out in mid-answer to pi's retry, which finishes on another account", async () => {
-		const bench = await createBench({ host: platform.host, usage, settings });
-		bench.codex.websocket = "refuse";
-		await expectRetryElsewhere(bench, platform);
-		expect(bench.codex.requestsOf("websocket-request")).toEqual([]);
-	});
-});
+describe.each(coreOf(everyPlatform, (each) => inCore(each) && !each.onNewNode))(
+	"pi $name, WebSockets refused",
+	(platform) => {
+		it("leaves a turn whose quota ran out in mid-answer to pi's retry, which finishes on another account", async () => {
+			const bench = await createBench({ host: platform.host, usage, settings });
+			bench.codex.websocket = "refuse";
+			await expectRetryElsewhere(bench, platform);
+			expect(bench.codex.requestsOf("websocket-request")).toEqual([]);
+		});
+	},
+);
 
 describe.each(coreOf(withWebSocket, inCore))("pi $name, WebSockets accepted", (platform) => {
 	it("rotates on the error frame of a usage limit, each account on a socket of its own", async () => {

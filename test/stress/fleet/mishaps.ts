@@ -108,8 +108,6 @@ function createPlay({ seed, broken, onProgress, codex, pool }: Stage) {
 	const counts = { turns: 0, falls: 0, deaths: 0, crashes: 0, cuts: 0, lostAnswers: 0 };
 	const signIns: { readonly account: string; readonly at: number }[] = [];
 	let isOver = false;
-	/** The only machine that takes turns, once the mishaps are over: one that is always ahead leaves others no exchange. */
-	let alone: Machine | undefined;
 	let started = 0;
 	const exchanges = () => codex.tokenRequests().filter(({ issuedRefresh }) => issuedRefresh !== undefined);
 	const living = (machine: Machine) =>
@@ -153,8 +151,7 @@ function createPlay({ seed, broken, onProgress, codex, pool }: Stage) {
 			const seat = await start(machine);
 			for (let turn = 0; !isOver && seat.killedAt === undefined; turn += 1) {
 				try {
-					const isToWait = alone !== undefined && alone !== machine;
-					if (!isToWait && (await seat.ask(`${seat.name}-${turn}`)).isAnswered) counts.turns += 1;
+					if ((await seat.ask(`${seat.name}-${turn}`)).isAnswered) counts.turns += 1;
 				} catch (error) {
 					if (seat.killedAt === undefined) throw error;
 				}
@@ -343,10 +340,7 @@ function createPlay({ seed, broken, onProgress, codex, pool }: Stage) {
 					await play[mishap]();
 					await more(BETWEEN);
 				}
-				for (alone of machines) {
-					const { name } = alone;
-					await until(() => exchangesBy(name) > 0 && told.has(name));
-				}
+				await until(() => machines.every(({ name }) => told.has(name)));
 				say("the mishaps are over");
 			};
 			const story = () =>
