@@ -766,6 +766,14 @@ describe("what came for a refresh token while its exchange was under way", () =>
 		},
 	);
 
+	it("is not written over pi's login once it is over itself", async () => {
+		openLinked(DUE);
+		const needsLogin = { reason: "token_revoked", at: NOW };
+		accounts.rows = [{ ...row(), credential: { ...issued(NOW, NOW + DAY_MS), refresh: "of our own" }, needsLogin }];
+		await ask();
+		expect(inFile()).toEqual(DUE);
+	});
+
 	it("is not given up for pi's file, which has an older token of the same second that still lasts", async () => {
 		openLinked(DUE);
 		const next = { ...DUE, access: aTokenOf("work", { issuedAt: NOW - 10 * DAY_MS, expiresAt: NOW }), refresh: "next" };
