@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { answers, type FakeAccountInit } from "../support/fake-codex/index.ts";
+import { answers, type FakeAccountInit, tokenAnswers } from "../support/fake-codex/index.ts";
 import { hostNames, OLDEST_HOST } from "../support/hosts.ts";
 import { coreOf, wide } from "../support/tiers.ts";
 import {
 	bearerOf,
 	EXPIRED_MS,
 	loginOfPi,
+	nextSecond,
 	signPiInAs,
 	signPiOut,
 	storedAccounts,
@@ -187,6 +188,33 @@ describe("a sign-in as the account that pi holds", () => {
 			expect(storedAccounts(bench)).toMatchObject([{ label: "a", linked: false, needsLogin: null, credential: ours }]);
 		},
 	);
+
+	it("gives its place to pi's, which was issued before it, once it is revoked, and pi's file stays", async () => {
+		// A socket keeps the token that it was opened with.
+		const bench = await benchWithoutAccounts({ settings: { transport: "sse" } });
+		const pis = signPiInAs(bench, "a");
+		const rpc = bench.rpc();
+		await rpc.prompt("say hi");
+		// Tokens tell when they were issued in whole seconds.
+		await nextSecond();
+		await signInOnDevice(bench, rpc, "/multicodex add --device", "a");
+		const ours = bench.stored("a").credential;
+		const authBefore = bench.dir.read("auth.json");
+		const a = bench.codex.account("a");
+		a.token(tokenAnswers.permanent("refresh_token_invalidated"));
+		a.always(({ headers }) => {
+			const isOurs = headers.authorization?.includes(ours.access) === true;
+			return isOurs ? answers.unauthorized("token_invalidated") : answers.echoAccount();
+		});
+
+		await rpc.prompt("say hi");
+		expect(await rpc.prompt("again")).toMatchObject({ stopReason: "stop" });
+
+		expect(bearerOf(bench.codex.responsesRequests().at(-1))).toBe(pis.access);
+		expect(bench.stored("a")).toMatchObject({ linked: true, needsLogin: null, credential: { refresh: pis.refresh } });
+		expect(bench.dir.read("auth.json")).toBe(authBefore);
+		expect(bench.codex.tokenRequests("a").filter(({ body }) => body?.refresh_token === pis.refresh)).toEqual([]);
+	});
 
 	it("leaves each of the two to refresh its own", async () => {
 		const bench = await benchWithoutAccounts({ host: OLDEST_HOST });
