@@ -124,6 +124,8 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 		}
 	});
 
+	pi.on("session_tree", (_event, ctx) => affinity.branched(rememberedAccount(ctx).account));
+
 	pi.on("session_compact", () => {
 		affinity.compacted();
 		footer.draw();

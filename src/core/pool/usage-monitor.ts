@@ -106,7 +106,7 @@ export function createUsageMonitor(deps: Deps): UsageMonitor {
 		refreshStale: () => askWhereDue(pool.accounts),
 		follow: async (id, hasToldUsage) => {
 			const signal = calls.signal();
-			if (!hasToldUsage) await answers.follow(id);
+			await answers.follow(id, hasToldUsage);
 			if (signal.aborted) return;
 			await askWhereDue(() => {
 				const accounts = pool.accounts();
@@ -144,10 +144,13 @@ export function createUsageMonitor(deps: Deps): UsageMonitor {
 	};
 }
 
-/** Answers that reported no usage. */
+/** Answers of the accounts, of which some report usage. */
 interface Answers extends Pick<UsageMonitor, "figuresDue"> {
-	/** Fetches what an answer of the account used: now, or once the account's minute has passed. Never rejects. */
-	follow(id: AccountId): Promise<void>;
+	/**
+	 * Fetches what an answer of the account used, unless it has told all of that: now, or once the account's minute has
+	 * passed. Never rejects.
+	 */
+	follow(id: AccountId, hasToldUsage: boolean): Promise<void>;
 	/** Records that usage was fetched at `askedAt` for another reason, which does not count for that minute. */
 	looked(id: AccountId, askedAt: number): void;
 	/** Fetches nothing of the answers so far. */
@@ -172,9 +175,11 @@ function createAnswers({ pool, state, clock, isEnabled }: Deps, calls: UsageCall
 		const isUrgent = () => isNear() || isNearCap(account) || looks.get(account.id) === usageAskedAt;
 		return untilAsked(account, status, { answeredAt, isUrgent }, clock.now());
 	};
-	const askAfterAnswer = async (id: AccountId, answeredAt: number): Promise<void> => {
+	/** Headers report windows, but no budgets. */
+	const hasBudget = (id: AccountId) => (state.status(id).usage?.budgets?.length ?? 0) > 0;
+	const askAfterAnswer = async (id: AccountId, answeredAt: number, hasToldUsage = false): Promise<void> => {
 		try {
-			if (isEnabled()) await askOrOwe(id, answeredAt);
+			if (isEnabled() && (!hasToldUsage || hasBudget(id))) await askOrOwe(id, answeredAt);
 		} catch (error) {
 			tellDefect(error, "usage", pool.emit);
 		}
@@ -202,8 +207,8 @@ function createAnswers({ pool, state, clock, isEnabled }: Deps, calls: UsageCall
 	};
 
 	return {
-		follow: (id) => {
-			const asking = askAfterAnswer(id, clock.now());
+		follow: (id, hasToldUsage) => {
+			const asking = askAfterAnswer(id, clock.now(), hasToldUsage);
 			following.set(id, asking);
 			void asking.then(() => {
 				if (following.get(id) === asking) following.delete(id);

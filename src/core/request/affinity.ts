@@ -12,6 +12,8 @@ export interface Affinity {
 	session(): SessionId | undefined;
 	/** True for a request of this session, and for every request while the host has announced no session. */
 	isOwn(sessionId: SessionId | undefined): boolean;
+	/** Records that the session continues on a branch which was last served by `account`, as recorded there. */
+	branched(account: AccountId | undefined): void;
 	/** Records that the session's context was compacted: no prompt cache holds the next request. */
 	compacted(): void;
 	/** The account to stay on; undefined when a new account should be chosen. */
@@ -43,6 +45,9 @@ export function createAffinity(clock: Clock): Affinity {
 			remembered = account;
 			isCompacted = false;
 			stay = account === undefined ? undefined : { account, at: lastServedAt ?? clock.now() };
+		},
+		branched: (account) => {
+			remembered = account;
 		},
 		session: () => session,
 		isOwn: (sessionId) => session === undefined || sessionId === session,

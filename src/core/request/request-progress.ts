@@ -151,8 +151,10 @@ export function next(progress: Progress, plan: Plan, now: Circumstances): Step {
 	const wait = waitOf(progress, plan);
 	const [lastResort] = offered(plan.lastResort, progress);
 	const isBackSoon = wait !== undefined && wait.until - plan.now <= LONGEST_WAIT_BEFORE_TRIAL_MS;
-	if (plan.trial && !progress.hadTrial && !isBackSoon) {
-		return tryOf({ account: plan.trial, gate: undefined }, true, progress, plan);
+	const { trial } = plan;
+	// An account past the limit of rotations must not end what may still come.
+	if (trial && !progress.hadTrial && !isBackSoon && rotationsWith(trial, progress) <= progress.maxRotations) {
+		return tryOf({ account: trial, gate: undefined }, true, progress, plan);
 	}
 	const beyond = stepBeyond(progress, now);
 	if (beyond) return beyond;

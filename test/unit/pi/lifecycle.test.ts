@@ -228,6 +228,14 @@ describe("a session", () => {
 		},
 	);
 
+	it("reads which account a branch names that the person goes to", async () => {
+		await start({ branch: [remembers({ account: "b" }, MINUTE_MS)] });
+		const [session] = [harness.affinity.session()];
+		expect(harness.affinity.served(session, anId("b"))).toBe(false);
+		await pi.fire("session_tree", aContext({ branch: [] }).ctx);
+		expect(harness.affinity.served(session, anId("b"))).toBe(true);
+	});
+
 	it.each([[undefined], ["a"], [{}], [{ account: 5 }], [null]])("is not led astray by an entry of %j", async (data) => {
 		await start({
 			branch: [

@@ -83,7 +83,7 @@ describe("a defect on the way to usage", () => {
 		await Promise.all([monitor.refreshStale(), monitor.follow(anId("a"), true), monitor.recheckCooling()]);
 		await monitor.follow(anId("a"), false);
 		expect(await monitor.ask(anId("a"))).toBe(false);
-		expect(told).toEqual(Array.from({ length: 6 }, () => "usage"));
+		expect(told).toEqual(Array.from({ length: 7 }, () => "usage"));
 		status.mockRestore();
 		update.mockRestore();
 		expect(await monitor.ask(anId("a"))).toBe(true);
@@ -408,6 +408,21 @@ describe("usage behind a session's turns", () => {
 				await monitor.follow(anId("a"), false);
 				expect(times).toHaveLength(1);
 			}
+		});
+
+		it("is asked for if the account has a budget, of which no header tells", async () => {
+			const budget = { windowMinutes: 43_200, usedPercent: 40, isReached: false };
+			answer = async () => {
+				times.push((clock.at - NOW) / MINUTE_MS);
+				return told(40, { source: "api", budgets: [budget] });
+			};
+			pool.noteUsage(anId("a"), told(40, { source: "api", budgets: [budget] }));
+			for (let turn = 0; turn < 8; turn += 1) {
+				pool.noteUsage(anId("a"), told(40));
+				await monitor.follow(anId("a"), true);
+				clock.at += MINUTE_MS / 4;
+			}
+			expect(times).toEqual([0, 1]);
 		});
 
 		it("is asked for of the account that answered, at most once a minute", async () => {

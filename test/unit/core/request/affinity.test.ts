@@ -26,6 +26,17 @@ describe("a session", () => {
 		expect(affinity.served(aSessionId("s"), anId("a"))).toBe(true);
 	});
 
+	it("records its account once on each branch that it continues on", () => {
+		affinity.begin(aSessionId("s"), anId("a"), NOW - MINUTE_MS);
+		affinity.branched(undefined);
+		expect(affinity.account()).toBe("a");
+		expect([1, 2].map(() => affinity.served(aSessionId("s"), anId("a")))).toEqual([true, false]);
+		affinity.branched(anId("b"));
+		expect(affinity.served(aSessionId("s"), anId("a"))).toBe(true);
+		affinity.branched(anId("a"));
+		expect(affinity.served(aSessionId("s"), anId("a"))).toBe(false);
+	});
+
 	it("goes on with the account that it remembers", () => {
 		affinity.begin(aSessionId("s"), anId("a"), NOW - MINUTE_MS);
 		expect(affinity.account()).toBe("a");

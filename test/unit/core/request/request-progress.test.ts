@@ -107,6 +107,12 @@ describe("the next step of a request", () => {
 			"try busy",
 		],
 		[
+			"waits rather than ends for an account on weak evidence past the limit of rotations",
+			planOf([weak("a"), cooling("b", 10 * MINUTE_MS)]),
+			{ attempts: 6, rotations: 5, previous: anAccount("z"), waitBudgetMs: 8 * HOUR_MS },
+			"wait 600",
+		],
+		[
 			"stops after two lost sign-ins in a row",
 			planOf([free("a")]),
 			{ signedOutInARow: 2 },
