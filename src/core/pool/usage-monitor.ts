@@ -4,7 +4,7 @@ import { reserveModelIn } from "../beyond/reserve-model.ts";
 import { tellDefect } from "../defect-reports.ts";
 import type { AccountId } from "../ids.ts";
 import type { AccountStatus, Clock, StateStore } from "../ports.ts";
-import { headroom, wasSpent } from "../quota.ts";
+import { budgetsOf, headroom, wasSpent } from "../quota.ts";
 import { USAGE_TTL_MS } from "../usage.ts";
 import type { Pool } from "./pool.ts";
 import { createUsageCalls, type UsageCalls, type UsageCallsDeps } from "./usage-calls.ts";
@@ -176,7 +176,10 @@ function createAnswers({ pool, state, clock, isEnabled }: Deps, calls: UsageCall
 		return untilAsked(account, status, { answeredAt, isUrgent }, clock.now());
 	};
 	/** Headers report windows, but no budgets. */
-	const hasBudget = (id: AccountId) => (state.status(id).usage?.budgets?.length ?? 0) > 0;
+	const hasBudget = (id: AccountId) => {
+		const { usage } = state.status(id);
+		return usage !== undefined && budgetsOf(usage).length > 0;
+	};
 	const askAfterAnswer = async (id: AccountId, answeredAt: number, hasToldUsage = false): Promise<void> => {
 		try {
 			if (isEnabled() && (!hasToldUsage || hasBudget(id))) await askOrOwe(id, answeredAt);
