@@ -24,7 +24,7 @@ import { createBench } from "./support.ts";
  * little more: a change that passes it moves what few people use behind an `await import()`.
  */
 const MOST_MODULES = 190;
-const MOST_KIB = 591;
+const MOST_KIB = 592;
 const MOST_CALLS = 255;
 const MOST_SCHEMAS = 250;
 
