@@ -226,6 +226,35 @@ describe("a session", () => {
 		expect(bench.asked()).toEqual(["a", "b", "b", "a"]);
 	});
 
+	it.each(coreOf(hostNames))(
+		"stays on its account on another branch of its tree, and across --continue, on %s",
+		async (host) => {
+			const bench = await createBench({ usage: usageUnknown, host, settings: { transport: "sse" } });
+			bench.codex.account("a").next(answers.usageLimit({ headers: false }));
+			const terminal = bench.terminal([], { rows: 40 });
+			await terminal.ready();
+			await terminal.submit("first");
+			await terminal.waitForText("OK from b #1");
+			expect((await bench.print("/multicodex reset quota")).code).toBe(0);
+
+			// Back to the prompt before any record of the account.
+			await terminal.submit("/tree");
+			await terminal.waitForText(/› • assistant: OK from b #1/);
+			await terminal.press("up");
+			await terminal.waitForText(/› • user: first/);
+			await terminal.press("enter");
+			await terminal.waitForText("No summary");
+			await terminal.press("enter");
+			await terminal.waitForScreen((screen) => !/No summary|OK from b/.test(screen));
+			await terminal.press("enter");
+			await terminal.waitForText("OK from b #2");
+			await terminal.stop();
+
+			expect((await bench.print("again", ["--continue"])).stdout).toBe("OK from b #3\n");
+			expect(bench.asked()).toEqual(["a", "b", "b", "b"]);
+		},
+	);
+
 	it("moves on for good when its account runs out, and remembers that as well", async () => {
 		const bench = await createBench({ usage: usageUnknown });
 		const rpc = bench.rpc();

@@ -47,9 +47,6 @@ it("spends no token twice and loses none in a short run in which everything fall
 	expect(report).toMatchObject({ crashes: 1, deaths: 1, lostAnswers: 2 });
 	expect(report.fallsBeforeStore).toBeGreaterThanOrEqual(2);
 	expect(report.cutConnections).toBeGreaterThanOrEqual(4);
-	// Which machine renews, and for how long, is left to them.
-	const exchanges = Object.values(report.exchanges).reduce((sum, each) => sum + each, 0);
-	expect(exchanges).toBeGreaterThanOrEqual(2 * 7);
 	const { a = 9, b = 0, c = 0 } = report.clocks;
 	expect([Math.abs(a) <= 2, b >= 9, c <= -9]).toEqual([true, true, true]);
 });

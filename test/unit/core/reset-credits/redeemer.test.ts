@@ -162,7 +162,7 @@ describe("a redemption", () => {
 		expect(fileStatus().redemption).toBeUndefined();
 	});
 
-	it("has the account refilled if usage cannot be asked for, and the backend is late if it still says spent", async () => {
+	it("has the account refilled if usage cannot be asked for, and a backend is late that still says spent", async () => {
 		usage = async () => Promise.reject(new Error("no answer"));
 		const one = aProcess(1);
 		expect(await one.redeem()).toEqual({ kind: "redeemed" });
