@@ -10,6 +10,7 @@ import {
 	answersAt,
 	beginInBrowser,
 	browserBench,
+	cancelSignIn,
 	codeOf,
 	expectAdded,
 	expectPortsFree,
@@ -236,9 +237,7 @@ describe("/multicodex add in a terminal", () => {
 			const { redirectUri } = await beginInBrowser(terminal);
 			expect(await answersAt(redirectUri.port)).toBe(true);
 
-			await terminal.press("escape");
-
-			await terminal.waitForText("Nothing was changed.", PATIENCE_MS);
+			await cancelSignIn(terminal);
 			await expectNothingHappened(bench, terminal);
 			expect(bench.codex.tokenRequests()).toEqual([]);
 			const again = await beginInBrowser(terminal);
@@ -253,9 +252,7 @@ describe("/multicodex add in a terminal", () => {
 		const terminal = await openTerminal(bench);
 		await beginInBrowser(terminal);
 
-		await terminal.press("ctrl+c");
-
-		await terminal.waitForText("Nothing was changed.", PATIENCE_MS);
+		await cancelSignIn(terminal, "ctrl+c");
 		await expectNothingHappened(bench, terminal);
 	});
 
@@ -468,10 +465,7 @@ describe("/multicodex add in a terminal", () => {
 				new Set([url]),
 			);
 			for (const line of terminal.screen().split("\n")) expect(line.length).toBeLessThanOrEqual(cols);
-			// pi shows a notice in the place of the one before it, and the first start has one of its own.
-			await until("the first line", () => terminal.transcript().includes("No Codex account yet."));
-			await terminal.press("escape");
-			await terminal.waitForText("Nothing was changed.", PATIENCE_MS);
+			await cancelSignIn(terminal);
 		},
 	);
 
@@ -493,8 +487,7 @@ describe("/multicodex add in a terminal", () => {
 		// A newer host asks a library of its own first, which has no display here either.
 		const got = inTerminal.length > 0 ? inTerminal : [readFileSync(copied, "utf8")];
 		expect(got).toEqual([url]);
-		await terminal.press("escape");
-		await terminal.waitForText("Nothing was changed.", PATIENCE_MS);
+		await cancelSignIn(terminal);
 	});
 
 	wide("copies through the terminal if there is no clipboard of the machine's own, as over SSH", async () => {
@@ -509,8 +502,7 @@ describe("/multicodex add in a terminal", () => {
 			.toBeGreaterThan(0);
 		const [[, text = ""] = []] = [...terminal.output().matchAll(CLIPBOARD)];
 		expect(Buffer.from(text, "base64").toString()).toBe(url);
-		await terminal.press("escape");
-		await terminal.waitForText("Nothing was changed.", PATIENCE_MS);
+		await cancelSignIn(terminal);
 	});
 
 	wide("keeps the session it was begun in, which can be left in the middle of it", async () => {

@@ -7,6 +7,7 @@ import {
 	approveOnDevice,
 	beginOnDevice,
 	benchWithoutAccounts,
+	cancelSignIn,
 	DEVICE_CODE,
 	expectAdded,
 	expectSignInGone,
@@ -76,9 +77,7 @@ describe("/multicodex add --device in a terminal", () => {
 		const code = await beginOnDevice(terminal);
 		await nextPoll(bench.codex);
 
-		await terminal.press("escape");
-
-		await terminal.waitForText("Nothing was changed.", PATIENCE_MS);
+		await cancelSignIn(terminal);
 		await expectSignInGone(terminal);
 		const asked = polls(bench.codex).length;
 		bench.codex.device.approve("b", code);

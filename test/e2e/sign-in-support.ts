@@ -9,7 +9,7 @@ import { repositoryRoot } from "../support/hosts.ts";
 import type { LaunchOptions } from "../support/launch.ts";
 import type { Rpc } from "../support/rpc.ts";
 import type { Terminal, TerminalOptions } from "../support/terminal.ts";
-import { type Bench, type BenchOptions, createBench } from "./support.ts";
+import { type Bench, type BenchOptions, createBench, until } from "./support.ts";
 
 /** Accounts that are not in the pool yet, in every bench of a sign-in. */
 const STRANGERS = ["a", "b", "c"];
@@ -57,6 +57,14 @@ export async function openTerminal(
 	const terminal = bench.terminal([], { cols: 120, rows: 40, ...options, env: { ...openers(bench, at), ...env } });
 	await terminal.ready(40_000);
 	return terminal;
+}
+
+/** Cancels a sign-in of a pi without accounts by a key, and waits until pi says so. */
+export async function cancelSignIn(terminal: Terminal, key: "escape" | "ctrl+c" = "escape"): Promise<void> {
+	// pi shows a notice in the place of the one before it, and the first start has one of its own.
+	await until("the first line", () => terminal.transcript().includes("No Codex account yet."));
+	await terminal.press(key);
+	await terminal.waitForText("Nothing was changed.", PATIENCE_MS);
 }
 
 /** Environment of a pi for which `slowMs` pass in a moment. */
